@@ -1,0 +1,1 @@
+//! Elementary functions over one float, written without branches so that loops over them vectorize.

@@ -6,6 +6,7 @@
 
 pub mod dtype;
 pub mod math;
+pub mod naive;
 pub mod op;
 
 pub use dtype::{DType, Element, Scalar};

@@ -1,0 +1,87 @@
+//! Where kernels run: the [`Backend`] trait and its implementations.
+//!
+//! A backend compiles a verified kernel once per code and runs it on regions. [`reference`] is the definition: a scalar walk
+//! of the IR. [`cpu`] is the fast one; both pass the same conformance suite.
+
+pub mod reference;
+
+use crate::error::Result;
+use crate::ir::Kernel;
+use crate::shape::Region;
+use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
+
+/// Compiles kernels.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Name in plans and test output: `"reference"`, `"cpu avx512"`.
+    fn name(&self) -> String;
+
+    /// Compiles a kernel for any strides and regions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot run it.
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>>;
+}
+
+/// A compiled kernel. Holds no state of a launch: threads share it.
+pub trait Executable: Send + Sync {
+    /// Upper bound of the memory that one launch allocates beside its operands.
+    fn scratch_bytes(&self) -> usize;
+
+    /// Runs the kernel for every point of the launch's region.
+    ///
+    /// # Safety
+    /// For every point of `launch.region`, with `d` the point minus the region's start:
+    /// - every input's element at `ptr + sum(d * strides)` is readable, initialized, of the input's dtype, and aligned to
+    ///   its size;
+    /// - every output's element (each plane's, for a reduction) is likewise writable, no two points of a store share one, and
+    ///   nobody else touches it during the launch; planes are initialized;
+    /// - the output of a `Select` root has room for as many elements as the region has points;
+    /// - no output overlaps an input, except that it may be the very same element of the same point.
+    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()>;
+}
+
+/// What one run of a kernel works on.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The points, in global indices.
+    pub region: &'a Region,
+    /// Lengths of the whole iteration space: arg-reductions count positions in it.
+    pub shape: &'a [usize],
+    /// One per input of the kernel.
+    pub inputs: &'a [Operand],
+    /// One per root of the kernel.
+    pub outputs: &'a [Output],
+}
+
+/// Elements seen from the points of a launch.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// The element of the region's first point.
+    pub ptr: *mut u8,
+    /// Bytes from one point to the next along each axis of the region; 0 where the operand does not vary.
+    pub strides: SmallVec<[isize; 4]>,
+}
+
+/// Where a root's result goes.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Of `Store`: strides are 0 on no axis longer than 1.
+    Store(Operand),
+    /// Of `Reduce`: one operand per plane of [`ReduceOp::planes`](crate::op::ReduceOp::planes), in that order; strides are
+    /// 0 on the reduced axes.
+    Reduce(SmallVec<[Operand; 3]>),
+    /// Of `Select`: where the elements go (contiguous), and where the launch writes how many there were.
+    Select {
+        /// First element of the room.
+        ptr: *mut u8,
+        /// Receives the number of elements written.
+        count: *mut usize,
+    },
+}
+
+// SAFETY: operands are addresses; what may be done with them is `Executable::run`'s contract.
+unsafe impl Send for Operand {}
+// SAFETY: as above.
+unsafe impl Sync for Operand {}

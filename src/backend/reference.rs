@@ -1,0 +1,1 @@
+//! The definition of every kernel: a scalar walk of the IR.

@@ -1,0 +1,101 @@
+//! Where blocks come from and go to: the only thing files know of this library.
+
+use super::tensor::Block;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::shape::{Grid, Region};
+use std::fmt;
+
+/// Something that yields any region of an array: a file, a user's array, a computed intermediate.
+///
+/// A source is immutable while it is used: two reads of one region give the same elements.
+pub trait BlockSource: Send + Sync + fmt::Debug {
+    /// Dtype of the elements.
+    fn dtype(&self) -> DType;
+
+    /// The chunks it is stored in; its shape is theirs. Reading along them is what costs least.
+    fn grid(&self) -> &Grid;
+
+    /// What it is, for plans and errors: `"L7_ETMs.tif"`, `"memory"`.
+    fn label(&self) -> String;
+
+    /// Reads a region, which lies inside the shape. The block has the region's shape.
+    fn read(&self, region: &Region) -> Result<Block>;
+
+    /// Upper bound of the memory that reading any region of this extent takes, result and decoding buffers together;
+    /// 0 if reading gives a view of memory that is there anyway.
+    fn read_bytes(&self, extent: &[usize]) -> usize;
+
+    /// Whether reading gives views of memory: then no region costs more than another, and nothing is gained by keeping
+    /// or rearranging what was read.
+    fn in_memory(&self) -> bool {
+        false
+    }
+}
+
+/// Something that takes the blocks of an array: a file being written, memory of the user.
+///
+/// Nothing is visible at the destination before [`BlockSink::finish`]; dropping a sink before that removes what was
+/// written.
+pub trait BlockSink: Send + Sync + fmt::Debug {
+    /// The chunks it stores. Every write covers whole chunks of this grid, and no chunk is written twice.
+    fn grid(&self) -> &Grid;
+
+    /// What it is, for plans and errors.
+    fn label(&self) -> String;
+
+    /// Writes a block (C-ordered or not) at a region. Called from several threads at once.
+    fn write(&self, region: &Region, block: &Block) -> Result<()>;
+
+    /// Upper bound of the memory that writing a block of this extent takes, the block itself not counted.
+    fn write_bytes(&self, extent: &[usize]) -> usize;
+
+    /// Publishes what was written. Called once, after the last write.
+    fn finish(&self) -> Result<()>;
+}
+
+/// A block in memory as a source, with the chunks that tasks should take.
+#[derive(Debug)]
+pub struct MemorySource {
+    block: Block,
+    grid: Grid,
+}
+
+impl MemorySource {
+    /// A source over a block, cut as `grid` says.
+    pub fn new(block: Block, grid: Grid) -> MemorySource {
+        debug_assert_eq!(grid.shape().as_slice(), block.shape());
+        MemorySource { block, grid }
+    }
+
+    /// The whole block.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl BlockSource for MemorySource {
+    fn dtype(&self) -> DType {
+        self.block.dtype()
+    }
+
+    fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    fn label(&self) -> String {
+        "memory".into()
+    }
+
+    fn read(&self, region: &Region) -> Result<Block> {
+        Ok(self.block.slice(region))
+    }
+
+    fn read_bytes(&self, _extent: &[usize]) -> usize {
+        0
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+}

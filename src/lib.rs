@@ -4,8 +4,10 @@ pub mod backend;
 pub mod block;
 pub mod dtype;
 pub mod error;
+pub mod expr;
 pub mod ir;
 pub mod meta;
+pub mod plan;
 pub mod shape;
 
 pub use blockwise_kernels::op;

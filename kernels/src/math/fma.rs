@@ -18,12 +18,12 @@ pub trait Fma: Copy + Send + Sync + 'static {
 }
 
 /// For targets with an FMA instruction; elsewhere right, but a library call per operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Hard;
 
 /// For targets without: `f32` goes through `f64`, `f64` products are split (T. J. Dekker, "A floating-point technique
 /// for extending the available precision", 1971).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Soft;
 
 impl Fma for Hard {

@@ -22,9 +22,11 @@ fn reduce<F: Fma>(x: f32) -> (u32, f32, f32) {
     let q = F::mad32(x, std::f32::consts::FRAC_2_PI, MAGIC);
     let k = q - MAGIC;
     let t = F::f32(-k, PIO2[0], x);
-    let r = F::f32(-k, PIO2[1], t);
-    let e = F::f32(-k, PIO2[1], t - r);
-    (q.to_bits(), r, F::mad32(-k, PIO2[2], e))
+    let p = -k * PIO2[1];
+    let pl = F::mad32(-k, PIO2[2], F::f32(-k, PIO2[1], -p));
+    let r = t + p;
+    let u = r - t;
+    (q.to_bits(), r, (t - (r - u)) + (p - u) + pl)
 }
 
 #[inline(always)]

@@ -45,12 +45,13 @@ pub(super) fn cosh_sinh<F: Fma>(r: f64) -> (f64, f64) {
     (z * poly::<F, 6>(z, &COSH), r * z * poly::<F, 5>(z, &SINH))
 }
 
-/// `e^(r + rl)` for |r| <= ln 2 / 2 and tiny rl, as an unevaluated sum.
+/// `e^(r + rl)` for |r| <= ln 2 / 2 and |rl| < 2^-30, as a sum whose second part may be as large as 0.1.
 #[inline(always)]
 fn exp_pair<F: Fma>(r: f64, rl: f64) -> (f64, f64) {
     let (c, s) = cosh_sinh::<F>(r);
     let (h, l) = fast_two_sum(1.0, r);
-    (h, l + (c + (s + rl)))
+    let t = c + s;
+    (h, l + F::mad64(rl, h + t, t))
 }
 
 /// `e^(x + xl)` as an unevaluated sum, for x in -746..=0 and `|xl|` at most half an ulp of x.
@@ -58,6 +59,7 @@ fn exp_pair<F: Fma>(r: f64, rl: f64) -> (f64, f64) {
 pub(super) fn exp_sum<F: Fma>(x: f64, xl: f64) -> (f64, f64) {
     let (k, r, rl) = reduce::<F>(x);
     let (h, l) = exp_pair::<F>(r, rl + xl);
+    let (h, l) = fast_two_sum(h, l);
     (scale(h, k), scale(l, k))
 }
 
@@ -65,6 +67,7 @@ pub(super) fn exp_sum<F: Fma>(x: f64, xl: f64) -> (f64, f64) {
 #[inline(always)]
 pub(super) fn exp2_sum<F: Fma>(x: f64, xl: f64) -> (f64, f64) {
     let (k, h, l) = exp2_parts::<F>(x, xl);
+    let (h, l) = fast_two_sum(h, l);
     (scale(h, k), scale(l, k))
 }
 

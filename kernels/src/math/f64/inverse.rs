@@ -57,7 +57,13 @@ fn angle<F: Fma>(y: f64, x: f64) -> (f64, f64) {
     let z = t * t;
     let tail = F::mad64(t * z, poly::<F, 11>(z, &ATAN), F::mad64(-z, tl, tl));
     // pi/2 - (pi/4 + a) = pi/4 - a
-    let base = if outer { 0.5 } else if swap { 1.0 } else { 0.0 };
+    let base = if outer {
+        0.5
+    } else if swap {
+        1.0
+    } else {
+        0.0
+    };
     let (t, tail) = if swap { (-t, -tail) } else { (t, tail) };
     let (h, l) = fast_two_sum(PIO2.0 * base, t);
     (h, l + (PIO2.1 * base + tail))
@@ -137,7 +143,13 @@ pub fn acos<F: Fma>(x: f64) -> f64 {
     // pi/2 - asin x, 2 asin s, or pi - 2 asin s.
     let turn = if outer { 2.0 } else { 1.0 };
     let (m, ml) = if negative == outer { (-turn * s, -turn * t) } else { (turn * s, turn * t) };
-    let base = if !outer { 1.0 } else if negative { 2.0 } else { 0.0 };
+    let base = if !outer {
+        1.0
+    } else if negative {
+        2.0
+    } else {
+        0.0
+    };
     let (h, l) = fast_two_sum(PIO2.0 * base, m);
     h + (l + (PIO2.1 * base + ml))
 }

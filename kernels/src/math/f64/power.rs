@@ -6,13 +6,8 @@ use super::parts::*;
 use crate::math::Fma;
 
 // x^(-1/3) on 1..=2, relative error 2^-14.7.
-const CBRT: [f64; 5] = [
-    1.6701592343436633,
-    -1.1732545877877847,
-    0.6958156137887851,
-    -0.22136461076001931,
-    0.02860835624175286,
-];
+const CBRT: [f64; 5] =
+    [1.6701592343436633, -1.1732545877877847, 0.6958156137887851, -0.22136461076001931, 0.02860835624175286];
 
 /// Cube root: an inverse cube root from a polynomial, one step of fourth order, and one Newton step with the exact
 /// residual, which makes the cube roots of cubes exact.
@@ -47,8 +42,20 @@ pub fn hypot<F: Fma>(a: f64, b: f64) -> f64 {
     let (up, down) = (f64::from_bits(0x6570_0000_0000_0000), f64::from_bits(0x1a70_0000_0000_0000));
     let large = x > f64::from_bits(0x5f30_0000_0000_0000);
     let small = x < f64::from_bits(0x26f0_0000_0000_0000);
-    let f = if large { down } else if small { up } else { 1.0 };
-    let g = if large { up } else if small { down } else { 1.0 };
+    let f = if large {
+        down
+    } else if small {
+        up
+    } else {
+        1.0
+    };
+    let g = if large {
+        up
+    } else if small {
+        down
+    } else {
+        1.0
+    };
     let (x, y) = (x * f, y * f);
     let (p, pl) = two_prod::<F>(x, x);
     let (q, ql) = two_prod::<F>(y, y);

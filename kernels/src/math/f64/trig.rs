@@ -11,7 +11,8 @@ use crate::math::Fma;
 const NEAR: f64 = 1_048_576.0;
 
 /// pi/2 in parts of 33, 33, 33 and 53 bits: an integer below 2^20 times one of the first three is exact.
-const PIO2: [f64; 4] = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32];
+const PIO2: [f64; 4] =
+    [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32];
 const TWO_OVER_PI: f64 = std::f64::consts::FRAC_2_PI;
 
 // sin r = r + r^3 SIN(r^2), error 2^-57.9; cos r = 1 - r^2/2 + r^4 COS(r^2), error 2^-64.1; |r| <= pi/4.

@@ -1,0 +1,104 @@
+//! Sine and cosine in `f32`: `x = k pi/2 + r`, with pi/2 in three parts (Cody and Waite 1980). Larger arguments, and
+//! the tangent, go through `f64`.
+
+use super::poly;
+use crate::math::Fma;
+use crate::math::f64 as wide;
+
+/// Largest |x| of the reduction in `f32`: k stays below 2^16.
+const NEAR: f32 = 100_000.0;
+/// Largest |x| of the reduction in `f64`.
+const NEAR_WIDE: f32 = 1_048_576.0;
+const MAGIC: f32 = 12_582_912.0;
+const PIO2: [f32; 3] = [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15];
+
+// sin r = r + r^3 SIN(r^2), error 2^-28; cos r = 1 - r^2/2 + r^4 COS(r^2), error 2^-33.2; |r| <= pi/4.
+const SIN: [f32; 3] = [-1.666665524e-01, 8.332154714e-03, -1.951408049e-04];
+const COS: [f32; 3] = [4.166664556e-02, -1.388733741e-03, 2.443491576e-05];
+
+/// The low bits of k, and `r + rl = x - k pi/2`.
+#[inline(always)]
+fn reduce<F: Fma>(x: f32) -> (u32, f32, f32) {
+    let q = F::mad32(x, std::f32::consts::FRAC_2_PI, MAGIC);
+    let k = q - MAGIC;
+    let t = F::f32(-k, PIO2[0], x);
+    let p = -k * PIO2[1];
+    let pl = F::mad32(-k, PIO2[2], F::f32(-k, PIO2[1], -p));
+    let r = t + p;
+    let u = r - t;
+    (q.to_bits(), r, (t - (r - u)) + (p - u) + pl)
+}
+
+#[inline(always)]
+fn sin_kernel<F: Fma>(r: f32, rl: f32) -> f32 {
+    let z = r * r;
+    r + F::mad32(r * z, poly::<F, 3>(z, &SIN), rl)
+}
+
+#[inline(always)]
+fn cos_kernel<F: Fma>(r: f32, rl: f32) -> f32 {
+    let z = r * r;
+    let half = 0.5 * z;
+    let w = 1.0 - half;
+    w + (((1.0 - w) - half) + F::mad32(z * z, poly::<F, 3>(z, &COS), -r * rl))
+}
+
+#[inline(always)]
+fn negate_if_2(x: f32, q: u32) -> f32 {
+    f32::from_bits(x.to_bits() ^ ((q & 2) << 30))
+}
+
+/// Whether the reduction in `f32` does not reach a number.
+#[inline(always)]
+pub(super) fn is_far(x: f32) -> bool {
+    let a = x.abs();
+    (a > NEAR) & (a < f32::INFINITY)
+}
+
+/// Whether the reduction in `f64` does not reach a number.
+#[inline(always)]
+pub(super) fn is_far_wide(x: f32) -> bool {
+    let a = x.abs();
+    (a > NEAR_WIDE) & (a < f32::INFINITY)
+}
+
+/// [`sin`] for |x| <= 100 000, infinities and NaN, without a branch.
+#[inline(always)]
+pub(super) fn sin_fast<F: Fma>(x: f32) -> f32 {
+    let (q, r, rl) = reduce::<F>(x);
+    let (s, c) = (sin_kernel::<F>(r, rl), cos_kernel::<F>(r, rl));
+    let y = negate_if_2(if q & 1 != 0 { c } else { s }, q);
+    if x == 0.0 { x } else { y }
+}
+
+/// [`cos`] for |x| <= 100 000, infinities and NaN, without a branch.
+#[inline(always)]
+pub(super) fn cos_fast<F: Fma>(x: f32) -> f32 {
+    let (q, r, rl) = reduce::<F>(x);
+    let (s, c) = (sin_kernel::<F>(r, rl), cos_kernel::<F>(r, rl));
+    negate_if_2(if q & 1 != 0 { s } else { c }, q.wrapping_add(1))
+}
+
+/// [`tan`] for |x| <= 2^20, infinities and NaN, without a branch.
+#[inline(always)]
+pub(super) fn tan_fast<F: Fma>(x: f32) -> f32 {
+    wide::tan_fast::<F>(x as f64) as f32
+}
+
+/// Sine. Has a branch: use [`super::sin_slice`] over many.
+#[inline(always)]
+pub fn sin<F: Fma>(x: f32) -> f32 {
+    if is_far(x) { wide::sin::<F>(x as f64) as f32 } else { sin_fast::<F>(x) }
+}
+
+/// Cosine. Has a branch: use [`super::cos_slice`] over many.
+#[inline(always)]
+pub fn cos<F: Fma>(x: f32) -> f32 {
+    if is_far(x) { wide::cos::<F>(x as f64) as f32 } else { cos_fast::<F>(x) }
+}
+
+/// Tangent. Has a branch: use [`super::tan_slice`] over many.
+#[inline(always)]
+pub fn tan<F: Fma>(x: f32) -> f32 {
+    wide::tan::<F>(x as f64) as f32
+}

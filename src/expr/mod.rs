@@ -126,7 +126,8 @@ impl Expr {
             return Ok(self);
         }
         let lead = shape.len().checked_sub(self.ndim());
-        let fits = lead.is_some_and(|lead| self.shape().iter().zip(&shape[lead..]).all(|(&n, &m)| n == m || n == 1));
+        let fits =
+            lead.is_some_and(|lead| self.shape().iter().zip(&shape[lead..]).all(|(&n, &m)| n == m || n == 1));
         let Some(lead) = lead.filter(|_| fits) else {
             return Err(ErrorKind::ShapeMismatch {
                 op: "broadcast_to",
@@ -273,7 +274,10 @@ impl Expr {
         }
         let bytes = shape.iter().try_fold(8usize, |a, &n| a.checked_mul(n.max(1)));
         if bytes.is_none_or(|b| b > isize::MAX as usize) {
-            return Err(Error::invalid("array", format!("shape {shape:?} has more elements than can be addressed")));
+            return Err(Error::invalid(
+                "array",
+                format!("shape {shape:?} has more elements than can be addressed"),
+            ));
         }
         Ok(Expr(Arc::new(Node { op, inputs, dtype, shape, grid })))
     }

@@ -41,7 +41,9 @@ pub fn task_grid(wished: &Grid, steps: &[Step], kernel: &Kernel, inputs: &[StepI
         .iter()
         .zip(inputs)
         .filter_map(|(_, &step)| match &steps[step].kind {
-            StepKind::Read(source) if source.grid().len() > 1 => Some((elements(source.grid()), steps[step].dtype)),
+            StepKind::Read(source) if source.grid().len() > 1 => {
+                Some((elements(source.grid()), steps[step].dtype))
+            }
             _ => None,
         })
         .min();
@@ -49,7 +51,11 @@ pub fn task_grid(wished: &Grid, steps: &[Step], kernel: &Kernel, inputs: &[StepI
     match smallest {
         Some((n, dtype)) if !has_blocks && elements(wished) * 4 < n => {
             let shape = wished.shape();
-            square_grid(&shape, dtype.size(), auto_block_bytes(shape.iter().product::<usize>() * dtype.size()))
+            square_grid(
+                &shape,
+                dtype.size(),
+                auto_block_bytes(shape.iter().product::<usize>() * dtype.size()),
+            )
         }
         _ => wished.clone(),
     }

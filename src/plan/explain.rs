@@ -15,7 +15,14 @@ pub fn logical(dag: &Dag, targets: &[NodeId]) -> String {
         if !inputs.is_empty() {
             let _ = write!(out, " of {}", inputs.join(" "));
         }
-        let _ = writeln!(out, " : {} {:?} in {} blocks {}{mark}", node.dtype, node.shape, node.grid.len(), node.grid);
+        let _ = writeln!(
+            out,
+            " : {} {:?} in {} blocks {}{mark}",
+            node.dtype,
+            node.shape,
+            node.grid.len(),
+            node.grid
+        );
     }
     out
 }
@@ -43,6 +50,19 @@ fn root_label(root: &StageRoot) -> String {
         StageRoot::Spill { grid, .. } => format!("spill in chunks {grid}"),
         StageRoot::Reduce { op, axes, .. } => format!("{op} over axes {axes:?}"),
         StageRoot::Scan { op, axis, .. } => format!("cumulative {op} along axis {axis}"),
+    }
+}
+
+impl Stage {
+    /// What the stage does, in a few words.
+    pub fn label(&self) -> String {
+        self.roots.iter().map(root_label).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The dtype of what the kernel's root number `root` stores.
+    pub fn store_dtype(&self, root: usize) -> crate::dtype::DType {
+        let value = self.kernel.roots()[root].operands()[0];
+        self.kernel.dtype(value)
     }
 }
 

@@ -96,7 +96,7 @@ pub fn lower(targets: &[Target], limit: u64) -> Result<Plan> {
                 plan.targets[t] = result;
             }
         }
-        let built = StageBuilder::new(&dag, &done).build(&group)?;
+        let built = StageBuilder::new(&dag, &done, group[0].grid.ndim()).build(&group)?;
         for (root, draft) in group.iter().enumerate() {
             if let Some(node) = draft.completes {
                 done.insert(node, ResultId { stage, root });
@@ -137,9 +137,7 @@ fn drafts(dag: &Dag, targets: &[Target], ids: &[NodeId]) -> Vec<Draft> {
                 let axes: Vec<usize> = axes.iter().map(|&a| a as usize).collect();
                 (RootKind::Reduce { op: *op, axes: axes.clone() }, axes)
             }
-            Op::Scan { op, axis } => {
-                (RootKind::Scan { op: *op, axis: *axis as usize }, vec![*axis as usize])
-            }
+            Op::Scan { op, axis } => (RootKind::Scan { op: *op, axis: *axis as usize }, vec![*axis as usize]),
             _ => continue,
         };
         let kept = (0..input.shape.len()).filter(|k| !last.contains(k));
@@ -180,7 +178,12 @@ fn drafts(dag: &Dag, targets: &[Target], ids: &[NodeId]) -> Vec<Draft> {
 }
 
 /// Takes the first draft and all others that can share its pass.
-fn take_group(dag: &Dag, levels: &[usize], done: &HashMap<NodeId, ResultId>, drafts: &mut Vec<Draft>) -> Vec<Draft> {
+fn take_group(
+    dag: &Dag,
+    levels: &[usize],
+    done: &HashMap<NodeId, ResultId>,
+    drafts: &mut Vec<Draft>,
+) -> Vec<Draft> {
     let mut group = vec![drafts.remove(0)];
     let mut shared = leaves(dag, done, group[0].value);
     let level = levels[group[0].value];
@@ -237,6 +240,8 @@ enum Context {
 struct StageBuilder<'a> {
     dag: &'a Dag,
     done: &'a HashMap<NodeId, ResultId>,
+    /// Rank of the stage's kernel.
+    rank: usize,
     steps: Vec<Step>,
     step_of: HashMap<NodeId, StepId>,
     /// Which kernels need each node, and through which map.
@@ -259,10 +264,11 @@ impl KernelDraft {
 }
 
 impl<'a> StageBuilder<'a> {
-    fn new(dag: &'a Dag, done: &'a HashMap<NodeId, ResultId>) -> Self {
+    fn new(dag: &'a Dag, done: &'a HashMap<NodeId, ResultId>, rank: usize) -> Self {
         StageBuilder {
             dag,
             done,
+            rank,
             steps: vec![],
             step_of: HashMap::new(),
             uses: HashMap::new(),
@@ -272,7 +278,7 @@ impl<'a> StageBuilder<'a> {
     }
 
     fn build(mut self, group: &[Draft]) -> Result<Stage> {
-        let ndim = group[0].grid.ndim();
+        let ndim = self.rank;
         let identity = IndexMap::identity(ndim);
         for draft in group {
             self.need(draft.value, Context::Main, identity.clone());
@@ -329,6 +335,16 @@ impl<'a> StageBuilder<'a> {
         self.done.contains_key(&id) || matches!(self.dag.nodes[id].op, Op::Source(_))
     }
 
+    /// Whether a value seen through `map` is the same at many points of a kernel: then it is computed once, before.
+    fn is_broadcast(&self, context: Context, map: &IndexMap) -> bool {
+        let rank = match context {
+            Context::Main => self.rank,
+            Context::Temporary(of) => self.dag.nodes[of].shape.len(),
+            Context::Step => 0,
+        };
+        (0..rank).any(|k| map.axes().iter().all(|a| a.from != Some(k as u8)))
+    }
+
     fn need(&mut self, id: NodeId, context: Context, map: IndexMap) {
         let uses = self.uses.entry(id).or_default();
         if !uses.iter().any(|(c, m)| *c == context && *m == map) {
@@ -354,7 +370,8 @@ impl<'a> StageBuilder<'a> {
                 continue;
             }
             let fused = node.op.is_elementwise() || node.op.is_generated() || matches!(node.op, Op::View(_));
-            if fused && !needs_temporary(&uses, work(id)) {
+            let repeated = work(id) > 0 && uses.iter().any(|(context, map)| self.is_broadcast(*context, map));
+            if fused && !repeated && !needs_temporary(&uses, work(id)) {
                 for &input in &node.inputs {
                     for (context, map) in &uses {
                         self.need(input, *context, map.clone());

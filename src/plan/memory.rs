@@ -4,7 +4,7 @@
 //! not go straight to their place`, with every region at its largest. `held = results that must be in memory while the stage
 //! runs`. A stage runs `n` tasks at once only if `held + n * task <= limit`.
 
-use super::{Plan, ResultId, Stage, StageRoot, Step, StepKind, block_input, reshape_hull};
+use super::{Plan, ResultId, Stage, StageRoot, Step, StepKind, reshape_hull};
 use crate::error::{ErrorKind, Result};
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Grid, Region};
@@ -52,9 +52,9 @@ fn held_bytes(plan: &Plan, k: usize) -> u64 {
     for (s, stage) in plan.stages.iter().enumerate().take(k + 1) {
         for (r, root) in stage.roots.iter().enumerate() {
             let id = ResultId { stage: s, root: r };
-            let read_later = plan.stages[k..].iter().any(|t| {
-                t.steps.iter().any(|step| matches!(step.kind, StepKind::ReadResult(x) if x == id))
-            });
+            let read_later = plan.stages[k..]
+                .iter()
+                .any(|t| t.steps.iter().any(|step| matches!(step.kind, StepKind::ReadResult(x) if x == id)));
             if s == k || read_later || plan.targets.contains(&id) {
                 // while it is made, a fold has all its planes
                 bytes += root_bytes(stage, root, s == k);
@@ -95,19 +95,22 @@ pub fn task_bytes(stage: &Stage) -> (u64, String) {
             add(step_bytes(step, &extent), &|| step.label());
         }
     }
-    for root in &stage.roots {
+    for (n, root) in stage.roots.iter().enumerate() {
         let elements = block.iter().map(|&n| n as u64).product::<u64>();
         match root {
             StageRoot::Sink(sink) => {
-                let item = sink_item(stage, root);
-                add(elements * item + sink.write_bytes(&block) as u64, &|| format!("writing {}", sink.label()));
+                let item = stage.store_dtype(n).size() as u64;
+                add(elements * item + sink.write_bytes(&block) as u64, &|| {
+                    format!("writing {}", sink.label())
+                });
             }
             StageRoot::Spill { dtype, .. } => {
                 add(2 * elements * dtype.size() as u64, &|| "spilling".into());
             }
             // a partial fold of this task's span, merged into the whole at its end
             StageRoot::Reduce { op, dtype, axes } => {
-                let n: u64 = (0..block.len()).filter(|k| !axes.contains(k)).map(|k| block[k] as u64).product();
+                let n: u64 =
+                    (0..block.len()).filter(|k| !axes.contains(k)).map(|k| block[k] as u64).product();
                 let planes: usize = op.planes(*dtype).iter().map(|d| d.size()).sum();
                 add(n * planes as u64, &|| op.to_string());
             }
@@ -119,14 +122,6 @@ pub fn task_bytes(stage: &Stage) -> (u64, String) {
         }
     }
     (sum, largest.1)
-}
-
-fn sink_item(stage: &Stage, root: &StageRoot) -> u64 {
-    let n = stage.roots.iter().position(|r| std::ptr::eq(r, root)).unwrap_or(0);
-    match stage.kernel.roots()[n] {
-        crate::ir::Root::Store { value } => stage.kernel.dtype(value).size() as u64,
-        _ => 0,
-    }
 }
 
 /// Bytes to yield one region of this extent: the region itself and what is needed on the way.
@@ -147,24 +142,18 @@ fn step_bytes(step: &Step, extent: &[usize]) -> u64 {
 fn demands(stage: &Stage, block: &[usize]) -> Vec<Vec<Dims>> {
     let mut out: Vec<Vec<Dims>> = vec![vec![]; stage.steps.len()];
     for (input, &step) in stage.kernel.inputs().iter().zip(&stage.kernel_inputs) {
-        push(&mut out[step], input.map.source_extent(block));
+        out[step].push(input.map.source_extent(block));
     }
     for (k, step) in stage.steps.iter().enumerate().rev() {
         for extent in out[k].clone() {
             for (n, &from) in step.inputs.iter().enumerate() {
                 for e in input_extents(stage, step, n, &extent) {
-                    push(&mut out[from], e);
+                    out[from].push(e);
                 }
             }
         }
     }
     out
-}
-
-/// Adds an extent unless an equal one is there: equal extents of one step are mostly one region, and where they are not (a shifted
-/// window) the hull is added below by its own extent.
-fn push(extents: &mut Vec<Dims>, e: Dims) {
-    extents.push(e);
 }
 
 /// Upper bounds of what [`Stage::step_demands`] asks for.
@@ -197,7 +186,6 @@ fn largest_input(map: &crate::expr::MapBlocks, grid: &Grid, input: &Grid) -> Dim
     if map.halo.iter().any(|&h| h > 0) {
         return grid.max_block().iter().zip(&map.halo).map(|(n, h)| n + 2 * h).collect();
     }
-    let _ = block_input;
     input.max_block()
 }
 

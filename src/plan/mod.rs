@@ -15,6 +15,7 @@ mod explain;
 mod lower;
 mod memory;
 
+pub use chunking::{auto_block_bytes, auto_grid};
 pub use lower::{Destination, Target, lower};
 pub use memory::StageMemory;
 
@@ -206,6 +207,15 @@ pub enum StageRoot {
     },
 }
 
+impl Plan {
+    /// Whether a stage after `stage` reads this result.
+    pub fn reads_after(&self, stage: usize, id: ResultId) -> bool {
+        self.stages[stage + 1..]
+            .iter()
+            .any(|s| s.steps.iter().any(|step| matches!(step.kind, StepKind::ReadResult(r) if r == id)))
+    }
+}
+
 impl Stage {
     /// Number of tasks.
     pub fn tasks(&self) -> usize {
@@ -239,10 +249,9 @@ impl Stage {
                 if inside.is_empty() { vec![] } else { vec![inside.relative_to(&part)] }
             }
             StepKind::Gather(axes) => gather_demands(axes, region),
-            StepKind::MapBlocks { map, grid, inputs } => grid
-                .blocks_in(region)
-                .map(|index| block_input(map, grid, &inputs[input], &index))
-                .collect(),
+            StepKind::MapBlocks { map, grid, inputs } => {
+                grid.blocks_in(region).map(|index| block_input(map, grid, &inputs[input], &index)).collect()
+            }
         }
     }
 }
@@ -256,7 +265,8 @@ pub fn block_input(map: &MapBlocks, grid: &Grid, input: &Grid, index: &[usize]) 
         }
         return r;
     }
-    let index: Dims = index.iter().zip(input.axes()).map(|(&i, a)| if a.count() == 1 { 0 } else { i }).collect();
+    let index: Dims =
+        index.iter().zip(input.axes()).map(|(&i, a)| if a.count() == 1 { 0 } else { i }).collect();
     input.region(&index)
 }
 

@@ -35,14 +35,19 @@ const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
 /// 2^52 + 1023: undoes the bias of an exponent that was pasted into the low bits of 2^52.
 const UNBIAS: f64 = 4_503_599_627_371_519.0;
 
-/// k and m with `x = 2^k m` and m from sqrt(1/2) to sqrt 2, for positive x, subnormal too.
+/// k and m with `x = 2^k m` and m from sqrt(1/2) to sqrt 2, for positive normal x.
+#[inline(always)]
+pub(in crate::math) fn split_normal(x: f64) -> (f64, f64) {
+    let bits = x.to_bits().wrapping_add(ONE_BITS - SQRT_HALF_BITS);
+    let k = f64::from_bits((bits >> 52) | 0x4330_0000_0000_0000) - UNBIAS;
+    (k, f64::from_bits((bits & 0x000f_ffff_ffff_ffff) + SQRT_HALF_BITS))
+}
+
+/// The same for positive x, subnormal too.
 #[inline(always)]
 pub(super) fn split(x: f64) -> (f64, f64) {
     let tiny = x < f64::MIN_POSITIVE;
-    let x = if tiny { x * 18_014_398_509_481_984.0 } else { x };
-    let bits = x.to_bits().wrapping_add(ONE_BITS - SQRT_HALF_BITS);
-    let k = f64::from_bits((bits >> 52) | 0x4330_0000_0000_0000) - UNBIAS;
-    let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) + SQRT_HALF_BITS);
+    let (k, m) = split_normal(if tiny { x * 18_014_398_509_481_984.0 } else { x });
     (if tiny { k - 54.0 } else { k }, m)
 }
 
@@ -96,7 +101,7 @@ pub(super) fn log2_sum<F: Fma>(x: f64) -> (f64, f64) {
 
 /// The value of a logarithm where it is not that of a positive finite number.
 #[inline(always)]
-fn special(x: f64, y: f64) -> f64 {
+pub(in crate::math) fn special(x: f64, y: f64) -> f64 {
     let y = if x == f64::INFINITY { x } else { y };
     let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
     if x >= 0.0 { y } else { f64::NAN }

@@ -182,9 +182,9 @@ where
                 (worst, at) = (e, i);
             }
         }
-        println!("{:10} {worst:.3}", r.name);
+        let args: Vec<_> = r.args.iter().filter_map(|a| a.get(at)).collect();
+        println!("{:10} {worst:.3} at {args:?}", r.name);
         if worst > bar {
-            let args: Vec<_> = r.args.iter().filter_map(|a| a.get(at)).collect();
             failed += &format!("{} {args:?}: {:?}, not {:?} ({worst} ulps)\n", r.name, out[at], r.values[at]);
         }
     }

@@ -5,7 +5,8 @@
 
 use crate::math::Fma;
 use crate::math::f64 as full;
-use crate::math::f64::log::{special, split_normal};
+use crate::math::f64::exp::cosh_sinh;
+use crate::math::f64::log::{log_near, special, split_normal};
 use crate::math::f64::parts::*;
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2, LN_2, LOG2_E, LOG10_2};
 
@@ -130,13 +131,37 @@ pub fn log1p<F: Fma>(x: f32) -> f32 {
     if x == 0.0 { x } else { y }
 }
 
+/// `2^k e^r` to about the precision of `f64`.
+#[inline(always)]
+fn exp_scaled<F: Fma>(r: f64, k: f64) -> f64 {
+    let (c, s) = cosh_sinh::<F>(r);
+    let p = exp2i(k);
+    F::mad64(p, r + (c + s), p)
+}
+
+/// `e^x` for x <= 0, to about the precision of `f64` where it matters.
+#[inline(always)]
+fn exp_full<F: Fma>(x: f64) -> f64 {
+    let x = clamp(x, 200.0);
+    let k = F::mad64(x, LOG2_E, MAGIC) - MAGIC;
+    exp_scaled::<F>(F::mad64(-k, LN_2, x), k)
+}
+
+/// `log(1 + e)` for e in 0..=1, to about the precision of `f64`.
+#[inline(always)]
+fn log1p_of_unit<F: Fma>(e: f64) -> f64 {
+    let upper = e > TAN_PI_8;
+    let f = if upper { 0.5 * (e - 1.0) } else { e };
+    log_near::<F>(f) + if upper { LN_2 } else { 0.0 }
+}
+
 /// `log(e^a + e^b)`.
 ///
 /// The error is relative to the larger of the result and the operands: where `e^a + e^b` is nearly 1 the terms cancel.
 #[inline(always)]
 pub fn logaddexp<F: Fma>(a: f32, b: f32) -> f32 {
     let (x, y) = if a < b { (b as f64, a as f64) } else { (a as f64, b as f64) };
-    let l = full::log1p::<F>(full::exp::<F>(y - x));
+    let l = log1p_of_unit::<F>(exp_full::<F>(y - x));
     infinite(x, y, x + l)
 }
 
@@ -146,7 +171,9 @@ pub fn logaddexp<F: Fma>(a: f32, b: f32) -> f32 {
 #[inline(always)]
 pub fn logaddexp2<F: Fma>(a: f32, b: f32) -> f32 {
     let (x, y) = if a < b { (b as f64, a as f64) } else { (a as f64, b as f64) };
-    let l = full::log1p::<F>(full::exp2::<F>(y - x));
+    let d = clamp(y - x, 300.0);
+    let k = round(d);
+    let l = log1p_of_unit::<F>(exp_scaled::<F>((d - k) * LN_2, k));
     // Not fused: log(2) times this is 1 only when rounded.
     infinite(x, y, x + l * LOG2_E)
 }

@@ -13,13 +13,13 @@ fn sinh_cosh<F: Fma>(x: f64) -> (f64, (f64, f64), (f64, f64)) {
     let (c, s) = cosh_sinh::<F>(r);
     let s = s + rl;
     let e = 0.5 * exp2i(-2.0 * clamp(k, 0.0, 40.0));
-    let (a, b) = (0.5 - e, 0.5 + e);
+    let ((a, al), (b, bl)) = (fast_two_sum(0.5, -e), fast_two_sum(0.5, e));
     let (p, pl) = two_prod::<F>(b, r);
     let (sh, sl) = fast_two_sum(a, p);
-    let sl = sl + (pl + F::mad64(b, s, a * c));
+    let sl = sl + (pl + F::mad64(b, s, F::mad64(a, c, F::mad64(bl, r, al))));
     let (q, ql) = two_prod::<F>(a, r);
     let (ch, cl) = fast_two_sum(b, q);
-    let cl = cl + (ql + F::mad64(b, c, a * s));
+    let cl = cl + (ql + F::mad64(b, c, F::mad64(a, s, F::mad64(al, r, bl))));
     (k, (sh, sl), (ch, cl))
 }
 

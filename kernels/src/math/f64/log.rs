@@ -1,6 +1,6 @@
 //! Logarithms: `x = 2^k m` with m near 1, `s = (m - 1) / (m + 1)`, `log m = 2 (s + s^3/3 + s^5/5 + ...)`.
 
-use super::exp::{INV_LN2, LN2, LN2_HI, LN2_LO, LN2_REST, exp_sum, exp2_sum};
+use super::exp::{LN2, LN2_HI, LN2_LO, LN2_REST, exp_sum, exp2_sum};
 use super::parts::*;
 use crate::math::Fma;
 
@@ -51,7 +51,16 @@ pub(super) fn split(x: f64) -> (f64, f64) {
     (if tiny { k - 54.0 } else { k }, m)
 }
 
-/// `k ln 2 + log m + c` for a small c.
+/// `log(u + c) + k ln 2` for positive u and a c of at most a few ulps of u.
+#[inline(always)]
+pub(super) fn log_sum<F: Fma>(u: f64, c: f64, k: f64) -> f64 {
+    let (e, m) = split(u);
+    // c / u = 2^-e c / m, where 1 / m = (1 - s) / (1 + s), need not be more exact than c is large.
+    let c = if e > 100.0 { 0.0 } else { c * exp2i(-e) };
+    log_parts::<F>(e + k, m, c)
+}
+
+/// `k ln 2 + log m + c / m` for a c of at most a few ulps of 1.
 #[inline(always)]
 fn log_parts<F: Fma>(k: f64, m: f64, c: f64) -> f64 {
     let f = m - 1.0;
@@ -59,25 +68,32 @@ fn log_parts<F: Fma>(k: f64, m: f64, c: f64) -> f64 {
     let z = s * s;
     let half = 0.5 * f * f;
     let r = z * poly::<F, 7>(z, &LOG);
+    let c = c * F::mad64(2.0, z - s, 1.0);
     let low = F::mad64(s, half + r, F::mad64(k, LN2_LO, c));
     F::mad64(k, LN2_HI, f - (half - low))
 }
 
-/// `log(u + c) + k ln 2` for positive u and a c of at most a few ulps of u.
+/// `log(1 + f)` for 1 + f from sqrt(1/2) to sqrt 2, error about an ulp.
 #[inline(always)]
-pub(super) fn log_sum<F: Fma>(u: f64, c: f64, k: f64) -> f64 {
-    let (e, m) = split(u);
-    log_parts::<F>(e + k, m, c / u)
+pub(in crate::math) fn log_near<F: Fma>(f: f64) -> f64 {
+    let s = f / (2.0 + f);
+    let z = s * s;
+    F::mad64(s * z, poly::<F, 7>(z, &LOG), s + s)
 }
 
-/// `log2 m` as a sum, relative error 2^-65, for m from sqrt(1/2) to sqrt 2.
+/// `f / (2 + f)` with f = h + l, as a sum.
 #[inline(always)]
-fn log2_mantissa<F: Fma>(m: f64) -> (f64, f64) {
-    let f = m - 1.0;
-    let (d, dl) = fast_two_sum(2.0, f);
+fn ratio<F: Fma>(h: f64, l: f64) -> (f64, f64) {
+    let (d, dl) = fast_two_sum(2.0, h);
     let inv = 1.0 / d;
-    let s = f * inv;
-    let sl = F::mad64(-s, dl, F::residual(s, d, f)) * inv;
+    let s = h * inv;
+    (s, F::mad64(-s, dl + l, F::residual(s, d, h) + l) * inv)
+}
+
+/// `log2(1 + h + l)` as a sum, relative error 2^-65, for 1 + h from sqrt(1/2) to sqrt 2.
+#[inline(always)]
+fn log2_1p<F: Fma>(h: f64, l: f64) -> (f64, f64) {
+    let (s, sl) = ratio::<F>(h, l);
     let (z, zl) = two_prod::<F>(s, s);
     let zl = F::mad64(s + s, sl, zl);
     let (q, ql) = fast_two_sum(C1.0, z * poly::<F, 8>(z, &LOG2_TAIL));
@@ -90,13 +106,32 @@ fn log2_mantissa<F: Fma>(m: f64) -> (f64, f64) {
     (v, vl + F::mad64(u, sl, ul * s))
 }
 
+/// The same, relative error 2^-58.
+#[inline(always)]
+fn log2_1p_short<F: Fma>(f: f64) -> (f64, f64) {
+    let (s, sl) = ratio::<F>(f, 0.0);
+    let z = s * s;
+    let (u, ul) = fast_two_sum(C0.0, z * F::mad64(z, poly::<F, 8>(z, &LOG2_TAIL), C1.0));
+    let (v, vl) = two_prod::<F>(u, s);
+    (v, vl + F::mad64(u, sl, (ul + C0.1) * s))
+}
+
 /// `log2 x` as a sum, relative error 2^-64, for positive finite x.
 #[inline(always)]
 pub(super) fn log2_sum<F: Fma>(x: f64) -> (f64, f64) {
     let (k, m) = split(x);
-    let (v, vl) = log2_mantissa::<F>(m);
+    let (v, vl) = log2_1p::<F>(m - 1.0, 0.0);
     let (h, l) = fast_two_sum(k, v);
     fast_two_sum(h, l + vl)
+}
+
+/// The same, relative error 2^-57.
+#[inline(always)]
+fn log2_sum_short<F: Fma>(x: f64) -> (f64, f64) {
+    let (k, m) = split(x);
+    let (v, vl) = log2_1p_short::<F>(m - 1.0);
+    let (h, l) = fast_two_sum(k, v);
+    (h, l + vl)
 }
 
 /// The value of a logarithm where it is not that of a positive finite number.
@@ -117,13 +152,14 @@ pub fn log<F: Fma>(x: f64) -> f64 {
 /// Base-2 logarithm; exact for powers of two.
 #[inline(always)]
 pub fn log2<F: Fma>(x: f64) -> f64 {
-    special(x, log2_sum::<F>(x).0)
+    let (h, l) = log2_sum_short::<F>(x);
+    special(x, h + l)
 }
 
 /// Base-10 logarithm; exact for powers of ten.
 #[inline(always)]
 pub fn log10<F: Fma>(x: f64) -> f64 {
-    let (h, l) = log2_sum::<F>(x);
+    let (h, l) = log2_sum_short::<F>(x);
     let (p, pl) = two_prod::<F>(h, LOG10_2.0);
     special(x, p + (pl + F::mad64(h, LOG10_2.1, l * LOG10_2.0)))
 }
@@ -153,12 +189,17 @@ fn infinite(a: f64, b: f64, x: f64, d: f64, y: f64) -> f64 {
     if x.abs() == f64::INFINITY { x + d } else { y }
 }
 
-/// `log2(1 + e)` as a sum, for e in 0..=1 given as one.
+/// `log2(1 + e)` as a sum, for an e in 0..=1 given as one.
 #[inline(always)]
-fn log2_1p<F: Fma>(e: f64, el: f64) -> (f64, f64) {
-    let (u, c) = fast_two_sum(1.0, e);
-    let (h, l) = log2_sum::<F>(u);
-    two_sum(h, F::mad64((c + el) / u, INV_LN2, l))
+fn log2_of_pair<F: Fma>(e: f64, el: f64) -> (f64, f64) {
+    // Beyond sqrt 2: 1 + e = 2 (1 + (e - 1) / 2).
+    let upper = e > 0.41421356237309503;
+    let (t, tl) = fast_two_sum(-1.0, e);
+    let (t, tl) = (0.5 * t, 0.5 * (tl + el));
+    let (h, l) = if upper { (t, tl) } else { (e, el) };
+    let (h, l) = log2_1p::<F>(h, l);
+    let (s, sl) = fast_two_sum(if upper { 1.0 } else { 0.0 }, h);
+    (s, sl + l)
 }
 
 /// `log(e^a + e^b)`.
@@ -168,8 +209,10 @@ fn log2_1p<F: Fma>(e: f64, el: f64) -> (f64, f64) {
 pub fn logaddexp<F: Fma>(a: f64, b: f64) -> f64 {
     let (x, d, dl) = order(a, b, -746.0);
     let (e, el) = exp_sum::<F>(d, dl);
-    let (h, l) = log2_1p::<F>(e, el);
+    let (h, l) = log2_of_pair::<F>(e, el);
     let (p, pl) = two_prod::<F>(h, LN2);
+    // The error of a product below this is no number of full precision.
+    let pl = if h < 1e-280 { 0.0 } else { pl };
     let (s, sl) = two_sum(x, p);
     let y = s + (sl + (pl + F::mad64(h, LN2_REST, l * LN2)));
     infinite(a, b, x, d, y)
@@ -182,7 +225,7 @@ pub fn logaddexp<F: Fma>(a: f64, b: f64) -> f64 {
 pub fn logaddexp2<F: Fma>(a: f64, b: f64) -> f64 {
     let (x, d, dl) = order(a, b, -1076.0);
     let (e, el) = exp2_sum::<F>(d, dl);
-    let (h, l) = log2_1p::<F>(e, el);
+    let (h, l) = log2_of_pair::<F>(e, el);
     let (s, sl) = two_sum(x, h);
     let y = s + (sl + l);
     infinite(a, b, x, d, y)

@@ -1,6 +1,6 @@
 //! Elementary functions of `f64`; see [`crate::math`] for the errors and the rules.
 
-mod exp;
+pub(super) mod exp;
 mod hyperbolic;
 mod inverse;
 pub(super) mod log;

@@ -1,6 +1,6 @@
 //! Nanoseconds per element of the elementary functions over slices, in the widest vectors of this machine.
 //!
-//! `cargo run --release -p blockwise-kernels --example math_speed [name...]`
+//! `cargo run --release -p blockwise-kernels --example math_speed [name...]`; the name `v3` asks for AVX2 instead.
 
 use blockwise_kernels::math::Hard;
 use std::hint::black_box;
@@ -21,7 +21,7 @@ fn time(mut run: impl FnMut()) -> f64 {
 
 macro_rules! table {
     ($T:ident: $($f:ident($lo:expr, $hi:expr))*; $($g:ident($glo:expr, $ghi:expr))*) => {{
-        let only: Vec<String> = std::env::args().skip(1).collect();
+        let only: Vec<String> = std::env::args().skip(1).filter(|a| a != "v3").collect();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
         let points = |lo: f64, hi: f64, salt: usize| -> Vec<$T> {
             (0..N).map(|i| (lo + (hi - lo) * ((i * 389 + salt) % N) as f64 / N as f64) as $T).collect()
@@ -45,7 +45,7 @@ macro_rules! table {
             }
             if wanted(stringify!($f)) {
                 let (x, mut out) = (points($lo, $hi, 7), vec![0.0; N]);
-                let arch = pulp::Arch::new();
+                let arch = arch();
                 let ns = time(|| arch.dispatch(Op(black_box(&x), black_box(&mut out))));
                 println!("{} {:18} {ns:6.2}", stringify!($T), stringify!($f));
             }
@@ -69,7 +69,7 @@ macro_rules! table {
             }
             if wanted(stringify!($g)) {
                 let (a, b, mut out) = (points($glo, $ghi, 7), points($glo, $ghi, 411), vec![0.0; N]);
-                let arch = pulp::Arch::new();
+                let arch = arch();
                 let ns = time(|| arch.dispatch(Op(black_box(&a), black_box(&b), black_box(&mut out))));
                 println!("{} {:18} {ns:6.2}", stringify!($T), stringify!($g));
             }
@@ -84,8 +84,17 @@ macro_rules! both {
     }};
 }
 
+fn arch() -> pulp::Arch {
+    #[cfg(target_arch = "x86_64")]
+    if std::env::args().any(|a| a == "v3") {
+        return pulp::x86::V3::try_new().map_or(pulp::Arch::Scalar, pulp::Arch::V3);
+    }
+    pulp::Arch::new()
+}
+
 fn main() {
-    println!("{:?}", pulp::Arch::new());
+    let name = format!("{:?}", arch());
+    println!("{}", name.split_once('(').map_or("Scalar", |(name, _)| name));
     both! {
         exp_slice(-20.0, 20.0) exp2_slice(-20.0, 20.0) expm1_slice(-5.0, 5.0)
         log_slice(0.0, 100.0) log2_slice(0.0, 100.0) log10_slice(0.0, 100.0) log1p_slice(-0.9, 10.0)

@@ -8,11 +8,11 @@ use crate::math::f64 as wide;
 /// Largest |x| of the reduction in `f32`: k stays below 2^16.
 const NEAR: f32 = 100_000.0;
 const MAGIC: f32 = 12_582_912.0;
-const PIO2: [f32; 3] = [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15];
+const PIO2: [f32; 3] = [1.570_796_4, -4.371_139e-8, -1.715_124_5e-15];
 
 // sin r = r + r^3 SIN(r^2), error 2^-28; cos r = 1 - r^2/2 + r^4 COS(r^2), error 2^-33.2; |r| <= pi/4.
-const SIN: [f32; 3] = [-1.666665524e-01, 8.332154714e-03, -1.951408049e-04];
-const COS: [f32; 3] = [4.166664556e-02, -1.388733741e-03, 2.443491576e-05];
+const SIN: [f32; 3] = [-1.666_665_5e-1, 8.332_155e-3, -1.951_408e-4];
+const COS: [f32; 3] = [4.166_664_6e-2, -1.388_733_7e-3, 2.443_491_6e-5];
 
 /// The low bits of k, and `r + rl = x - k pi/2`.
 #[inline(always)]

@@ -369,7 +369,7 @@ pub fn cbrt<F: Fma>(x: f32) -> f32 {
     let h = 1.0 - m * w * w * w;
     let w = F::mad64(w * h, F::mad64(h, 2.0 / 9.0, 1.0 / 3.0), w);
     let y = (m * w * w * exp2i(third)) as f32;
-    if (x == 0.0) | !(x.abs() < f32::INFINITY) { x + x } else { with_sign32(y, x) }
+    if (x.abs() > 0.0) & (x.abs() < f32::INFINITY) { with_sign32(y, x) } else { x + x }
 }
 
 /// `sqrt(a^2 + b^2)` without overflow; infinite if either is, even beside NaN.

@@ -54,12 +54,12 @@ const LARGE: f64 = 268_435_456.0;
 pub fn asinh<F: Fma>(x: f64) -> f64 {
     let ax = x.abs();
     let large = ax > LARGE;
-    let a = if large { 1.0 } else { ax };
+    let a = pick(large, 1.0, ax);
     let p = a * a;
     let w = p / (1.0 + (1.0 + p).sqrt());
     let (t, tl) = fast_two_sum(a, w);
     let (u, c) = two_sum(1.0, t);
-    let (u, c, k) = if large { (ax, 0.0, 1.0) } else { (u, c + tl, 0.0) };
+    let (u, c, k) = (pick(large, ax, u), pick(large, 0.0, c + tl), pick(large, 1.0, 0.0));
     let y = log_sum::<F>(u, c, k);
     let y = if ax < f64::INFINITY { y } else { ax };
     with_sign(y, x)
@@ -69,7 +69,7 @@ pub fn asinh<F: Fma>(x: f64) -> f64 {
 #[inline(always)]
 pub fn acosh<F: Fma>(x: f64) -> f64 {
     let large = x > LARGE;
-    let a = if large { 2.0 } else { x };
+    let a = pick(large, 2.0, x);
     let t = a - 1.0;
     let (b, bl) = fast_two_sum(a, 1.0);
     let (s, sl) = two_prod::<F>(t, b);
@@ -78,7 +78,7 @@ pub fn acosh<F: Fma>(x: f64) -> f64 {
     let rl = if r > 0.0 { rl } else { 0.0 };
     let (h, l) = two_sum(t, r);
     let (u, c) = two_sum(1.0, h);
-    let (u, c, k) = if large { (x, 0.0, 1.0) } else { (u, c + (l + rl), 0.0) };
+    let (u, c, k) = (pick(large, x, u), pick(large, 0.0, c + (l + rl)), pick(large, 1.0, 0.0));
     let y = log_sum::<F>(u, c, k);
     let y = if x < f64::INFINITY { y } else { x };
     if x < 1.0 { f64::NAN } else { y }

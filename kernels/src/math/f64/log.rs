@@ -29,7 +29,7 @@ const LOG2_TAIL: [f64; 8] = [
 const C0: (f64, f64) = (2.8853900817779268, 4.0710547481862066e-17);
 const C1: (f64, f64) = (0.9617966939259756, 5.0577616648125907e-17);
 /// log10 2 as a sum of two.
-const LOG10_2: (f64, f64) = (0.3010299956639812, -2.8037281277851704e-18);
+const LOG10_2: (f64, f64) = (std::f64::consts::LOG10_2, -2.8037281277851704e-18);
 
 const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
 /// 2^52 + 1023: undoes the bias of an exponent that was pasted into the low bits of 2^52.
@@ -51,16 +51,14 @@ pub(super) fn split(x: f64) -> (f64, f64) {
     (if tiny { k - 54.0 } else { k }, m)
 }
 
-/// `log(u + c) + k ln 2` for positive u and a c of at most a few ulps of u.
+/// `log(u + c) + k ln 2` for positive normal u and a c of at most a few ulps of u.
 #[inline(always)]
 pub(super) fn log_sum<F: Fma>(u: f64, c: f64, k: f64) -> f64 {
-    let (e, m) = split(u);
-    // c / u = 2^-e c / m, where 1 / m = (1 - s) / (1 + s), need not be more exact than c is large.
-    let c = if e > 100.0 { 0.0 } else { c * exp2i(-e) };
-    log_parts::<F>(e + k, m, c)
+    let (e, m) = split_normal(u);
+    log_parts::<F>(e + k, m, c / u)
 }
 
-/// `k ln 2 + log m + c / m` for a c of at most a few ulps of 1.
+/// `k ln 2 + log m + c` for a c of at most a few ulps of 1.
 #[inline(always)]
 fn log_parts<F: Fma>(k: f64, m: f64, c: f64) -> f64 {
     let f = m - 1.0;
@@ -68,7 +66,6 @@ fn log_parts<F: Fma>(k: f64, m: f64, c: f64) -> f64 {
     let z = s * s;
     let half = 0.5 * f * f;
     let r = z * poly::<F, 7>(z, &LOG);
-    let c = c * F::mad64(2.0, z - s, 1.0);
     let low = F::mad64(s, half + r, F::mad64(k, LN2_LO, c));
     F::mad64(k, LN2_HI, f - (half - low))
 }

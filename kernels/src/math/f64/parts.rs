@@ -70,6 +70,13 @@ pub(in crate::math) fn div<F: Fma>(nh: f64, nl: f64, dh: f64, dl: f64) -> (f64, 
     (q, rest * inv)
 }
 
+/// `a` or `b` by bit masks: an `if` that decides several values at once, LLVM may turn into two copies of what follows.
+#[inline(always)]
+pub(in crate::math) fn pick(c: bool, a: f64, b: f64) -> f64 {
+    let mask = (c as u64).wrapping_neg();
+    f64::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
 /// Magnitude of `x`, sign of `s`.
 #[inline(always)]
 pub(in crate::math) fn with_sign(x: f64, s: f64) -> f64 {

@@ -151,8 +151,8 @@ fn exp_full<F: Fma>(x: f64) -> f64 {
 #[inline(always)]
 fn log1p_of_unit<F: Fma>(e: f64) -> f64 {
     let upper = e > TAN_PI_8;
-    let f = if upper { 0.5 * (e - 1.0) } else { e };
-    log_near::<F>(f) + if upper { LN_2 } else { 0.0 }
+    let f = pick(upper, 0.5 * (e - 1.0), e);
+    log_near::<F>(f) + pick(upper, LN_2, 0.0)
 }
 
 /// `log(e^a + e^b)`.

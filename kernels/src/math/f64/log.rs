@@ -173,10 +173,10 @@ pub fn log1p<F: Fma>(x: f64) -> f64 {
 #[inline(always)]
 fn order(a: f64, b: f64, lo: f64) -> (f64, f64, f64) {
     let swap = a < b;
-    let (x, y) = if swap { (b, a) } else { (a, b) };
+    let (x, y) = (pick(swap, b, a), pick(swap, a, b));
     let (d, dl) = two_sum(y, -x);
     let cut = d < lo;
-    (x, if cut { lo } else { d }, if cut { 0.0 } else { dl })
+    (x, pick(cut, lo, d), pick(cut, 0.0, dl))
 }
 
 /// `y`, or the larger operand `x` if that is infinite and the other is not NaN.
@@ -193,9 +193,9 @@ fn log2_of_pair<F: Fma>(e: f64, el: f64) -> (f64, f64) {
     let upper = e > 0.41421356237309503;
     let (t, tl) = fast_two_sum(-1.0, e);
     let (t, tl) = (0.5 * t, 0.5 * (tl + el));
-    let (h, l) = if upper { (t, tl) } else { (e, el) };
+    let (h, l) = (pick(upper, t, e), pick(upper, tl, el));
     let (h, l) = log2_1p::<F>(h, l);
-    let (s, sl) = fast_two_sum(if upper { 1.0 } else { 0.0 }, h);
+    let (s, sl) = fast_two_sum(pick(upper, 1.0, 0.0), h);
     (s, sl + l)
 }
 

@@ -248,14 +248,14 @@ pub fn tan<F: Fma>(x: f32) -> f32 {
 #[inline(always)]
 fn angle<F: Fma>(y: f64, x: f64) -> f64 {
     let swap = y > x;
-    let (n, d) = if swap { (x, y) } else { (y, x) };
+    let (n, d) = (pick(swap, x, y), pick(swap, y, x));
     let outer = n > TAN_PI_8 * d;
-    let t = if outer { n - d } else { n } / if outer { n + d } else { d };
+    let t = pick(outer, n - d, n) / pick(outer, n + d, d);
     let z = t * t;
     let a = F::mad64(t * z, poly::<F, 6>(z, &ATAN), t);
-    let base = if outer { 0.5 * FRAC_PI_2 } else { 0.0 };
-    let base = if swap { FRAC_PI_2 - base } else { base };
-    base + if swap { -a } else { a }
+    let base = pick(outer, 0.5 * FRAC_PI_2, 0.0);
+    let base = pick(swap, FRAC_PI_2 - base, base);
+    base + pick(swap, -a, a)
 }
 
 /// Arc tangent.

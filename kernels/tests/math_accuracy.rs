@@ -159,6 +159,14 @@ fn ulps<T: Float>(got: T, want: T, rest: f64) -> f64 {
     ((got.rank() - want.rank()) as f64 - rest).abs()
 }
 
+/// The instruction sets of this machine besides the widest.
+fn arches() -> Vec<Arch> {
+    let all = vec![Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    let all = [all, pulp::x86::V3::try_new().map(Arch::V3).into_iter().collect()].concat();
+    all
+}
+
 fn check<T: Float, F: Fma + Default>(data: &[u8], fma: &str, bar: f64)
 where
     for<'a> Run<'a, T, F>: WithSimd<Output = ()>,
@@ -166,13 +174,26 @@ where
     let mut failed = String::new();
     println!("largest error in ulps, {fma}");
     for r in load::<T>(data) {
-        let mut out = r.values.clone();
-        let run = Run { name: &r.name, a: &r.args[0], b: &r.args[1], out: &mut out, fma: F::default() };
-        Arch::new().dispatch(run);
+        let apply = |arch: Arch, a: &[T], b: &[T]| {
+            let mut out = vec![T::narrow(0.5); a.len()];
+            arch.dispatch(Run { name: &r.name, a, b, out: &mut out, fma: F::default() });
+            out
+        };
+        let [a, b] = &r.args;
+        let out = apply(Arch::new(), a, b);
+        let same = |other: &[T], how: &str| {
+            let differ = (0..out.len()).find(|&i| ulps(other[i], out[i], 0.0) != 0.0);
+            assert_eq!(differ.map(|i| (a[i], other[i], out[i])), None, "{}: {how}", r.name);
+        };
+        for arch in arches() {
+            same(&apply(arch, a, b), "another instruction set, other bits");
+        }
+        let backwards = |x: &[T]| -> Vec<T> { x.iter().rev().copied().collect() };
+        same(&backwards(&apply(Arch::new(), &backwards(a), &backwards(b))), "another place, other bits");
         let (mut worst, mut at) = (0.0, 0);
-        for i in 0..out.len() {
-            let mut e = ulps(out[i], r.values[i], r.rest[i]);
-            if r.name.starts_with("logaddexp") && out[i].wide().is_finite() && e.is_finite() {
+        for (i, got) in out.iter().enumerate() {
+            let mut e = ulps(*got, r.values[i], r.rest[i]);
+            if r.name.starts_with("logaddexp") && got.wide().is_finite() && e.is_finite() {
                 // Relative to the larger operand, where the two terms of the sum cancel.
                 let x = r.args[0][i].wide().max(r.args[1][i].wide()).abs();
                 e *= r.values[i].wide().abs().max(f64::MIN_POSITIVE)
@@ -182,9 +203,9 @@ where
                 (worst, at) = (e, i);
             }
         }
-        println!("{:10} {worst:.3}", r.name);
+        let args: Vec<_> = r.args.iter().filter_map(|a| a.get(at)).collect();
+        println!("{:10} {worst:.3} at {args:?}", r.name);
         if worst > bar {
-            let args: Vec<_> = r.args.iter().filter_map(|a| a.get(at)).collect();
             failed += &format!("{} {args:?}: {:?}, not {:?} ({worst} ulps)\n", r.name, out[at], r.values[at]);
         }
     }

@@ -55,8 +55,13 @@ def horner(c, x):
     return r
 
 
-def f32_bits(x):
-    return struct.unpack("<I", struct.pack("<f", float(x)))[0]
+def f32(x):
+    return struct.unpack("<f", struct.pack("<f", float(x)))[0]
+
+
+def shortest(x):
+    """The fewest digits that read back as the same f32."""
+    return next(t for t in (f"{x:.{n}e}" for n in range(10)) if f32(float(t)) == x)
 
 
 def show(name, ty, g, w, a, b, n):
@@ -65,7 +70,7 @@ def show(name, ty, g, w, a, b, n):
     print(f"const {name}: [{ty}; {n}] = [")
     for k in c:
         if ty == "f32":
-            print(f"    {struct.unpack('<f', struct.pack('<f', float(k)))[0]:.9e},")
+            print(f"    {shortest(f32(k))},")
         else:
             print(f"    {float(k)!r},")
     print("];")

@@ -1,5 +1,5 @@
-//! Sine and cosine in `f32`: `x = k pi/2 + r`, with pi/2 in three parts (Cody and Waite 1980). Larger arguments, and
-//! the tangent, go through `f64`.
+//! Sine and cosine in `f32`: `x = k pi/2 + r`, with pi/2 in three parts (Cody and Waite 1980). Larger arguments go
+//! through `f64`.
 
 use super::poly;
 use crate::math::Fma;
@@ -7,14 +7,12 @@ use crate::math::f64 as wide;
 
 /// Largest |x| of the reduction in `f32`: k stays below 2^16.
 const NEAR: f32 = 100_000.0;
-/// Largest |x| of the reduction in `f64`.
-const NEAR_WIDE: f32 = 1_048_576.0;
 const MAGIC: f32 = 12_582_912.0;
-const PIO2: [f32; 3] = [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15];
+const PIO2: [f32; 3] = [1.570_796_4, -4.371_139e-8, -1.715_124_5e-15];
 
 // sin r = r + r^3 SIN(r^2), error 2^-28; cos r = 1 - r^2/2 + r^4 COS(r^2), error 2^-33.2; |r| <= pi/4.
-const SIN: [f32; 3] = [-1.666665524e-01, 8.332154714e-03, -1.951408049e-04];
-const COS: [f32; 3] = [4.166664556e-02, -1.388733741e-03, 2.443491576e-05];
+const SIN: [f32; 3] = [-1.666_665_5e-1, 8.332_155e-3, -1.951_408e-4];
+const COS: [f32; 3] = [4.166_664_6e-2, -1.388_733_7e-3, 2.443_491_6e-5];
 
 /// The low bits of k, and `r + rl = x - k pi/2`.
 #[inline(always)]
@@ -55,13 +53,6 @@ pub(super) fn is_far(x: f32) -> bool {
     (a > NEAR) & (a < f32::INFINITY)
 }
 
-/// Whether the reduction in `f64` does not reach a number.
-#[inline(always)]
-pub(super) fn is_far_wide(x: f32) -> bool {
-    let a = x.abs();
-    (a > NEAR_WIDE) & (a < f32::INFINITY)
-}
-
 /// [`sin`] for |x| <= 100 000, infinities and NaN, without a branch.
 #[inline(always)]
 pub(super) fn sin_fast<F: Fma>(x: f32) -> f32 {
@@ -79,12 +70,6 @@ pub(super) fn cos_fast<F: Fma>(x: f32) -> f32 {
     negate_if_2(if q & 1 != 0 { s } else { c }, q.wrapping_add(1))
 }
 
-/// [`tan`] for |x| <= 2^20, infinities and NaN, without a branch.
-#[inline(always)]
-pub(super) fn tan_fast<F: Fma>(x: f32) -> f32 {
-    wide::tan_fast::<F>(x as f64) as f32
-}
-
 /// Sine. Has a branch: use [`super::sin_slice`] over many.
 #[inline(always)]
 pub fn sin<F: Fma>(x: f32) -> f32 {
@@ -95,10 +80,4 @@ pub fn sin<F: Fma>(x: f32) -> f32 {
 #[inline(always)]
 pub fn cos<F: Fma>(x: f32) -> f32 {
     if is_far(x) { wide::cos::<F>(x as f64) as f32 } else { cos_fast::<F>(x) }
-}
-
-/// Tangent. Has a branch: use [`super::tan_slice`] over many.
-#[inline(always)]
-pub fn tan<F: Fma>(x: f32) -> f32 {
-    wide::tan::<F>(x as f64) as f32
 }

@@ -3,7 +3,7 @@
 use super::parts::*;
 use crate::math::Fma;
 
-pub(super) const INV_LN2: f64 = std::f64::consts::LOG2_E;
+const INV_LN2: f64 = std::f64::consts::LOG2_E;
 /// ln 2 in 42 bits, so that integers of 11 bits times it are exact, and the rest of it.
 pub(super) const LN2_HI: f64 = 0.6931471805598903;
 pub(super) const LN2_LO: f64 = 5.497923018708371e-14;
@@ -40,7 +40,7 @@ pub(super) fn reduce<F: Fma>(x: f64) -> (f64, f64, f64) {
 
 /// `cosh r - 1` and `sinh r - r` for |r| <= ln 2 / 2.
 #[inline(always)]
-pub(super) fn cosh_sinh<F: Fma>(r: f64) -> (f64, f64) {
+pub(in crate::math) fn cosh_sinh<F: Fma>(r: f64) -> (f64, f64) {
     let z = r * r;
     (z * poly::<F, 6>(z, &COSH), r * z * poly::<F, 5>(z, &SINH))
 }

@@ -13,13 +13,13 @@ fn sinh_cosh<F: Fma>(x: f64) -> (f64, (f64, f64), (f64, f64)) {
     let (c, s) = cosh_sinh::<F>(r);
     let s = s + rl;
     let e = 0.5 * exp2i(-2.0 * clamp(k, 0.0, 40.0));
-    let (a, b) = (0.5 - e, 0.5 + e);
+    let ((a, al), (b, bl)) = (fast_two_sum(0.5, -e), fast_two_sum(0.5, e));
     let (p, pl) = two_prod::<F>(b, r);
     let (sh, sl) = fast_two_sum(a, p);
-    let sl = sl + (pl + F::mad64(b, s, a * c));
+    let sl = sl + (pl + F::mad64(b, s, F::mad64(a, c, F::mad64(bl, r, al))));
     let (q, ql) = two_prod::<F>(a, r);
     let (ch, cl) = fast_two_sum(b, q);
-    let cl = cl + (ql + F::mad64(b, c, a * s));
+    let cl = cl + (ql + F::mad64(b, c, F::mad64(a, s, F::mad64(al, r, bl))));
     (k, (sh, sl), (ch, cl))
 }
 
@@ -54,12 +54,12 @@ const LARGE: f64 = 268_435_456.0;
 pub fn asinh<F: Fma>(x: f64) -> f64 {
     let ax = x.abs();
     let large = ax > LARGE;
-    let a = if large { 1.0 } else { ax };
+    let a = pick(large, 1.0, ax);
     let p = a * a;
     let w = p / (1.0 + (1.0 + p).sqrt());
     let (t, tl) = fast_two_sum(a, w);
     let (u, c) = two_sum(1.0, t);
-    let (u, c, k) = if large { (ax, 0.0, 1.0) } else { (u, c + tl, 0.0) };
+    let (u, c, k) = (pick(large, ax, u), pick(large, 0.0, c + tl), pick(large, 1.0, 0.0));
     let y = log_sum::<F>(u, c, k);
     let y = if ax < f64::INFINITY { y } else { ax };
     with_sign(y, x)
@@ -69,7 +69,7 @@ pub fn asinh<F: Fma>(x: f64) -> f64 {
 #[inline(always)]
 pub fn acosh<F: Fma>(x: f64) -> f64 {
     let large = x > LARGE;
-    let a = if large { 2.0 } else { x };
+    let a = pick(large, 2.0, x);
     let t = a - 1.0;
     let (b, bl) = fast_two_sum(a, 1.0);
     let (s, sl) = two_prod::<F>(t, b);
@@ -78,7 +78,7 @@ pub fn acosh<F: Fma>(x: f64) -> f64 {
     let rl = if r > 0.0 { rl } else { 0.0 };
     let (h, l) = two_sum(t, r);
     let (u, c) = two_sum(1.0, h);
-    let (u, c, k) = if large { (x, 0.0, 1.0) } else { (u, c + (l + rl), 0.0) };
+    let (u, c, k) = (pick(large, x, u), pick(large, 0.0, c + (l + rl)), pick(large, 1.0, 0.0));
     let y = log_sum::<F>(u, c, k);
     let y = if x < f64::INFINITY { y } else { x };
     if x < 1.0 { f64::NAN } else { y }

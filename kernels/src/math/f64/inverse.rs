@@ -45,26 +45,20 @@ const ASIN: [f64; 13] = [
 #[inline(always)]
 fn angle<F: Fma>(y: f64, x: f64) -> (f64, f64) {
     let swap = y > x;
-    let (n, d) = if swap { (x, y) } else { (y, x) };
+    let (n, d) = (pick(swap, x, y), pick(swap, y, x));
     let (dif, difl) = two_sum(n, -d);
     let (sum, suml) = fast_two_sum(d, n);
     let outer = n > TAN_PI_8 * d;
-    let (p, pl) = if outer { (dif, difl) } else { (n, 0.0) };
-    let (q, ql) = if outer { (sum, suml) } else { (d, 0.0) };
+    let (p, pl) = (pick(outer, dif, n), pick(outer, difl, 0.0));
+    let (q, ql) = (pick(outer, sum, d), pick(outer, suml, 0.0));
     let (t, tl) = div::<F>(p, pl, q, ql);
     // Below this the residual of the division is not a number of full precision.
     let tl = if n < 1e-290 { 0.0 } else { tl };
     let z = t * t;
     let tail = F::mad64(t * z, poly::<F, 11>(z, &ATAN), F::mad64(-z, tl, tl));
     // pi/2 - (pi/4 + a) = pi/4 - a
-    let base = if outer {
-        0.5
-    } else if swap {
-        1.0
-    } else {
-        0.0
-    };
-    let (t, tail) = if swap { (-t, -tail) } else { (t, tail) };
+    let base = pick(outer, 0.5, pick(swap, 1.0, 0.0));
+    let (t, tail) = (pick(swap, -t, t), pick(swap, -tail, tail));
     let (h, l) = fast_two_sum(PIO2.0 * base, t);
     (h, l + (PIO2.1 * base + tail))
 }
@@ -85,8 +79,8 @@ pub fn atan2<F: Fma>(y: f64, x: f64) -> f64 {
     // Equal infinities are a diagonal, two zeros the positive axis.
     let max = if ay < ax { ax } else { ay };
     let infinite = max == f64::INFINITY;
-    let one_if = |c: bool| if c { 1.0 } else { 0.0 };
-    let (ay, ax) = if infinite { (one_if(ay == max), one_if(ax == max)) } else { (ay, ax) };
+    let one_if = |c: bool| pick(c, 1.0, 0.0);
+    let (ay, ax) = (pick(infinite, one_if(ay == max), ay), pick(infinite, one_if(ax == max), ax));
     let ax = if max == 0.0 { 1.0 } else { ax };
     let factor = if max > 1e290 {
         f64::from_bits(0x1ff0_0000_0000_0000)
@@ -95,7 +89,7 @@ pub fn atan2<F: Fma>(y: f64, x: f64) -> f64 {
     } else {
         1.0
     };
-    let factor = if infinite { 1.0 } else { factor };
+    let factor = pick(infinite, 1.0, factor);
     let (h, l) = angle::<F>(ay * factor, ax * factor);
     let (ph, pl) = two_sum(2.0 * PIO2.0, -h);
     let y_left = ph + (pl + (2.0 * PIO2.1 - l));

@@ -1,10 +1,10 @@
 //! Elementary functions of `f64`; see [`crate::math`] for the errors and the rules.
 
-mod exp;
+pub(super) mod exp;
 mod hyperbolic;
 mod inverse;
-mod log;
-mod parts;
+pub(super) mod log;
+pub(super) mod parts;
 mod power;
 mod trig;
 
@@ -15,8 +15,7 @@ pub use log::{log, log1p, log2, log10, logaddexp, logaddexp2};
 pub use power::{cbrt, hypot, nextafter, pow};
 pub use trig::{cos, sin, tan};
 
-pub(in crate::math) use trig::tan_fast;
-use trig::{cos_fast, is_far, sin_fast};
+use trig::{cos_fast, is_far, sin_fast, tan_fast};
 
 unary_slices! { f64:
     exp exp_slice, exp2 exp2_slice, expm1 expm1_slice,

@@ -202,7 +202,7 @@ pub(super) fn cos_fast<F: Fma>(x: f64) -> f64 {
 
 /// [`tan`] for |x| <= 2^20, infinities and NaN, without a branch.
 #[inline(always)]
-pub(in crate::math) fn tan_fast<F: Fma>(x: f64) -> f64 {
+pub(super) fn tan_fast<F: Fma>(x: f64) -> f64 {
     tan_of::<F>(x, reduce_near::<F>(x))
 }
 

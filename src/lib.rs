@@ -4,6 +4,7 @@ pub mod backend;
 pub mod block;
 pub mod dtype;
 pub mod error;
+pub mod io;
 pub mod ir;
 pub mod meta;
 pub mod shape;

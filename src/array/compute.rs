@@ -165,6 +165,57 @@ impl Session {
     }
 }
 
+/// Several results and writes that run together, in as few passes as possible.
+///
+/// ```
+/// use blockwise::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// let x = Array::arange(0, 100, 1).cast(F32);
+/// let mut batch = Batch::new();
+/// let mean = batch.compute(&x.mean(..))?;
+/// batch.store(&x, x.npy_sink(dir.path().join("x.npy"))?)?;
+/// let results = batch.run(Session::global()?)?;     // one pass writes the file and folds the mean
+/// assert_eq!(results[mean].as_ref().unwrap().to_scalar::<f32>()?, 49.5);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    targets: Vec<Target>,
+}
+
+impl Batch {
+    /// Nothing yet.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds an array to be computed; the number is its place in [`Batch::run`]'s result.
+    ///
+    /// # Errors
+    /// What went wrong when the expression was built.
+    pub fn compute(&mut self, array: &Array) -> Result<usize> {
+        self.targets.push(Target { expr: array.expr()?.clone(), destination: Destination::Memory });
+        Ok(self.targets.len() - 1)
+    }
+
+    /// Adds an array to be written to a sink of its shape.
+    ///
+    /// # Errors
+    /// What went wrong when the expression was built, or a shape that differs.
+    pub fn store(&mut self, array: &Array, sink: Arc<dyn BlockSink>) -> Result<()> {
+        self.targets.push(sink_target(array, sink)?);
+        Ok(())
+    }
+
+    /// Runs everything; a block for each computed array, `None` for each written one.
+    ///
+    /// # Errors
+    /// As [`Array::compute`] and [`Array::store`].
+    pub fn run(self, session: &Session) -> Result<Vec<Option<Block>>> {
+        session.run(&self.targets)
+    }
+}
+
 /// A target that writes an array to a sink of its shape.
 pub(crate) fn sink_target(array: &Array, sink: Arc<dyn BlockSink>) -> Result<Target> {
     let expr = array.expr()?.clone();

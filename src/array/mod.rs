@@ -6,6 +6,7 @@ mod chunks;
 mod compute;
 mod convert;
 mod create;
+mod files;
 mod index;
 mod manipulate;
 mod operators;
@@ -13,8 +14,9 @@ mod reduce;
 mod ufunc;
 
 pub use chunks::{ChunkSpec, IntoChunks};
-pub use compute::compute_all;
+pub use compute::{Batch, compute_all};
 pub use create::linspace;
+pub use files::open;
 pub use index::{IntoIndex, Ix};
 pub use manipulate::{concatenate, stack};
 pub use operators::{IntoArray, Operand, where_};

@@ -234,7 +234,7 @@ fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, 
             let rows = row.len.min(32);
             return (rows, col.len.min(tile / rows));
         }
-        if program.folds_across(row, col) {
+        if !program.compacts && program.folds_across(row, col) {
             let cols = col.len.min(256);
             return (row.len.min(tile / cols), cols);
         }

@@ -108,7 +108,7 @@ impl<'p> Frame<'p> {
         places.extend(program.temps.iter().map(slot));
         let mut uniform: SmallVec<[bool; 32]> = SmallVec::from_elem(false, values);
         for (v, bits) in &program.constants {
-            places[v.0 as usize] = bits.as_ptr() as *mut u8;
+            places[v.0 as usize] = std::ptr::from_ref(bits) as *mut u8;
             uniform[v.0 as usize] = true;
         }
         let stored: usize = program

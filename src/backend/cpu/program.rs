@@ -29,12 +29,14 @@ pub struct Program {
     pub ordered: bool,
     /// Whether the panels must depend on the region alone, because floats are folded. Implies `ordered`.
     pub sensitive: bool,
+    /// Whether some root compacts, so that the points of a panel must follow each other in C order.
+    pub compacts: bool,
     /// Whether nothing but stores needs the values, so that rows may be longer than tiles.
     pub unbounded: bool,
     /// Points of a tile.
     pub tile: usize,
     /// The bits of every constant, by value, in memory order.
-    pub constants: Vec<(Value, [u8; 8])>,
+    pub constants: Vec<(Value, u64)>,
     /// Size of every value's dtype.
     pub sizes: Vec<u8>,
     /// Where every value's tile lies in the scratch memory.
@@ -177,6 +179,7 @@ impl Program {
             first_store,
             ordered,
             sensitive,
+            compacts: roots.iter().any(|r| matches!(r, RootPlan::Select { .. })),
             unbounded: roots.iter().all(|r| matches!(r, RootPlan::Store { .. })),
             roots,
             tile,
@@ -228,10 +231,10 @@ impl Program {
 }
 
 /// The bits of a constant in memory order.
-fn constant(kernel: &Kernel, v: Value) -> Option<(Value, [u8; 8])> {
+fn constant(kernel: &Kernel, v: Value) -> Option<(Value, u64)> {
     let Inst::Const(s) = kernel.insts()[v.0 as usize] else { return None };
     let bits = if cfg!(target_endian = "big") { s.bits() << (64 - 8 * s.dtype().size()) } else { s.bits() };
-    Some((v, bits.to_ne_bytes()))
+    Some((v, bits))
 }
 
 /// Whether the bits of a root's result depend on the order of the points.

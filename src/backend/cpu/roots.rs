@@ -3,6 +3,7 @@
 use super::launch::{Frame, Place};
 use super::program::RootPlan;
 use crate::backend::{Launch, Output};
+use crate::ir::Value;
 use blockwise_kernels::tile;
 
 /// A root as it is done in this launch.
@@ -10,9 +11,9 @@ pub enum Act<'p> {
     /// Elements to an output.
     Copy { from: Place, track: usize, size: usize, uniform: bool, contiguous: bool },
     /// A fold into planes.
-    Fold { from: Place, size: usize, root: &'p RootPlan, along: bool, contiguous: bool },
+    Fold { from: Value, size: usize, root: &'p RootPlan, along: bool, contiguous: bool },
     /// Compaction.
-    Select { mask: Place, from: Place, size: usize, f: tile::CompactFn, to: *mut u8, total: usize, count: *mut usize },
+    Select { mask: Value, from: Value, size: usize, f: tile::CompactFn, to: *mut u8, total: usize, count: *mut usize },
 }
 
 impl<'p> Frame<'p> {
@@ -36,22 +37,19 @@ impl<'p> Frame<'p> {
                     self.acts.push(Act::Copy { from: value.0, track: *track, size, uniform, contiguous });
                 }
                 (root @ RootPlan::Reduce { value, track, planes, .. }, Output::Reduce(_)) => {
-                    let from =
-                        if self.uniform[value.0 as usize] { self.spread(*value, 0) } else { value.0 };
+                    self.bound();
                     let steps = &self.geometry.col.steps[*track..*track + *planes];
                     let sizes = &program.track_sizes[*track..*track + *planes];
                     let along = steps.iter().all(|s| *s == 0);
                     let contiguous = steps.iter().zip(sizes).all(|(s, size)| *s == *size as isize);
                     let size = self.size(*value);
-                    self.acts.push(Act::Fold { from, size, root, along, contiguous });
+                    self.acts.push(Act::Fold { from: *value, size, root, along, contiguous });
                 }
                 (RootPlan::Select { mask, value, compact }, Output::Select { ptr, count }) => {
                     let size = self.size(*value);
-                    let mask = if self.uniform[mask.0 as usize] { self.spread(*mask, 1) } else { mask.0 };
-                    let from =
-                        if self.uniform[value.0 as usize] { self.spread(*value, 2) } else { value.0 };
+                    self.bound();
                     let (to, count) = (*ptr, *count);
-                    self.acts.push(Act::Select { mask, from, size, f: *compact, to, total: 0, count });
+                    self.acts.push(Act::Select { mask: *mask, from: *value, size, f: *compact, to, total: 0, count });
                 }
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }
@@ -73,13 +71,29 @@ impl<'p> Frame<'p> {
                         self.fold(*from, *size, root, *along, *contiguous, rows, cols)
                     }
                     Act::Select { mask, from, size, f, to, total, .. } => {
-                        let (mask, x) = (self.places[*mask as usize], self.places[*from as usize]);
+                        let mask = self.elements(*mask, 1, rows * cols);
+                        let x = self.elements(*from, 2, rows * cols);
                         *total += f(mask, x, to.add(*total * *size), rows * cols);
                     }
                 }
             }
         }
         self.acts = acts;
+    }
+
+    /// A value's elements of the panel, in a temporary tile if one stands for all.
+    ///
+    /// # Safety
+    /// As for [`Frame::act`].
+    unsafe fn elements(&self, v: Value, temp: usize, n: usize) -> *const u8 {
+        let x = self.places[v.0 as usize];
+        if !self.uniform[v.0 as usize] {
+            return x;
+        }
+        let out = self.places[self.temp(temp) as usize];
+        // SAFETY: the tile has room for a panel.
+        unsafe { (self.program.movers.splat[self.size(v).trailing_zeros() as usize])(x, out, n) };
+        out
     }
 
     /// Writes the counts, and orders streamed stores before what follows.
@@ -144,7 +158,7 @@ impl<'p> Frame<'p> {
     /// As for [`Frame::act`].
     unsafe fn fold(
         &self,
-        from: Place,
+        from: Value,
         size: usize,
         root: &RootPlan,
         along: bool,
@@ -155,8 +169,9 @@ impl<'p> Frame<'p> {
         let RootPlan::Reduce { track, planes, arg, fold_rows, fold_cols, .. } = root else { return };
         let (track, planes) = (*track, *planes);
         let g = &self.geometry;
-        let x = self.places[from as usize] as *const u8;
-        let row_stride = match self.strided.iter().find(|(v, _)| v.0 == from) {
+        // SAFETY: as for `act`.
+        let x = unsafe { self.elements(from, 0, rows * cols) };
+        let row_stride = match self.strided.iter().find(|(v, _)| *v == from) {
             Some((_, t)) => g.row.steps[*t],
             None => (cols * size) as isize,
         };

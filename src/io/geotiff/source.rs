@@ -122,7 +122,7 @@ impl GeoTiffSource {
                     layout.bits_per_sample,
                     layout.sample_format
                 ),
-                hint: "integers up to 64 bits and floats of 16, 32 and 64 bits can be read".into(),
+                hint: "integers up to 64 bits and floats of 32 and 64 bits can be read".into(),
             })
         })?;
         let shape = [layout.samples_per_pixel, layout.height, layout.width];
@@ -474,7 +474,6 @@ fn dtype_of(layout: &RasterLayout) -> Option<DType> {
         (2, 16) => DType::I16,
         (2, 32) => DType::I32,
         (2, 64) => DType::I64,
-        (3, 16) => DType::F16,
         (3, 32) => DType::F32,
         (3, 64) => DType::F64,
         _ => return None,
@@ -489,7 +488,7 @@ fn open_error(error: TiffError, path: &Path) -> Error {
         | TiffError::UnsupportedSampleFormat(_)
         | TiffError::UnsupportedPredictor(_)) => ErrorKind::Unsupported {
             what: format!("{}: {e}", path.display()),
-            hint: "rewrite it with integer or real samples and deflate, LZW or zstd".into(),
+            hint: "rewrite it with integers or floats of 32 or 64 bits and deflate, LZW or zstd".into(),
         }
         .into(),
         e => Error::format(FORMAT, path, e),

@@ -16,6 +16,8 @@ use tiff_reader::{ByteOrder, Ifd, OpenOptions, TiffError, TiffFile};
 const FORMAT: &str = "GeoTIFF";
 /// A decoder's output grows by doubling while the old one is copied over; predictors and colour work in place.
 const DECODE_COPIES: usize = 4;
+/// What a decoder needs beside its input and output; measured.
+const DECODER_STATE: usize = 1 << 20;
 /// Decoded tiles kept for reads that do not follow the tiles, unless told otherwise.
 const CACHE_BYTES: usize = 8 << 20;
 const UNCOMPRESSED: u16 = 1;
@@ -333,7 +335,7 @@ impl BlockSource for GeoTiffSource {
         let decoding = match &self.raw {
             // the piece that was read, and the window it is collected in
             Some(_) => 2 * unit,
-            None => self.max_stored + (DECODE_COPIES + 1) * unit + 2 * self.cache_bytes,
+            None => self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.cache_bytes,
         };
         extent.iter().product::<usize>() * size + decoding
     }

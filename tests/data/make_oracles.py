@@ -38,6 +38,8 @@ tifffile.imwrite("big_tiled_deflate.tif", values((40, 50), "f4"), bigtiff=True, 
                  photometric="minisblack")
 tifffile.imwrite("tiled.tif", values((20, 17), "f8"), tile=(16, 16), photometric="minisblack")
 tifffile.imwrite("half.tif", values((2, 3), "f2"), photometric="minisblack")
+tifffile.imwrite("half_be_big.tif", values((5, 20, 17), "f2"), photometric="minisblack", planarconfig="separate",
+                 byteorder=">", bigtiff=True, tile=(16, 16), compression="zlib")
 tifffile.imwrite("be_strips_i4.tif", values((33, 9), "i4"), byteorder=">", rowsperstrip=4, compression="zlib")
 
 # Zarr; the middle chunk of the first is missing

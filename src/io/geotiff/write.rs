@@ -7,7 +7,7 @@
 use super::{cog, tags};
 use crate::block::{Block, BlockSink};
 use crate::dtype::{DType, for_dtype};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::io::temp;
 use crate::meta::Meta;
 use crate::shape::{Grid, Region};
@@ -130,7 +130,11 @@ impl GeoTiffSink {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the file cannot be created, [`ErrorKind::InvalidArgument`] for a shape or tile size that
-    /// a TIFF cannot have, [`ErrorKind::Unsupported`] for a CRS that GeoTIFF cannot express and for `f16`.
+    /// a TIFF cannot have, [`ErrorKind::Unsupported`] for a CRS that GeoTIFF cannot express.
+    ///
+    /// [`ErrorKind::Io`]: crate::error::ErrorKind::Io
+    /// [`ErrorKind::InvalidArgument`]: crate::error::ErrorKind::InvalidArgument
+    /// [`ErrorKind::Unsupported`]: crate::error::ErrorKind::Unsupported
     pub fn create(
         path: impl AsRef<Path>,
         shape: [usize; 3],
@@ -321,14 +325,6 @@ impl Image {
         }
         if bands > usize::from(u16::MAX) || rows.max(cols) > i32::MAX as usize {
             return refuse(format!("{shape:?} is more than 65535 bands or 2^31 rows or columns"));
-        }
-        if dtype == DType::F16 {
-            return Err(ErrorKind::Unsupported {
-                what: "f16 in a GeoTIFF".into(),
-                hint: "few programs read it (tiff-reader, behind our own source, does not): cast to f32"
-                    .into(),
-            }
-            .into());
         }
         if options.tile == 0 || !options.tile.is_multiple_of(16) || options.tile > 1 << 15 {
             return refuse(format!("tiles of {} pixels; their side is a multiple of 16", options.tile));

@@ -108,7 +108,7 @@ impl SessionBuilder {
 }
 
 fn default_backend() -> Arc<dyn Backend> {
-    Arc::new(crate::backend::reference::Reference)
+    Arc::new(crate::backend::cpu::Cpu::detect())
 }
 
 impl Session {

@@ -197,7 +197,7 @@ fn drafts(
         let kept = (0..input.shape.len()).filter(|k| !last.contains(k));
         let order = kept.chain(last.iter().copied()).collect();
         draft_of.insert(id, drafts.len());
-        let draft = Draft::new(value, input.grid.clone(), root, levels[value]);
+        let draft = Draft::new(value, node.input_grids[0].clone(), root, levels[value]);
         drafts.push(Draft { order, completes: Some(id), ..draft });
     }
     for (t, (target, &id)) in targets.iter().zip(ids).enumerate() {

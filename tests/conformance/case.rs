@@ -239,7 +239,13 @@ impl Case {
                     Root::Select { .. } => Output::Select { ptr: planes[0].base(), count },
                 });
             }
-            let launch = Launch { region: &region, shape: &self.shape, inputs: &operands, outputs: &outputs };
+            let launch = Launch {
+                region: &region,
+                shape: &self.shape,
+                inputs: &operands,
+                outputs: &outputs,
+                streaming: false,
+            };
             // SAFETY: all operands hold an element for every point of the whole region, outputs apart from each other.
             unsafe { executable.run(&launch) }.expect("run");
             if rank > 0 {

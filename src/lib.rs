@@ -1,11 +1,36 @@
 //! Chunked, lazy arrays compiled to fused kernels and streamed inside a memory budget.
 
+pub mod array;
 pub mod backend;
 pub mod block;
+pub mod config;
 pub mod dtype;
 pub mod error;
+pub mod event;
+pub mod expr;
+pub mod io;
 pub mod ir;
 pub mod meta;
+pub mod plan;
+pub mod schedule;
+pub mod session;
 pub mod shape;
 
+pub use array::{Array, Batch, compute_all, open};
 pub use blockwise_kernels::op;
+pub use error::{Error, Result};
+pub use session::Session;
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::array::{
+        Array, Batch, ChunkSpec, IntoArray, IntoAxes, Ix, concatenate, linspace, open, over, stack, where_,
+    };
+    pub use crate::block::Block;
+    pub use crate::dtype::{DType, DType::*, Scalar, f16};
+    pub use crate::error::{Error, ErrorKind};
+    pub use crate::expr::PadMode;
+    pub use crate::session::Session;
+    pub use crate::{compute, ix};
+    pub use ndarray::s;
+}

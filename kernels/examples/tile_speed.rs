@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p blockwise-kernels --example tile_speed [filter]`
 
+#![allow(clippy::undocumented_unsafe_blocks, reason = "all operands are made here, with N elements and more")]
+
 use blockwise_kernels::DType::{self, *};
 use blockwise_kernels::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use blockwise_kernels::tile::{self, Isa, Operands, Panel, Place};
@@ -31,7 +33,6 @@ fn time(n: usize, mut f: impl FnMut()) -> f64 {
 fn data(d: DType, n: usize) -> Vec<u64> {
     let mut out = vec![0u64; (n * d.size()).div_ceil(8)];
     let ramp: Vec<i64> = (0..n as i64).map(|i| i % 100 + 1).collect();
-    // SAFETY: `n` elements each.
     unsafe { tile::cast(Isa::Portable, I64, d)(ramp.as_ptr().cast(), out.as_mut_ptr().cast(), n) };
     out
 }
@@ -58,7 +59,6 @@ fn main() {
             (a.as_ptr().cast(), b.as_ptr().cast(), out.as_mut_ptr().cast());
         for &op in UnaryOp::ALL {
             if op.accepts(d) {
-                // SAFETY: `N` elements each, here and below.
                 line(format!("{op} {d}"), &|isa| {
                     let f = tile::unary(isa, op, d);
                     time(N, || unsafe { f(a, out, N) })
@@ -70,7 +70,6 @@ fn main() {
                 if op.accepts(d) && tile::binary(Isa::Portable, op, d, mode).is_some() {
                     line(format!("{op} {d} {mode:?}"), &|isa| {
                         let Some(f) = tile::binary(isa, op, d, mode) else { return f64::NAN };
-                        // SAFETY: as above.
                         time(N, || unsafe { f(a, b, out, N) })
                     });
                 }
@@ -79,25 +78,21 @@ fn main() {
         for &op in CompareOp::ALL {
             line(format!("{op} {d}"), &|isa| {
                 let f = tile::compare(isa, op, d, Operands::VV);
-                // SAFETY: as above.
                 time(N, || unsafe { f(a, b, out, N) })
             });
         }
         let mask: Vec<u8> = (0..N).map(|i| (i * i % 3 == 0) as u8).collect();
         line(format!("select {d}"), &|isa| {
             let f = tile::select(isa, d.size(), false, false);
-            // SAFETY: as above.
             time(N, || unsafe { f(mask.as_ptr(), a, b, out, N) })
         });
         line(format!("mul_add {d}"), &|isa| {
             let Some(f) = tile::mul_add(isa, d, false, false, false) else { return f64::NAN };
-            // SAFETY: as above.
             time(N, || unsafe { f(a, b, a, out, N) })
         });
         for to in DType::ALL {
             line(format!("cast {d} {to}"), &|isa| {
                 let f = tile::cast(isa, d, to);
-                // SAFETY: as above.
                 time(N, || unsafe { f(a, out, N) })
             });
         }
@@ -119,17 +114,13 @@ fn folds(d: DType, line: &dyn Fn(String, &dyn Fn(Isa) -> f64)) {
             let planes = std::array::from_fn(|i| planes[i].as_mut_ptr().cast::<u8>());
             let strides = [8; 3];
             line(format!("{op} {d} rows {rows}x{cols}"), &|isa| {
-                // SAFETY: room for all accumulators.
                 unsafe { tile::init(op, d, &planes, cols.max(rows).min(1024)) };
                 let f = tile::fold_rows(isa, op, d);
-                // SAFETY: the panel is in `x`.
                 time(rows * cols, || unsafe { f(x.as_ptr().cast(), panel, &planes, &strides, place) })
             });
             line(format!("{op} {d} cols {rows}x{cols}"), &|isa| {
-                // SAFETY: room for all accumulators.
                 unsafe { tile::init(op, d, &planes, cols.max(rows).min(1024)) };
                 let f = tile::fold_cols(isa, op, d);
-                // SAFETY: the panel is in `x`.
                 time(rows * cols, || unsafe { f(x.as_ptr().cast(), panel, &planes, place) })
             });
         }
@@ -143,25 +134,21 @@ fn moves(d: DType, line: &dyn Fn(String, &dyn Fn(Isa) -> f64)) {
     let (x, out): (*const u8, *mut u8) = (x.as_ptr().cast(), out.as_mut_ptr().cast());
     line(format!("gather 3 {d}"), &|isa| {
         let f = tile::gather(isa, size);
-        // SAFETY: `3 N` elements.
         time(N, || unsafe { f(x, 3 * size as isize, out, N) })
     });
     line(format!("transpose 16x64 {d}"), &|isa| {
         let f = tile::gather_panel(isa, size);
-        // SAFETY: a panel of `N` elements.
         time(N, || unsafe { f(x, size as isize, 64 * size as isize, out, 16, 64) })
     });
     let mask: Vec<u8> = (0..N).map(|i| (i * 7919 % 64 > 30) as u8).collect();
     line(format!("compact {d}"), &|_| {
         let f = tile::compact(size);
-        // SAFETY: `N` elements each.
         time(N, || {
             unsafe { f(mask.as_ptr(), x, out, N) };
         })
     });
     line(format!("iota {d}"), &|isa| {
         let f = tile::iota(isa);
-        // SAFETY: room for `N`.
         time(N, || unsafe { f(0, 1, out, N) })
     });
 }

@@ -54,6 +54,8 @@ pub struct Launch<'a> {
     pub inputs: &'a [Operand],
     /// One per root of the kernel.
     pub outputs: &'a [Output],
+    /// Whether stored results are too many to stay in cache: stores may then bypass it. A hint; never changes a result.
+    pub streaming: bool,
 }
 
 /// Elements seen from the points of a launch.

@@ -45,7 +45,8 @@ impl Buffer {
         // SAFETY: the layout's size is not zero.
         let Some(ptr) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
         advise_huge(ptr, capacity);
-        pool().live.fetch_add(capacity, Relaxed);
+        let live = pool().live.fetch_add(capacity, Relaxed) + capacity;
+        pool().peak.fetch_max(live, Relaxed);
         Buffer { ptr, capacity, align }
     }
 
@@ -113,6 +114,7 @@ fn advise_huge(ptr: NonNull<u8>, bytes: usize) {
 pub struct Pool {
     idle: Mutex<Idle>,
     live: AtomicUsize,
+    peak: AtomicUsize,
 }
 
 struct Idle {
@@ -126,6 +128,7 @@ pub fn pool() -> &'static Pool {
     static POOL: Pool = Pool {
         idle: Mutex::new(Idle { by_size: BTreeMap::new(), bytes: 0, keep: 256 << 20 }),
         live: AtomicUsize::new(0),
+        peak: AtomicUsize::new(0),
     };
     &POOL
 }
@@ -162,6 +165,16 @@ impl Pool {
     /// Bytes allocated now, in use or idle.
     pub fn allocated(&self) -> usize {
         self.live.load(Relaxed)
+    }
+
+    /// Most bytes allocated at once since [`Pool::reset_peak`].
+    pub fn peak(&self) -> usize {
+        self.peak.load(Relaxed)
+    }
+
+    /// Starts a new measurement of the peak.
+    pub fn reset_peak(&self) {
+        self.peak.store(self.allocated(), Relaxed);
     }
 
     /// Bytes waiting to be used again.

@@ -1,5 +1,6 @@
 //! Binary operations and multiply-add over tiles.
 
+use super::elementary;
 use super::float::{Float, rem_f32, rem_f64};
 use super::integer::Integer;
 use super::lanes::{Lane, map2, map3, scalar2};
@@ -14,7 +15,7 @@ use crate::{DType, Element, f16, naive};
 /// If the operation does not accept the dtype.
 pub fn binary(isa: Isa, op: BinaryOp, d: DType, mode: Operands) -> Option<BinaryFn> {
     assert!(op.accepts(d), "{op} is not defined for {d}");
-    if !has_mode(op, mode) {
+    if !has_mode(op, d, mode) {
         return None;
     }
     Some(match d {
@@ -31,18 +32,21 @@ pub fn binary(isa: Isa, op: BinaryOp, d: DType, mode: Operands) -> Option<Binary
         DType::U16 => integer::<u16>(isa, op, d, mode),
         DType::U32 => integer::<u32>(isa, op, d, mode),
         DType::U64 => integer::<u64>(isa, op, d, mode),
-        DType::F16 => f16(isa, op, mode).unwrap_or_else(|| by_definition::<f16>(op, mode)),
-        DType::F32 => f32(isa, op, mode).unwrap_or_else(|| by_definition::<f32>(op, mode)),
-        DType::F64 => f64(isa, op, mode).unwrap_or_else(|| by_definition::<f64>(op, mode)),
+        DType::F16 if op == BinaryOp::Nextafter => nextafter_f16(),
+        DType::F16 => f16(isa, op, mode).unwrap_or_else(|| elementary::binary(isa, op, d)),
+        DType::F32 => f32(isa, op, mode).unwrap_or_else(|| elementary::binary(isa, op, d)),
+        DType::F64 => f64(isa, op, mode).unwrap_or_else(|| elementary::binary(isa, op, d)),
     })
 }
 
-fn has_mode(op: BinaryOp, mode: Operands) -> bool {
+fn has_mode(op: BinaryOp, d: DType, mode: Operands) -> bool {
     use BinaryOp::*;
     match mode {
         Operands::VV => true,
+        // two instances less of the largest loops
+        _ if op == Pow => !d.is_float(),
         Operands::VS => !matches!(op, Atan2 | Hypot | Logaddexp | Logaddexp2 | Nextafter),
-        Operands::SV => matches!(op, Add | Sub | Mul | Div | Min | Max | And | Or | Xor | FloorDiv | Pow),
+        Operands::SV => matches!(op, Add | Sub | Mul | Div | Min | Max | And | Or | Xor | FloorDiv),
     }
 }
 
@@ -113,19 +117,11 @@ float!(f16, f16, f32, rem_f32);
 float!(f32, f32, f32, rem_f32);
 float!(f64, f64, f64, rem_f64);
 
-/// Rare operations run their definition.
-fn by_definition<T: Element>(op: BinaryOp, mode: Operands) -> BinaryFn {
-    macro_rules! table {
-        ($($V:ident)*) => {
-            match op {
-                $(BinaryOp::$V => scalar2(mode, |a: T, b: T| {
-                    naive::binary(BinaryOp::$V, a.to_scalar(), b.to_scalar()).get::<T>().unwrap_or_default()
-                }),)*
-                other => unreachable!("{other} has a loop of its own"),
-            }
-        };
-    }
-    table!(Pow Atan2 Hypot Logaddexp Logaddexp2 Nextafter)
+/// The neighbour in the order of halves is not that in the order of floats.
+fn nextafter_f16() -> BinaryFn {
+    scalar2(Operands::VV, |a: f16, b: f16| {
+        naive::binary(BinaryOp::Nextafter, a.to_scalar(), b.to_scalar()).get().unwrap_or_default()
+    })
 }
 
 /// The function of `a * b + c` rounded once (wrapping for integers), with the given operands scalars; `None` if that

@@ -1,6 +1,7 @@
 //! Conversions between `f16` and `f32`, a chunk at a time.
 
-use super::isa::{Avx2, Avx512, Level, Portable};
+use super::isa::{Avx2, Avx512, Isa, Level, Portable};
+use crate::math::{Hard, Soft};
 
 /// The f32 of a half's bits, without branches.
 #[inline(always)]
@@ -29,6 +30,9 @@ pub(super) fn narrow(x: f32) -> u16 {
 }
 
 impl Level for Portable {
+    const ISA: Isa = Isa::Portable;
+    type Fma = Soft;
+
     #[inline(always)]
     unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32) {
         for i in 0..N {
@@ -74,6 +78,9 @@ mod f16c {
 macro_rules! level {
     ($Level:ident) => {
         impl Level for $Level {
+            const ISA: Isa = Isa::$Level;
+            type Fma = Hard;
+
             #[inline(always)]
             unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32) {
                 // SAFETY: the caller's; a CPU of this level has F16C.

@@ -1,5 +1,6 @@
 //! Instruction sets: which there are, and how a loop is compiled for each.
 
+use crate::math::Fma;
 use std::sync::OnceLock;
 
 /// An instruction set that the tile functions are compiled for. Ordered: a later one includes the earlier.
@@ -62,6 +63,10 @@ impl Isa {
 /// # Safety
 /// Functions with a level other than [`Portable`] may be called only on a CPU that has it.
 pub(super) trait Level {
+    /// Its name as a value.
+    const ISA: Isa;
+    /// How it multiplies and adds.
+    type Fma: Fma;
     /// Converts N halves; N is a multiple of 8 or 1.
     unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32);
     /// Converts N floats, to nearest even; N as above.

@@ -267,17 +267,6 @@ where
 }
 
 /// A loop that is not worth vectorizing, over elements as they are in memory.
-pub(super) fn scalar1<T: Copy + 'static, F: Fn(T) -> T + Copy>(_: F) -> UnaryFn {
-    unsafe fn run<T: Copy, F: Fn(T) -> T + Copy>(x: *const u8, out: *mut u8, n: usize) {
-        for i in 0..n {
-            // SAFETY: the operands have `n` elements.
-            unsafe { out.cast::<T>().add(i).write(again::<F>()(x.cast::<T>().add(i).read())) };
-        }
-    }
-    run::<T, F>
-}
-
-/// As [`scalar1`], for two operands.
 pub(super) fn scalar2<T: Copy + 'static, F: Fn(T, T) -> T + Copy>(mode: Operands, _: F) -> BinaryFn {
     unsafe fn run<T: Copy, F: Fn(T, T) -> T + Copy, const SA: bool, const SB: bool>(
         a: *const u8,

@@ -17,6 +17,7 @@
 mod binary;
 mod cast;
 mod compare;
+mod elementary;
 mod float;
 mod fold;
 mod half;

@@ -1,11 +1,12 @@
 //! Unary operations over tiles.
 
+use super::elementary;
 use super::float::Float;
 use super::integer::Integer;
-use super::lanes::{map1, scalar1};
+use super::lanes::map1;
 use super::{Isa, UnaryFn};
 use crate::op::UnaryOp;
-use crate::{DType, Element, f16, naive};
+use crate::{DType, f16};
 
 /// The function of a unary operation; predicates write bool bytes.
 ///
@@ -26,9 +27,7 @@ pub fn unary(isa: Isa, op: UnaryOp, d: DType) -> UnaryFn {
         DType::U16 => integer::<u16>(isa, op).unwrap_or_else(|| bits(isa, op, d)),
         DType::U32 => integer::<u32>(isa, op).unwrap_or_else(|| bits(isa, op, d)),
         DType::U64 => integer::<u64>(isa, op).unwrap_or_else(|| bits(isa, op, d)),
-        DType::F16 if op.is_transcendental() => transcendental::<f16>(op),
-        DType::F32 if op.is_transcendental() => transcendental::<f32>(op),
-        DType::F64 if op.is_transcendental() => transcendental::<f64>(op),
+        _ if op.is_transcendental() => elementary::unary(isa, op, d),
         DType::F16 => f16(isa, op),
         DType::F32 => f32(isa, op),
         DType::F64 => f64(isa, op),
@@ -105,17 +104,3 @@ macro_rules! float {
 float!(f16, f16, f32);
 float!(f32, f32, f32);
 float!(f64, f64, f64);
-
-fn transcendental<T: Element>(op: UnaryOp) -> UnaryFn {
-    macro_rules! table {
-        ($($V:ident)*) => {
-            match op {
-                $(UnaryOp::$V => scalar1(|x: T| {
-                    naive::unary(UnaryOp::$V, x.to_scalar()).get::<T>().unwrap_or_default()
-                }),)*
-                other => unreachable!("{other} is not transcendental"),
-            }
-        };
-    }
-    table!(Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Tan Asin Acos Atan Sinh Cosh Tanh Asinh Acosh Atanh Cbrt)
-}

@@ -1,0 +1,232 @@
+//! From expressions to results: `compute`, `compute_into`, `persist`, `store`, `explain`.
+
+use super::Array;
+use crate::block::{Block, BlockSink, MemorySource};
+use crate::dtype::Element;
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::Expr;
+use crate::plan::{Destination, Target};
+use crate::session::Session;
+use ndarray::{ArrayViewMut, Dimension};
+use std::sync::Arc;
+
+/// Computes several arrays in as few passes as possible, on the global session.
+///
+/// Reductions and stores that read the same data become one pass. See [`compute!`](crate::compute!).
+///
+/// # Errors
+/// The first error that building, planning or running any of them met.
+pub fn compute_all<const N: usize>(arrays: [&Array; N]) -> Result<[Block; N]> {
+    Session::global()?.compute_all(arrays)
+}
+
+/// Computes several arrays in as few passes as possible; gives a `Result` of an array of [`Block`]s.
+///
+/// ```
+/// use blockwise::prelude::*;
+/// let x = Array::arange(0, 1000, 1).cast(F32);
+/// let [mean, max] = compute!(x.mean(..), x.max(..))?;
+/// assert_eq!(mean.to_scalar::<f64>()?, 499.5);
+/// assert_eq!(max.to_scalar::<f32>()?, 999.0);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[macro_export]
+macro_rules! compute {
+    ($($array:expr),+ $(,)?) => {
+        $crate::compute_all([$(&$array),+])
+    };
+}
+
+impl Array {
+    /// The values, in memory.
+    ///
+    /// Cost: one pass over the inputs, more where the expression needs a result before another pass (`x - x.mean(0)`). Memory: the
+    /// result, and what the plan projects per task.
+    ///
+    /// # Errors
+    /// What went wrong when the expression was built; [`ErrorKind::MemoryLimit`] before any work if it cannot fit; the first
+    /// error that a task met.
+    pub fn compute(&self) -> Result<Block> {
+        Session::global()?.compute(self)
+    }
+
+    /// Computes into memory of the caller, of the array's dtype and shape; no other result is allocated.
+    ///
+    /// # Errors
+    /// As [`Array::compute`], and if dtype or shape differ.
+    pub fn compute_into<T: Element, D: Dimension>(&self, out: ArrayViewMut<'_, T, D>) -> Result<()> {
+        Session::global()?.compute_into(self, out)
+    }
+
+    /// Computes now and gives an array over the values in memory.
+    ///
+    /// # Errors
+    /// As [`Array::compute`].
+    pub fn persist(&self) -> Result<Array> {
+        let block = self.compute()?;
+        let grid = self.chunks()?.clone();
+        let expr = Expr::source(Arc::new(MemorySource::new(block, grid)))?;
+        Ok(Array { expr: Ok(expr), meta: self.meta.clone() })
+    }
+
+    /// Writes the values to a sink, block by block.
+    ///
+    /// # Errors
+    /// As [`Array::compute`], those of the sink, and if its shape differs. On an error nothing is left at the destination.
+    pub fn store(&self, sink: Arc<dyn BlockSink>) -> Result<()> {
+        Session::global()?.store(&[(self, sink)])
+    }
+
+    /// The plan in words: the logical graph, the stages with their projected memory, and the kernels.
+    ///
+    /// # Errors
+    /// As [`Array::compute`], but nothing is run.
+    pub fn explain(&self) -> Result<String> {
+        Session::global()?.explain(self)
+    }
+}
+
+impl Session {
+    /// The values of an array: [`Array::compute`] on this session.
+    ///
+    /// # Errors
+    /// As [`Array::compute`].
+    pub fn compute(&self, array: &Array) -> Result<Block> {
+        self.compute_all([array]).map(|[block]| block)
+    }
+
+    /// The values of several arrays in as few passes as possible.
+    ///
+    /// # Errors
+    /// The first error that building, planning or running any of them met.
+    pub fn compute_all<const N: usize>(&self, arrays: [&Array; N]) -> Result<[Block; N]> {
+        let mut targets = Vec::with_capacity(N);
+        for a in arrays {
+            targets.push(Target { expr: a.expr()?.clone(), destination: Destination::Memory });
+        }
+        let blocks: Vec<Block> = self.run(&targets)?.into_iter().flatten().collect();
+        blocks.try_into().map_err(|_| Error::internal("a result is missing"))
+    }
+
+    /// Computes into memory of the caller: [`Array::compute_into`] on this session.
+    ///
+    /// # Errors
+    /// As [`Array::compute_into`].
+    pub fn compute_into<T: Element, D: Dimension>(
+        &self,
+        array: &Array,
+        mut out: ArrayViewMut<'_, T, D>,
+    ) -> Result<()> {
+        let expr = array.expr()?.clone();
+        if T::DTYPE != expr.dtype() {
+            let hint = format!("cast it to {} before", T::DTYPE);
+            return Err(ErrorKind::DType { op: "compute_into".into(), dtype: expr.dtype(), hint }.into());
+        }
+        if out.shape() != expr.shape() {
+            return Err(ErrorKind::ShapeMismatch {
+                op: "compute_into",
+                left: expr.shape().to_vec(),
+                right: out.shape().to_vec(),
+                hint: "",
+            }
+            .into());
+        }
+        if out.iter().len() > 1 && out.strides().iter().zip(out.shape()).any(|(&s, &n)| s == 0 && n > 1) {
+            return Err(Error::invalid("compute_into", "the target's elements overlap"));
+        }
+        let (shape, strides) = (out.shape().to_vec(), out.strides().to_vec());
+        let ptr = out.as_mut_ptr() as *const u8;
+        // SAFETY: the view borrows the memory exclusively until this call returns, and the plan that holds the block is dropped
+        // before; every element is inside the view.
+        let block = unsafe { Block::from_foreign(T::DTYPE, &shape, &strides, ptr, Arc::new(())) };
+        self.run(&[Target { expr, destination: Destination::Into(block) }])?;
+        Ok(())
+    }
+
+    /// Writes several arrays to their sinks, in as few passes as possible.
+    ///
+    /// # Errors
+    /// As [`Array::store`].
+    pub fn store(&self, pairs: &[(&Array, Arc<dyn BlockSink>)]) -> Result<()> {
+        let mut targets = Vec::with_capacity(pairs.len());
+        for (array, sink) in pairs {
+            targets.push(sink_target(array, sink.clone())?);
+        }
+        self.run(&targets).map(|_| ())
+    }
+
+    /// The plan in words: [`Array::explain`] on this session.
+    ///
+    /// # Errors
+    /// As [`Array::compute`], but nothing is run.
+    pub fn explain(&self, array: &Array) -> Result<String> {
+        let target = Target { expr: array.expr()?.clone(), destination: Destination::Memory };
+        Ok(self.plan(&[target])?.to_string())
+    }
+}
+
+/// Several results and writes that run together, in as few passes as possible.
+///
+/// ```
+/// use blockwise::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// let x = Array::arange(0, 100, 1).cast(F32);
+/// let mut batch = Batch::new();
+/// let mean = batch.compute(&x.mean(..))?;
+/// batch.store(&x, x.npy_sink(dir.path().join("x.npy"))?)?;
+/// let results = batch.run(Session::global()?)?;     // one pass writes the file and folds the mean
+/// assert_eq!(results[mean].as_ref().unwrap().to_scalar::<f32>()?, 49.5);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    targets: Vec<Target>,
+}
+
+impl Batch {
+    /// Nothing yet.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds an array to be computed; the number is its place in [`Batch::run`]'s result.
+    ///
+    /// # Errors
+    /// What went wrong when the expression was built.
+    pub fn compute(&mut self, array: &Array) -> Result<usize> {
+        self.targets.push(Target { expr: array.expr()?.clone(), destination: Destination::Memory });
+        Ok(self.targets.len() - 1)
+    }
+
+    /// Adds an array to be written to a sink of its shape.
+    ///
+    /// # Errors
+    /// What went wrong when the expression was built, or a shape that differs.
+    pub fn store(&mut self, array: &Array, sink: Arc<dyn BlockSink>) -> Result<()> {
+        self.targets.push(sink_target(array, sink)?);
+        Ok(())
+    }
+
+    /// Runs everything; a block for each computed array, `None` for each written one.
+    ///
+    /// # Errors
+    /// As [`Array::compute`] and [`Array::store`].
+    pub fn run(self, session: &Session) -> Result<Vec<Option<Block>>> {
+        session.run(&self.targets)
+    }
+}
+
+/// A target that writes an array to a sink of its shape.
+pub(crate) fn sink_target(array: &Array, sink: Arc<dyn BlockSink>) -> Result<Target> {
+    let expr = array.expr()?.clone();
+    if sink.grid().shape().as_slice() != expr.shape() {
+        return Err(ErrorKind::ShapeMismatch {
+            op: "store",
+            left: expr.shape().to_vec(),
+            right: sink.grid().shape().to_vec(),
+            hint: "; the sink must have the array's shape",
+        }
+        .into());
+    }
+    Ok(Target { expr, destination: Destination::Sink(sink) })
+}

@@ -1,0 +1,112 @@
+//! Files and directories that appear at their destination only when they are whole.
+//!
+//! What is being written lives beside its destination (so that the rename stays inside one file system) under a hidden
+//! temporary name, and is removed when dropped before it was published.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// The directory that will hold `path`, and a prefix for the temporary name.
+fn sibling(path: &Path) -> (PathBuf, String) {
+    let dir = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    (dir, format!(".{name}.part-"))
+}
+
+/// Lets the process' umask decide, as for any file a program creates; `tempfile` would make them private.
+fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
+
+/// A temporary file beside `path`.
+pub(super) fn file_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let (dir, prefix) = sibling(path);
+    builder(&prefix, 0o666).tempfile_in(dir).map_err(|e| Error::io("creating", path, e))
+}
+
+/// Moves a written file to its destination, replacing a file that is there.
+pub(super) fn publish_file(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path).map(drop).map_err(|e| Error::io("renaming to", path, e.error))
+}
+
+/// A temporary directory beside `path`.
+#[cfg(feature = "zarr")]
+pub(super) fn dir_beside(path: &Path) -> Result<tempfile::TempDir> {
+    let (dir, prefix) = sibling(path);
+    builder(&prefix, 0o777).tempdir_in(dir).map_err(|e| Error::io("creating", path, e))
+}
+
+/// Moves a written directory to its destination. With `replace`, a directory that is there is moved away first and
+/// removed afterwards; without, it stays and the call fails.
+#[cfg(feature = "zarr")]
+pub(super) fn publish_dir(dir: tempfile::TempDir, path: &Path, replace: bool) -> Result<()> {
+    let old = if replace && path.symlink_metadata().is_ok() {
+        let aside = dir_beside(path)?;
+        let to = aside.path().join("replaced");
+        std::fs::rename(path, &to).map_err(|e| Error::io("moving away", path, e))?;
+        Some((aside, to))
+    } else {
+        None
+    };
+    if let Err(e) = std::fs::rename(dir.path(), path) {
+        if let Some((_, to)) = &old {
+            // put back what was there; if even that fails, the first error is the one to tell
+            let _ = std::fs::rename(to, path);
+        }
+        return Err(Error::io("renaming to", path, e));
+    }
+    let _ = dir.keep();
+    Ok(())
+}
+
+/// Gives a file its length and, where the file system can, the disk blocks for it, so that a full disk shows now.
+pub(super) fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if bytes > 0 {
+        use std::os::fd::AsRawFd;
+        let len = libc::off_t::try_from(bytes).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+        // SAFETY: a system call on a descriptor that `file` keeps open; no memory is passed.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) } != 0 {
+            let error = std::io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINTR) => {}
+                _ => return Err(error),
+            }
+        }
+    }
+    file.set_len(bytes)
+}
+
+/// Writes all of `bytes` at an offset, without moving the file's position: threads may do so side by side.
+pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::FileExt;
+        let (mut bytes, mut offset) = (bytes, offset);
+        while !bytes.is_empty() {
+            let n = file.seek_write(bytes, offset)?;
+            if n == 0 {
+                return Err(std::io::ErrorKind::WriteZero.into());
+            }
+            (bytes, offset) = (&bytes[n..], offset + n as u64);
+        }
+        Ok(())
+    }
+}

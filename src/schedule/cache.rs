@@ -1,0 +1,58 @@
+//! Compiled kernels by code: one expression compiles once, however often and on whatever it runs.
+
+use crate::backend::{Backend, Executable};
+use crate::error::Result;
+use crate::ir::Kernel;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// Kernels compiled by one backend. Keeps up to [`KernelCache::KEEP`]; when full it starts anew.
+pub struct KernelCache {
+    backend: Arc<dyn Backend>,
+    known: Mutex<HashMap<Kernel, Arc<dyn Executable>>>,
+    compiled: AtomicU64,
+}
+
+impl KernelCache {
+    /// Most kernels kept.
+    pub const KEEP: usize = 4096;
+
+    /// An empty cache.
+    pub fn new(backend: Arc<dyn Backend>) -> KernelCache {
+        KernelCache { backend, known: Mutex::default(), compiled: AtomicU64::new(0) }
+    }
+
+    /// The backend that compiles.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The compiled kernel.
+    ///
+    /// # Errors
+    /// Those of [`Backend::compile`].
+    pub fn get(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
+        let key = kernel.code_key();
+        if let Some(known) = self.lock().get(&key) {
+            return Ok(known.clone());
+        }
+        let executable = self.backend.compile(kernel)?;
+        self.compiled.fetch_add(1, Relaxed);
+        let mut known = self.lock();
+        if known.len() >= KernelCache::KEEP {
+            known.clear();
+        }
+        known.insert(key, executable.clone());
+        Ok(executable)
+    }
+
+    /// How many kernels were compiled so far.
+    pub fn compiled(&self) -> u64 {
+        self.compiled.load(Relaxed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Kernel, Arc<dyn Executable>>> {
+        self.known.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

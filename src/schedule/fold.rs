@@ -1,0 +1,171 @@
+//! Folds over many tasks: accumulators per span, merged in the order of spans.
+
+use crate::backend::{Operand, Output};
+use crate::block::Block;
+use crate::dtype::DType;
+use crate::op::ReduceOp;
+use crate::shape::{Dims, Grid, Region};
+use blockwise_kernels::naive;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+/// A fold into a dense result.
+pub(super) struct Fold {
+    op: ReduceOp,
+    dtype: DType,
+    kept: SmallVec<[usize; 4]>,
+    /// The grid of the kept axes.
+    kept_grid: Grid,
+    whole: Mutex<Whole>,
+}
+
+struct Whole {
+    planes: Planes,
+    /// The span whose accumulators are merged next, and those that came early.
+    next: usize,
+    early: BTreeMap<usize, SpanFold>,
+}
+
+type Planes = SmallVec<[Block; 3]>;
+
+/// The accumulators of one span: one set per block of the kept axes that its tasks touched.
+#[derive(Default)]
+pub(super) struct SpanFold {
+    sets: HashMap<usize, (Region, Planes)>,
+}
+
+impl Fold {
+    pub fn new(op: ReduceOp, dtype: DType, axes: &[usize], grid: &Grid) -> Fold {
+        let kept: SmallVec<[usize; 4]> = (0..grid.ndim()).filter(|k| !axes.contains(k)).collect();
+        let kept_grid = Grid::new(kept.iter().map(|&k| grid.axes()[k].clone()));
+        let planes = empty(op, dtype, &kept_grid.shape());
+        let whole = Mutex::new(Whole { planes, next: 0, early: BTreeMap::new() });
+        Fold { op, dtype, kept, kept_grid, whole }
+    }
+
+    /// The accumulators for a task, as the output of its kernel.
+    pub fn output(&self, span: &mut SpanFold, index: &[usize], region: &Region) -> Output {
+        let counts = self.kept_grid.counts();
+        let key = self.kept.iter().zip(&counts).fold(0, |acc, (&k, &n)| acc * n + index[k]);
+        let (_, planes) = span.sets.entry(key).or_insert_with(|| {
+            let own = Region {
+                start: self.kept.iter().map(|&k| region.start[k]).collect(),
+                shape: self.kept.iter().map(|&k| region.shape[k]).collect(),
+            };
+            let planes = empty(self.op, self.dtype, &own.shape);
+            (own, planes)
+        });
+        let ndim = region.ndim();
+        Output::Reduce(
+            planes
+                .iter_mut()
+                .map(|plane| {
+                    let size = plane.dtype().size() as isize;
+                    let mut strides = SmallVec::from_elem(0, ndim);
+                    for (&k, s) in self.kept.iter().zip(plane.strides()) {
+                        strides[k] = s * size;
+                    }
+                    Operand { ptr: plane.as_mut_ptr(), strides }
+                })
+                .collect(),
+        )
+    }
+
+    /// Takes the accumulators of a finished span; every span must come exactly once.
+    pub fn merge(&self, number: usize, span: SpanFold) {
+        let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+        whole.early.insert(number, span);
+        loop {
+            let next = whole.next;
+            let Some(span) = whole.early.remove(&next) else { return };
+            whole.next += 1;
+            let mut keys: Vec<usize> = span.sets.keys().copied().collect();
+            keys.sort_unstable();
+            for key in keys {
+                let (region, planes) = &span.sets[&key];
+                self.merge_set(&mut whole.planes, region, planes);
+            }
+        }
+    }
+
+    fn merge_set(&self, into: &mut Planes, region: &Region, from: &Planes) {
+        let n = region.len();
+        if n == 0 {
+            return;
+        }
+        // runs that are contiguous in both: the last axis, or everything if the set is the whole
+        let whole = region.shape.as_slice() == into[0].shape();
+        let run = if whole { n } else { region.shape.last().copied().unwrap_or(1) };
+        let targets: SmallVec<[Block; 3]> = into.iter().map(|p| p.slice(region)).collect();
+        for first in (0..n).step_by(run) {
+            let mut a = [std::ptr::null_mut(); 3];
+            let mut b = [std::ptr::null_mut(); 3];
+            for (p, (t, f)) in targets.iter().zip(from).enumerate() {
+                let mut at = 0isize;
+                let mut i = first;
+                for k in (0..region.ndim()).rev() {
+                    at += (i % region.shape[k]) as isize * t.strides()[k];
+                    i /= region.shape[k];
+                }
+                let size = t.dtype().size();
+                // SAFETY: element `first` of the region, in the target by its strides and in the set by its C order.
+                unsafe {
+                    a[p] = (t.as_ptr() as *mut u8).offset(at * size as isize);
+                    b[p] = (f.as_ptr() as *mut u8).add(first * size);
+                }
+            }
+            // SAFETY: `run` accumulators lie behind each pointer; the whole's are ours under the lock, the set's are ours.
+            unsafe { merge_run(self.op, self.dtype, &a, &b, run) };
+        }
+    }
+
+    /// The result: the fold of everything merged.
+    pub fn finish(self) -> Block {
+        let whole = self.whole.into_inner().unwrap_or_else(|e| e.into_inner());
+        debug_assert!(whole.early.is_empty());
+        let mut planes = whole.planes;
+        planes.swap_remove(self.op.result_plane())
+    }
+}
+
+/// Accumulators of nothing.
+pub(super) fn empty(op: ReduceOp, dtype: DType, shape: &Dims) -> Planes {
+    let init = naive::fold::init(op, dtype);
+    init.into_iter().map(|value| Block::full(shape, value)).collect()
+}
+
+/// Merges `n` contiguous accumulators into others.
+///
+/// # Safety
+/// Every plane of the operation has `n` accumulators behind its pointers, and nobody else touches them.
+unsafe fn merge_run(op: ReduceOp, dtype: DType, into: &[*mut u8; 3], from: &[*mut u8; 3], n: usize) {
+    let dtypes = op.planes(dtype);
+    for i in 0..n {
+        let read = |planes: &[*mut u8; 3]| -> SmallVec<[crate::dtype::Scalar; 3]> {
+            dtypes
+                .iter()
+                .zip(planes)
+                // SAFETY: accumulator `i` of a plane of `n`.
+                .map(|(d, p)| unsafe { read_scalar(*d, p.add(i * d.size())) })
+                .collect()
+        };
+        let mut a = read(into);
+        naive::fold::merge(op, &mut a, &read(from));
+        for ((d, p), v) in dtypes.iter().zip(into).zip(a) {
+            // SAFETY: as above.
+            unsafe {
+                std::ptr::copy_nonoverlapping(v.bits().to_le_bytes().as_ptr(), p.add(i * d.size()), d.size())
+            };
+        }
+    }
+}
+
+/// # Safety
+/// `p` points to an element of the dtype.
+unsafe fn read_scalar(d: DType, p: *const u8) -> crate::dtype::Scalar {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the element has `size` bytes.
+    unsafe { std::ptr::copy_nonoverlapping(p, bytes.as_mut_ptr(), d.size()) };
+    crate::dtype::Scalar::from_bits(d, u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,302 @@
+//! One stage: spans of tasks on workers, results into roots.
+
+use super::fold::{Fold, SpanFold};
+use super::scan::{Carry, scan_in_place};
+use super::spill::SpillStore;
+use super::steps::{Permits, Prepared, TaskData, operand};
+use super::{Counters, FirstError, RootResult, Runtime};
+use crate::backend::{Executable, Operand, Output};
+use crate::block::{Block, BlockSink, pool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::op::ReduceOp;
+use crate::plan::{Stage, StageRoot, StepKind};
+use crate::shape::{Dims, Region};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Stored results of a stage above this size bypass the cache.
+const STREAMING: usize = 8 << 20;
+/// A stage with folds is cut into about this many spans.
+const FOLD_SPANS: usize = 64;
+
+/// Where a root's results go while the stage runs.
+enum RootRun {
+    /// Into a block, each task at its region.
+    Store(Block),
+    Sink(Arc<dyn BlockSink>),
+    Spill(Arc<SpillStore>),
+    Fold(Fold),
+    Scan {
+        block: Block,
+        op: ReduceOp,
+        axis: usize,
+    },
+}
+
+struct StageRun<'a> {
+    number: usize,
+    prepared: Prepared<'a>,
+    kernel: Arc<dyn Executable>,
+    roots: Vec<RootRun>,
+    streaming: bool,
+    counters: &'a Counters,
+    rt: &'a Runtime<'a>,
+    timed: bool,
+}
+
+/// What a worker carries through a span: accumulators and carries, one per root.
+struct Span {
+    folds: Vec<SpanFold>,
+    carries: Vec<Carry>,
+}
+
+/// Runs a stage to its end and gives its roots' results.
+pub(super) fn run(
+    number: usize,
+    stage: &Stage,
+    results: &[Vec<RootResult>],
+    rt: &Runtime<'_>,
+    counters: &Counters,
+) -> Result<Vec<RootResult>> {
+    let spans = span_length(stage);
+    let tasks = stage.tasks();
+    let count = tasks.div_ceil(spans.max(1));
+    let workers = workers(stage, rt).min(count.max(1));
+    // idle buffers count too: make room for what this stage will use
+    let wanted = stage.memory.held + stage.memory.task * workers as u64;
+    pool().trim(rt.memory_limit.saturating_sub(wanted).min(usize::MAX as u64) as usize);
+
+    let compiled = stage.steps.iter().map(|step| match &step.kind {
+        StepKind::Kernel(kernel) => rt.kernels.get(kernel).map(Some),
+        _ => Ok(None),
+    });
+    let compiled = compiled.collect::<Result<Vec<_>>>()?;
+    let kernel = rt.kernels.get(&stage.kernel)?;
+    let roots = stage.roots.iter().map(|r| start_root(stage, r, rt)).collect::<Result<Vec<_>>>()?;
+    let stored: usize = roots.iter().map(|r| if let RootRun::Store(b) = r { b.nbytes() } else { 0 }).sum();
+    let run = StageRun {
+        number,
+        prepared: Prepared { stage, results, compiled, permits: Permits::new(rt.threads, workers) },
+        kernel,
+        roots,
+        streaming: stored > STREAMING,
+        counters,
+        rt,
+        timed: rt.observers.iter().any(|o| o.wants_tasks()),
+    };
+    rt.tell(Event::StageStarted { stage: number, tasks, workers, label: stage.label() });
+
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let first = FirstError::default();
+    let work = |worker: usize| {
+        let mut data = TaskData::new(stage);
+        loop {
+            let span = next.fetch_add(1, Relaxed);
+            if span >= count || stop.load(Relaxed) {
+                return;
+            }
+            let tasks = span * spans..((span + 1) * spans).min(tasks);
+            if let Err(e) = run.span(span, tasks, worker, &mut data) {
+                stop.store(true, Relaxed);
+                first.put(span, e);
+                return;
+            }
+        }
+    };
+    if workers == 1 {
+        // not on the caller's thread if that is a worker of some other pool: the pool's width is what was promised
+        rt.pool.install(|| work(0));
+    } else {
+        rt.pool.scope(|scope| {
+            for w in 0..workers {
+                let work = &work;
+                scope.spawn(move |_| work(w));
+            }
+        });
+    }
+    match first.take() {
+        Some(e) => Err(e),
+        None => Ok(run.roots.into_iter().map(finish_root).collect()),
+    }
+}
+
+/// How many tasks in a row one worker takes: the plan's alone, since folds are merged by span.
+fn span_length(stage: &Stage) -> usize {
+    let tasks = stage.tasks();
+    let counts = stage.grid.counts();
+    for root in &stage.roots {
+        match root {
+            StageRoot::Scan { axis, .. } => return counts[*axis].max(1),
+            StageRoot::Reduce { axes, .. } => {
+                let per_set: usize = axes.iter().map(|&a| counts[a]).product::<usize>().max(1);
+                let even = tasks.div_ceil(FOLD_SPANS).max(1);
+                // whole sets of accumulators where there are enough of them
+                return if tasks / per_set >= FOLD_SPANS { even.next_multiple_of(per_set) } else { even };
+            }
+            _ => {}
+        }
+    }
+    (tasks / 4096).clamp(1, 64)
+}
+
+/// How many tasks may run at once: twice the threads where files are read or written, as far as memory admits.
+fn workers(stage: &Stage, rt: &Runtime<'_>) -> usize {
+    let files = stage.steps.iter().any(|s| match &s.kind {
+        StepKind::Read(source) => !source.in_memory(),
+        _ => false,
+    });
+    let files =
+        files || stage.roots.iter().any(|r| matches!(r, StageRoot::Sink(_) | StageRoot::Spill { .. }));
+    let wished = if files { rt.threads * 2 } else { rt.threads };
+    let room = rt.memory_limit.saturating_sub(stage.memory.held);
+    let fit = room / stage.memory.task.max(1);
+    wished.min(fit.clamp(1, usize::MAX as u64) as usize)
+}
+
+fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>) -> Result<RootRun> {
+    let shape = stage.grid.shape();
+    Ok(match root {
+        StageRoot::Memory { dtype } => RootRun::Store(Block::uninit(*dtype, &shape)),
+        StageRoot::Into(block) => RootRun::Store(block.clone()),
+        StageRoot::Sink(sink) => RootRun::Sink(sink.clone()),
+        StageRoot::Spill { dtype, grid } => {
+            RootRun::Spill(Arc::new(SpillStore::create(&rt.temp_dir, *dtype, grid.clone())?))
+        }
+        StageRoot::Reduce { op, dtype, axes } => RootRun::Fold(Fold::new(*op, *dtype, axes, &stage.grid)),
+        StageRoot::Scan { op, dtype, axis } => {
+            RootRun::Scan { block: Block::uninit(*dtype, &shape), op: *op, axis: *axis }
+        }
+    })
+}
+
+fn finish_root(root: RootRun) -> RootResult {
+    match root {
+        RootRun::Store(block) | RootRun::Scan { block, .. } => RootResult::Block(block),
+        RootRun::Sink(_) => RootResult::Gone,
+        RootRun::Spill(store) => RootResult::Spilled(store),
+        RootRun::Fold(fold) => RootResult::Block(fold.finish()),
+    }
+}
+
+impl StageRun<'_> {
+    fn span(
+        &self,
+        number: usize,
+        tasks: std::ops::Range<usize>,
+        worker: usize,
+        data: &mut TaskData,
+    ) -> Result<()> {
+        let n = self.roots.len();
+        let mut span = Span {
+            folds: std::iter::repeat_with(SpanFold::default).take(n).collect(),
+            carries: std::iter::repeat_with(Carry::default).take(n).collect(),
+        };
+        let done = tasks.len() as u64;
+        for task in tasks {
+            if self.rt.cancel.load(Relaxed) {
+                return Err(ErrorKind::Cancelled.into());
+            }
+            let start = self.timed.then(Instant::now);
+            data.bytes_read = 0;
+            let outcome = self.task(task, &mut span, data);
+            data.clear();
+            let written = outcome?;
+            if data.bytes_read > 0 {
+                self.counters.bytes_read.fetch_add(data.bytes_read, Relaxed);
+            }
+            if written > 0 {
+                self.counters.bytes_written.fetch_add(written, Relaxed);
+            }
+            if let Some(start) = start {
+                self.rt.tell(Event::TaskFinished {
+                    stage: self.number,
+                    task,
+                    worker,
+                    start,
+                    elapsed: start.elapsed(),
+                    bytes_read: data.bytes_read,
+                    bytes_written: written,
+                });
+            }
+        }
+        for (root, fold) in self.roots.iter().zip(span.folds) {
+            if let RootRun::Fold(into) = root {
+                into.merge(number, fold);
+            }
+        }
+        self.counters.tasks.fetch_add(done, Relaxed);
+        Ok(())
+    }
+
+    /// Runs one task; gives the bytes written to sinks.
+    fn task(&self, task: usize, span: &mut Span, data: &mut TaskData) -> Result<u64> {
+        let stage = self.prepared.stage;
+        let index = stage.task_index(task);
+        let region = stage.grid.region(&index);
+        self.prepared.gather(&region, data)?;
+
+        let mut temporaries: SmallVec<[Block; 2]> = SmallVec::new();
+        let mut outputs: SmallVec<[Output; 3]> = SmallVec::new();
+        for ((root, fold), k) in self.roots.iter().zip(&mut span.folds).zip(0..) {
+            outputs.push(match root {
+                RootRun::Store(block) | RootRun::Scan { block, .. } => Output::Store(part(block, &region)),
+                RootRun::Sink(_) | RootRun::Spill(_) => {
+                    let dtype = stage.store_dtype(k);
+                    let mut block = Block::uninit(dtype, &region.shape);
+                    let out = operand(&mut block, dtype);
+                    temporaries.push(block);
+                    Output::Store(out)
+                }
+                RootRun::Fold(f) => f.output(fold, &index, &region),
+            });
+        }
+        let space: Dims = stage.grid.shape();
+        // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
+        unsafe {
+            self.prepared.launch(
+                &*self.kernel,
+                &stage.kernel,
+                &stage.kernel_inputs,
+                (&region, &space),
+                &outputs,
+                self.streaming,
+                data,
+            )
+        }?;
+        let mut written = 0;
+        let mut temporaries = temporaries.into_iter();
+        for (root, carry) in self.roots.iter().zip(&mut span.carries) {
+            match root {
+                RootRun::Scan { block, op, axis } => {
+                    let mut out = block.slice(&region);
+                    self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                }
+                RootRun::Sink(sink) => {
+                    let block = temporaries.next().ok_or_else(|| Error::internal("no block to write"))?;
+                    sink.write(&region, &block)?;
+                    written += block.nbytes() as u64;
+                }
+                RootRun::Spill(store) => {
+                    let block = temporaries.next().ok_or_else(|| Error::internal("no block to spill"))?;
+                    self.counters.bytes_spilled.fetch_add(store.write(&region, &block)?, Relaxed);
+                }
+                RootRun::Store(_) | RootRun::Fold(_) => {}
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// The part of a block that a task writes.
+fn part(block: &Block, region: &Region) -> Operand {
+    let size = block.dtype().size() as isize;
+    let at: isize = region.start.iter().zip(block.strides()).map(|(&i, &s)| i as isize * s).sum();
+    let strides = block.strides().iter().map(|s| s * size).collect();
+    // SAFETY: the region lies inside the block.
+    let ptr = unsafe { block.as_ptr().offset(at * size) } as *mut u8;
+    Operand { ptr, strides }
+}

@@ -1,0 +1,186 @@
+//! The one place that wires the layers together: where and how expressions run.
+
+use crate::backend::Backend;
+use crate::block::{Block, pool};
+use crate::config::{self, IntoBytes};
+use crate::error::{Error, Result};
+use crate::event::{Observer, Summary};
+use crate::plan::{self, Plan, Target};
+use crate::schedule::{self, KernelCache, Runtime};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Threads, memory limit, backend and observers: what computes.
+///
+/// Most programs need none: [`Array::compute`](crate::Array::compute) and its like use [`Session::global`]. Runs on one
+/// session take turns, so that together they stay inside its memory limit.
+pub struct Session {
+    settings: Settings,
+    kernels: KernelCache,
+    pool: rayon::ThreadPool,
+    cancel: AtomicBool,
+    running: Mutex<()>,
+    last: Mutex<Option<Summary>>,
+}
+
+struct Settings {
+    memory_limit: u64,
+    threads: usize,
+    temp_dir: PathBuf,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+/// Builds a [`Session`].
+#[derive(Default)]
+pub struct SessionBuilder {
+    memory_limit: Option<Result<u64>>,
+    threads: Option<usize>,
+    temp_dir: Option<PathBuf>,
+    backend: Option<Arc<dyn Backend>>,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl SessionBuilder {
+    /// The most bytes that blocks may take at once: a number, or words such as `"512MiB"`. Default: `BLOCKWISE_MEMORY_LIMIT`, else 70 %
+    /// of the memory this process may use.
+    pub fn memory_limit(mut self, limit: impl IntoBytes) -> Self {
+        self.memory_limit = Some(limit.into_bytes());
+        self
+    }
+
+    /// Kernels that run at once. Default: `BLOCKWISE_THREADS`, else the cores this process may use.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Directory for spill files. Default: the system's.
+    pub fn temp_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.temp_dir = Some(dir.into());
+        self
+    }
+
+    /// What compiles and runs kernels. Default: the CPU.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Adds someone who watches every run.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or threads cannot be started.
+    pub fn build(self) -> Result<Session> {
+        let threads = match self.threads {
+            Some(0) => return Err(Error::invalid("threads", "must be at least 1")),
+            Some(n) => n,
+            None => config::default_threads()?,
+        };
+        let memory_limit = self.memory_limit.unwrap_or_else(config::default_memory_limit)?;
+        // as many again for reads and writes beside the kernels
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads * 2)
+            .thread_name(|n| format!("blockwise-{n}"))
+            .build()
+            .map_err(|e| Error::invalid("threads", e.to_string()))?;
+        let backend = self.backend.unwrap_or_else(default_backend);
+        Ok(Session {
+            settings: Settings {
+                memory_limit,
+                threads,
+                temp_dir: self.temp_dir.unwrap_or_else(std::env::temp_dir),
+                observers: self.observers,
+            },
+            kernels: KernelCache::new(backend),
+            pool,
+            cancel: AtomicBool::new(false),
+            running: Mutex::new(()),
+            last: Mutex::new(None),
+        })
+    }
+}
+
+fn default_backend() -> Arc<dyn Backend> {
+    Arc::new(crate::backend::reference::Reference)
+}
+
+impl Session {
+    /// Starts to build a session.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder::default()
+    }
+
+    /// The session that is used where none is named: built from the environment on first use.
+    ///
+    /// # Errors
+    /// If an environment variable holds nonsense.
+    pub fn global() -> Result<&'static Session> {
+        static GLOBAL: OnceLock<Result<Session>> = OnceLock::new();
+        GLOBAL.get_or_init(|| Session::builder().build()).as_ref().map_err(Clone::clone)
+    }
+
+    /// The memory limit in bytes.
+    pub fn memory_limit(&self) -> u64 {
+        self.settings.memory_limit
+    }
+
+    /// Kernels that run at once.
+    pub fn threads(&self) -> usize {
+        self.settings.threads
+    }
+
+    /// Name of the backend.
+    pub fn backend_name(&self) -> String {
+        self.kernels.backend().name()
+    }
+
+    /// Plans targets without running anything.
+    ///
+    /// # Errors
+    /// If the plan cannot fit the memory limit.
+    pub fn plan(&self, targets: &[Target]) -> Result<Plan> {
+        plan::lower(targets, self.settings.memory_limit)
+    }
+
+    /// Plans and runs targets; for each, its block if it goes to memory.
+    ///
+    /// # Errors
+    /// Planning errors before any work, else the first that a task met.
+    pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
+        let plan = self.plan(targets)?;
+        let _turn = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        let limit = self.settings.memory_limit;
+        pool().set_keep((limit / 2).min(1 << 30) as usize);
+        self.cancel.store(false, Relaxed);
+        let rt = Runtime {
+            kernels: &self.kernels,
+            pool: &self.pool,
+            threads: self.settings.threads,
+            memory_limit: limit,
+            temp_dir: self.settings.temp_dir.clone(),
+            observers: &self.settings.observers,
+            cancel: &self.cancel,
+        };
+        let (blocks, summary) = schedule::run(&plan, &rt)?;
+        *self.last.lock().unwrap_or_else(|e| e.into_inner()) = Some(summary);
+        Ok(blocks)
+    }
+
+    /// What the last finished run did and used.
+    pub fn last_summary(&self) -> Option<Summary> {
+        self.last.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Ends the run that is going on, soon, with [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled). Safe to call from a signal
+    /// handler.
+    pub fn cancel(&self) {
+        self.cancel.store(true, Relaxed);
+    }
+}

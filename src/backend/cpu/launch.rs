@@ -13,8 +13,10 @@ use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
-/// Bytes of stores from which they bypass the caches.
-pub const STREAM_BYTES: usize = 4 << 20;
+/// Bytes of a launch's stores that stay in no cache, whatever the launch says.
+const TOO_MANY: usize = 32 << 20;
+/// Bytes of a launch's stores from which it pays to bypass the caches when the launch suggests it.
+const ENOUGH: usize = 16 << 10;
 
 /// Where a value is: an index into the places of a [`Frame`].
 pub type Place = u32;
@@ -119,7 +121,8 @@ impl<'p> Frame<'p> {
                 _ => 0,
             })
             .sum();
-        let stream = stored * launch.region.len() >= STREAM_BYTES;
+        let stored = stored * launch.region.len();
+        let stream = stored >= if launch.streaming { ENOUGH } else { TOO_MANY };
         let at = geometry.start.clone();
         Frame {
             program,

@@ -292,7 +292,11 @@ impl<'p> Frame<'p> {
         } else if self.is_contiguous(t) && !self.is_aliased(t) {
             self.not_direct(v);
             self.moves.push((v.0, t));
-        } else if col == size as isize && !any_stride && self.program.only_folded[v.0 as usize] && !self.is_aliased(t) {
+        } else if col == size as isize
+            && !any_stride
+            && self.program.only_folded[v.0 as usize]
+            && !self.is_aliased(t)
+        {
             self.moves.push((v.0, t));
             self.strided.push((v, t));
         } else {
@@ -412,9 +416,7 @@ impl<'p> Frame<'p> {
             unsafe {
                 match op {
                     Op::Unary { f, x, out, one } => f(at(*x), at(*out), if *one { 1 } else { n }),
-                    Op::Binary { f, a, b, out, one } => {
-                        f(at(*a), at(*b), at(*out), if *one { 1 } else { n })
-                    }
+                    Op::Binary { f, a, b, out, one } => f(at(*a), at(*b), at(*out), if *one { 1 } else { n }),
                     Op::Ternary { f, args, out, one } => {
                         f(at(args[0]), at(args[1]), at(args[2]), at(*out), if *one { 1 } else { n })
                     }

@@ -148,7 +148,12 @@ fn contest(c: &mut Criterion, group: &str, bytes: usize, mut rivals: Vec<Rival<'
         }
     }
     for ((name, _), t) in rivals.iter().zip(&best) {
-        println!("{group:12} {name:12} {:9.3} ms {:7.2} GB/s {:5.2}x", t * 1e3, bytes as f64 / t / 1e9, best[0] / t);
+        println!(
+            "{group:12} {name:12} {:9.3} ms {:7.2} GB/s {:5.2}x",
+            t * 1e3,
+            bytes as f64 / t / 1e9,
+            best[0] / t
+        );
     }
 }
 
@@ -366,7 +371,8 @@ fn folds(c: &mut Criterion, cpu: Cpu) {
     let bytes = 4 * n * n;
     let wide = Array::new(DType::F64, &[n]);
     let one: Vec<Array> = (0..6).map(|_| Array::new(DType::F64, &[1])).collect();
-    let reduce = |cpu: Cpu, k: &Kernel, ins: &[&Array], outputs: Vec<Output>| Job { outputs, ..job(cpu, k, ins, &[]) };
+    let reduce =
+        |cpu: Cpu, k: &Kernel, ins: &[&Array], outputs: Vec<Output>| Job { outputs, ..job(cpu, k, ins, &[]) };
 
     for (name, axis) in [("sum axis 0", 0u8), ("sum axis 1", 1)] {
         let k = kernel(2, &[DType::F32], |b, v| b.reduce(ReduceOp::Sum, v[0], [axis]));
@@ -427,7 +433,8 @@ fn moves(c: &mut Criterion, cpu: Cpu) {
         let s = b.binary(BinaryOp::Add, v[0], v[1]);
         b.store(s);
     });
-    let sum = Job { inputs: vec![a.operand(&[0, 1]), a.operand(&[1, 0])], ..job(cpu, &k, &[&a, &a], &[&out]) };
+    let sum =
+        Job { inputs: vec![a.operand(&[0, 1]), a.operand(&[1, 0])], ..job(cpu, &k, &[&a, &a], &[&out]) };
     let list: Vec<Rival<'_>> = vec![
         ("memcpy", Box::new(|| hand.slice_mut::<f32>().copy_from_slice(a.slice()))),
         ("copy", Box::new(|| straight.run())),
@@ -438,7 +445,8 @@ fn moves(c: &mut Criterion, cpu: Cpu) {
 
     // launches of one point, a thousand at a time
     let (a, out) = (Array::new(DType::F32, &[1, 1]), Array::new(DType::F32, &[1, 1]));
-    let (tiny, tiny2) = (job(cpu, &k, &[&a, &a], &[&out]), job(cpu.with_emitter(false), &k, &[&a, &a], &[&out]));
+    let (tiny, tiny2) =
+        (job(cpu, &k, &[&a, &a], &[&out]), job(cpu.with_emitter(false), &k, &[&a, &a], &[&out]));
     let list: Vec<Rival<'_>> = vec![
         ("cpu", Box::new(|| (0..1000).for_each(|_| tiny.run()))),
         ("cpu tiles", Box::new(|| (0..1000).for_each(|_| tiny2.run()))),

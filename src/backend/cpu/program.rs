@@ -408,7 +408,6 @@ fn padded(bytes: usize) -> usize {
     bytes.next_multiple_of(64) + 128
 }
 
-
 /// The number of planes of a reduction.
 pub fn plane_count(op: ReduceOp) -> usize {
     match op {

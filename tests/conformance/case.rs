@@ -133,8 +133,8 @@ impl Memory {
 
     /// The operand for the points from `at` on.
     fn operand(&mut self, at: &[usize]) -> Operand {
-        let offset = self.index(at) - self.offset;
-        Operand { ptr: self.base().wrapping_offset(offset as isize), strides: self.strides.clone() }
+        let offset = self.index(at) as isize - self.offset as isize;
+        Operand { ptr: self.base().wrapping_offset(offset), strides: self.strides.clone() }
     }
 }
 

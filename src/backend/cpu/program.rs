@@ -377,7 +377,9 @@ impl Slots {
         };
         for v in defined {
             let bytes = padded(self.tile * kernel.dtype(v).size());
-            let slot = match self.free.iter().position(|(size, _)| *size == bytes) {
+            // loads may be packed before any step runs, for several rows: their places are their own
+            let is_load = matches!(kernel.insts()[v.0 as usize], Inst::Load(_));
+            let slot = match self.free.iter().position(|(size, _)| *size == bytes && !is_load) {
                 Some(k) => self.free.swap_remove(k).1,
                 None => {
                     self.end += bytes;
@@ -386,7 +388,9 @@ impl Slots {
             };
             self.of[v.0 as usize] = slot;
             self.last[v.0 as usize] = self.last[v.0 as usize].max(at);
-            self.live.push((v, bytes));
+            if !is_load {
+                self.live.push((v, bytes));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! [`GeoTiffSource`]: the strips and tiles of a TIFF as blocks.
 
-use super::tags;
+use super::{half, tags};
 use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,14 +11,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tiff_core::RasterLayout;
+use tiff_reader::source::FileSource;
 use tiff_reader::{ByteOrder, Ifd, OpenOptions, TiffError, TiffFile};
 
 const FORMAT: &str = "GeoTIFF";
 /// A decoder's output grows by doubling while the old one is copied over; predictors and colour work in place.
 const DECODE_COPIES: usize = 4;
+/// What a decoder needs beside its input and output; measured.
+const DECODER_STATE: usize = 1 << 20;
 /// Decoded tiles kept for reads that do not follow the tiles, unless told otherwise.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 const UNCOMPRESSED: u16 = 1;
+/// No image has more overviews than this; a file that says so is spoilt.
+pub(super) const MAX_SUB_IFDS: usize = 64;
 
 /// How a GeoTIFF is opened.
 #[derive(Clone, Debug)]
@@ -94,7 +99,9 @@ impl GeoTiffSource {
     pub fn open(path: impl AsRef<Path>, options: ReadOptions) -> Result<GeoTiffSource> {
         let path = path.as_ref().to_owned();
         let tiff_options = OpenOptions { block_cache_bytes: options.cache_bytes, ..OpenOptions::default() };
-        let file = TiffFile::open_with_options(&path, tiff_options).map_err(|e| open_error(e, &path))?;
+        let (file, halves) = FileSource::open(&path)
+            .and_then(|source| half::open(Arc::new(source), tiff_options))
+            .map_err(|e| open_error(e, &path))?;
         let (page, levels) = find_levels(&file, options.page, &path)?;
         let overviews = levels.len();
         let ifd = match options.overview.checked_sub(1) {
@@ -114,7 +121,7 @@ impl GeoTiffSource {
             }
             .into());
         }
-        let dtype = dtype_of(&layout).ok_or_else(|| {
+        let dtype = dtype_of(&layout, halves.contains(&ifd.offset())).ok_or_else(|| {
             Error::from(ErrorKind::Unsupported {
                 what: format!(
                     "{}: samples of {} bits, format {}",
@@ -333,7 +340,7 @@ impl BlockSource for GeoTiffSource {
         let decoding = match &self.raw {
             // the piece that was read, and the window it is collected in
             Some(_) => 2 * unit,
-            None => self.max_stored + (DECODE_COPIES + 1) * unit + 2 * self.cache_bytes,
+            None => self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.cache_bytes,
         };
         extent.iter().product::<usize>() * size + decoding
     }
@@ -440,7 +447,7 @@ fn find_levels(file: &TiffFile, page: usize, path: &Path) -> Result<(Ifd, Vec<If
     let base = &file.ifds()[at];
     let next = pages.get(page + 1).copied().unwrap_or(file.ifd_count());
     let mut levels: Vec<Ifd> = file.ifds()[at + 1..next].to_vec();
-    for offset in base.sub_ifd_offsets().unwrap_or_default().into_iter().take(64) {
+    for offset in base.sub_ifd_offsets().unwrap_or_default().into_iter().take(MAX_SUB_IFDS) {
         levels.push(file.read_ifd_at_offset(offset).map_err(|e| open_error(e, path))?);
     }
     levels.retain(|level| {
@@ -464,8 +471,10 @@ fn consolidate(unit: [usize; 2], image: &[usize], pixel: usize, target: usize) -
     [down * unit[0], across * unit[1]].map(|n| n.max(1))
 }
 
-fn dtype_of(layout: &RasterLayout) -> Option<DType> {
+/// The dtype of samples; `halves` says that 16-bit ones are floats that were relabelled.
+fn dtype_of(layout: &RasterLayout, halves: bool) -> Option<DType> {
     Some(match (layout.sample_format, layout.bits_per_sample) {
+        (1, 16) if halves => DType::F16,
         (1, 0..=8) => DType::U8,
         (1, 9..=16) => DType::U16,
         (1, 32) => DType::U32,
@@ -474,7 +483,6 @@ fn dtype_of(layout: &RasterLayout) -> Option<DType> {
         (2, 16) => DType::I16,
         (2, 32) => DType::I32,
         (2, 64) => DType::I64,
-        (3, 16) => DType::F16,
         (3, 32) => DType::F32,
         (3, 64) => DType::F64,
         _ => return None,
@@ -489,7 +497,7 @@ fn open_error(error: TiffError, path: &Path) -> Error {
         | TiffError::UnsupportedSampleFormat(_)
         | TiffError::UnsupportedPredictor(_)) => ErrorKind::Unsupported {
             what: format!("{}: {e}", path.display()),
-            hint: "rewrite it with integer or real samples and deflate, LZW or zstd".into(),
+            hint: "rewrite it with integers or floats and deflate, LZW or zstd".into(),
         }
         .into(),
         e => Error::format(FORMAT, path, e),

@@ -18,8 +18,11 @@ use zarrs::array::{
 use zarrs::storage::StorageError;
 
 pub(super) const FORMAT: &str = "Zarr array";
-/// Copies of a chunk that a chain of codecs holds at a time: encoded, and before and after a step.
-const DECODE_COPIES: usize = 3;
+/// Copies of a chunk that a chain of codecs holds at a time: encoded, and before and after a step whose output grows by
+/// doubling; measured.
+const DECODE_COPIES: usize = 5;
+/// What a decompressor needs beside its input and output.
+const DECODER_STATE: usize = 1 << 20;
 /// Memory for the indices of shards, which are kept for later reads.
 const INDEX_BYTES: usize = 4 << 20;
 /// Place and length of an inner chunk.
@@ -195,7 +198,7 @@ impl BlockSource for ZarrSource {
 
     fn read_bytes(&self, extent: &[usize]) -> usize {
         let size = self.dtype.size();
-        let decoding = DECODE_COPIES * self.chunk.iter().product::<usize>() * size;
+        let decoding = DECODE_COPIES * self.chunk.iter().product::<usize>() * size + DECODER_STATE;
         extent.iter().product::<usize>() * size + decoding + self.shards.as_ref().map_or(0, |s| s.bytes)
     }
 }

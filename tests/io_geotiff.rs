@@ -306,7 +306,7 @@ fn a_file_cut_short_is_an_error_at_every_length() {
         let bytes = std::fs::read(&name).unwrap();
         let expected = bits(&whole(&open(&name)));
         for n in (0..bytes.len()).step_by(7) {
-            std::fs::write(&path, &bytes[..n]).unwrap();
+            rewrite(&path, &bytes[..n]);
             let result = GeoTiffSource::open(&path, ReadOptions::default())
                 .and_then(|s| s.read(&Region::whole(&s.grid().shape())));
             match result {
@@ -340,12 +340,13 @@ fn spoilt_files_are_errors_or_other_pixels_but_never_panics() {
     let path = dir.path().join("spoilt.tif");
     for name in ["be_strips_i4.tif", "tiled.tif", "big_tiled_deflate.tif"] {
         let good = std::fs::read(data(name)).unwrap();
-        for i in (0..good.len().min(900)).step_by(3) {
+        for (i, with) in (0..good.len().min(900)).flat_map(|i| [(i, 0xa5), (i, 0xff), (i, 0x80)]) {
             let mut bytes = good.clone();
-            bytes[i] ^= 0xa5;
-            std::fs::write(&path, &bytes).unwrap();
+            bytes[i] ^= with;
+            rewrite(&path, &bytes);
             if let Ok(source) = GeoTiffSource::open(&path, ReadOptions::default()) {
                 let shape = source.grid().shape();
+                assert!(source.read_bytes(&[1, 1, 1]) > 0);
                 // do not ask for what a spoilt length promises
                 if shape.iter().product::<usize>() < 1 << 20 {
                     let _ = source.read(&Region::whole(&shape));
@@ -432,6 +433,41 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         drop(sink);
         assert!(listing(dir.path()).is_empty());
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_too_full_for_the_cog_is_an_error_and_leaves_nothing() {
+    // the image goes, but not with its overviews
+    with_file_limit("a_disk_too_full_for_the_cog_is_an_error_and_leaves_nothing", 530_000, || {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("big.tif");
+        let options =
+            WriteOptions { tile: 64, compression: Compression::None, cog: true, ..WriteOptions::default() };
+        let block = noise(DType::F64, &[1, 256, 256], 0);
+        let sink = GeoTiffSink::create(&path, [1, 256, 256], DType::F64, &Meta::default(), options).unwrap();
+        for i in 0..sink.grid().len() {
+            let region = sink.grid().block(i);
+            sink.write(&region, &block.slice(&region)).unwrap();
+        }
+        let error = expect_kind(sink.finish(), "700 kB where 530 go", |k| matches!(k, ErrorKind::Io { .. }));
+        assert!(error.to_string().contains("big.tif"), "{error}");
+        assert!(listing(dir.path()).is_empty(), "{:?}", listing(dir.path()));
+    });
+}
+
+#[test]
+fn threads_share_a_source() {
+    let block = whole(&open(scene()));
+    for cache_bytes in [0, 100_000] {
+        let options = ReadOptions { chunk_bytes: 50_000, cache_bytes, ..ReadOptions::default() };
+        let source = GeoTiffSource::open(scene(), options).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| check_reads(&source, &block));
+            }
+        });
+    }
 }
 
 proptest! {

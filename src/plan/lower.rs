@@ -197,7 +197,7 @@ fn drafts(
         let kept = (0..input.shape.len()).filter(|k| !last.contains(k));
         let order = kept.chain(last.iter().copied()).collect();
         draft_of.insert(id, drafts.len());
-        let draft = Draft::new(value, input.grid.clone(), root, levels[value]);
+        let draft = Draft::new(value, node.input_grids[0].clone(), root, levels[value]);
         drafts.push(Draft { order, completes: Some(id), ..draft });
     }
     for (t, (target, &id)) in targets.iter().zip(ids).enumerate() {
@@ -401,9 +401,7 @@ impl<'a> StageBuilder<'a> {
         let grid = match group.iter().find(|d| d.fixed) {
             Some(d) if matches!(d.root, RootKind::Keep(_)) => d.grid.clone(),
             Some(d) => exchange::group_tiles(&d.grid, self.dag.nodes[d.value].dtype.size(), limit),
-            None => {
-                chunking::task_grid(&group[0].grid, &self.steps, &kernel, &main.inputs, exchange::room(limit))
-            }
+            None => group[0].grid.clone(),
         };
         // tasks that read a store take its pieces whole
         let store = self

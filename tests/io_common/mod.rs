@@ -125,6 +125,13 @@ pub fn grid(shape: &[usize], chunk: &[usize]) -> Grid {
     Grid::regular(shape, chunk)
 }
 
+/// Writes a file anew. (Some file systems wait for the disk when a file is truncated and written, which takes its time in
+/// loops.)
+pub fn rewrite(path: &Path, bytes: impl AsRef<[u8]>) {
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// The files in a directory, hidden ones too.
 pub fn listing(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =

@@ -234,11 +234,12 @@ fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, 
             let rows = row.len.min(32);
             return (rows, col.len.min(tile / rows));
         }
-        if !program.compacts && program.folds_across(row, col) {
-            let cols = col.len.min(256);
+        // where nothing is computed: the accumulators are touched once for several rows, which are read in place
+        if program.is_direct && program.folds_across(row, col) {
+            let cols = col.len.min(512);
             return (row.len.min(tile / cols), cols);
         }
     }
-    let widest = if program.folds_apart(col) { tile.min(256) } else { tile };
+    let widest = if program.folds_apart(col) { tile.min(1024) } else { tile };
     (1, if unbounded { col.len } else { col.len.min(widest) })
 }

@@ -13,8 +13,10 @@ use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
-/// Bytes of stores from which they bypass the caches.
-pub const STREAM_BYTES: usize = 4 << 20;
+/// Bytes of a launch's stores that stay in no cache, whatever the launch says.
+const TOO_MANY: usize = 32 << 20;
+/// Bytes of a launch's stores from which it pays to bypass the caches when the launch suggests it.
+const ENOUGH: usize = 16 << 10;
 
 /// Where a value is: an index into the places of a [`Frame`].
 pub type Place = u32;
@@ -119,7 +121,8 @@ impl<'p> Frame<'p> {
                 _ => 0,
             })
             .sum();
-        let stream = stored * launch.region.len() >= STREAM_BYTES;
+        let stored = stored * launch.region.len();
+        let stream = stored >= if launch.streaming { ENOUGH } else { TOO_MANY };
         let at = geometry.start.clone();
         Frame {
             program,
@@ -289,7 +292,11 @@ impl<'p> Frame<'p> {
         } else if self.is_contiguous(t) && !self.is_aliased(t) {
             self.not_direct(v);
             self.moves.push((v.0, t));
-        } else if col == size as isize && !any_stride && self.program.only_folded[v.0 as usize] && !self.is_aliased(t) {
+        } else if col == size as isize
+            && !any_stride
+            && self.program.only_folded[v.0 as usize]
+            && !self.is_aliased(t)
+        {
             self.moves.push((v.0, t));
             self.strided.push((v, t));
         } else {
@@ -409,9 +416,7 @@ impl<'p> Frame<'p> {
             unsafe {
                 match op {
                     Op::Unary { f, x, out, one } => f(at(*x), at(*out), if *one { 1 } else { n }),
-                    Op::Binary { f, a, b, out, one } => {
-                        f(at(*a), at(*b), at(*out), if *one { 1 } else { n })
-                    }
+                    Op::Binary { f, a, b, out, one } => f(at(*a), at(*b), at(*out), if *one { 1 } else { n }),
                     Op::Ternary { f, args, out, one } => {
                         f(at(args[0]), at(args[1]), at(args[2]), at(*out), if *one { 1 } else { n })
                     }

@@ -98,9 +98,7 @@ impl Executable for Compiled {
 fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<()> {
     let outputs = kernel.roots().iter().zip(launch.outputs).all(|(root, output)| match (root, output) {
         (Root::Store { .. }, Output::Store(_)) | (Root::Select { .. }, Output::Select { .. }) => true,
-        (Root::Reduce { op, .. }, Output::Reduce(planes)) => {
-            planes.len() == program::plane_count(*op)
-        }
+        (Root::Reduce { op, .. }, Output::Reduce(planes)) => planes.len() == program::plane_count(*op),
         _ => false,
     });
     let counts = launch.inputs.len() == kernel.inputs().len()

@@ -29,8 +29,8 @@ pub struct Program {
     pub ordered: bool,
     /// Whether the panels must depend on the region alone, because floats are folded. Implies `ordered`.
     pub sensitive: bool,
-    /// Whether some root compacts, so that the points of a panel must follow each other in C order.
-    pub compacts: bool,
+    /// Whether nothing is computed, so that reductions take their inputs where they lie.
+    pub is_direct: bool,
     /// Whether nothing but stores needs the values, so that rows may be longer than tiles.
     pub unbounded: bool,
     /// Points of a tile.
@@ -172,16 +172,17 @@ impl Program {
                 Root::Select { .. } => true,
             });
         Program {
-            steps,
             inputs: kernel.inputs().len(),
             track_sizes,
             index_axes,
             first_store,
             ordered,
             sensitive,
-            compacts: roots.iter().any(|r| matches!(r, RootPlan::Select { .. })),
+            is_direct: roots.iter().all(|r| matches!(r, RootPlan::Reduce { .. }))
+                && steps.iter().all(|s: &Step| matches!(s.code, Code::Load { .. })),
             unbounded: roots.iter().all(|r| matches!(r, RootPlan::Store { .. })),
             roots,
+            steps,
             tile,
             constants: constants.collect(),
             sizes: (0..kernel.insts().len()).map(|k| kernel.dtype(Value(k as u32)).size() as u8).collect(),
@@ -406,7 +407,6 @@ impl Slots {
 fn padded(bytes: usize) -> usize {
     bytes.next_multiple_of(64) + 128
 }
-
 
 /// The number of planes of a reduction.
 pub fn plane_count(op: ReduceOp) -> usize {

@@ -13,7 +13,15 @@ pub enum Act<'p> {
     /// A fold into planes.
     Fold { from: Value, size: usize, root: &'p RootPlan, along: bool, contiguous: bool },
     /// Compaction.
-    Select { mask: Value, from: Value, size: usize, f: tile::CompactFn, to: *mut u8, total: usize, count: *mut usize },
+    Select {
+        mask: Value,
+        from: Value,
+        size: usize,
+        f: tile::CompactFn,
+        to: *mut u8,
+        total: usize,
+        count: *mut usize,
+    },
 }
 
 impl<'p> Frame<'p> {
@@ -49,7 +57,15 @@ impl<'p> Frame<'p> {
                     let size = self.size(*value);
                     self.bound();
                     let (to, count) = (*ptr, *count);
-                    self.acts.push(Act::Select { mask: *mask, from: *value, size, f: *compact, to, total: 0, count });
+                    self.acts.push(Act::Select {
+                        mask: *mask,
+                        from: *value,
+                        size,
+                        f: *compact,
+                        to,
+                        total: 0,
+                        count,
+                    });
                 }
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }

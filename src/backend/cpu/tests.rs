@@ -1,8 +1,8 @@
 //! The CPU backend against the reference: random kernels, regions and layouts.
 
 use super::*;
-use crate::backend::reference::Reference;
 use crate::backend::Operand;
+use crate::backend::reference::Reference;
 use crate::dtype::{DType, Scalar};
 use crate::ir::{Builder, Inst, Value};
 use crate::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
@@ -117,7 +117,10 @@ fn close(a: Scalar, b: Scalar, exact: bool) -> bool {
     }
     let (x, y) = (a.as_f64(), b.as_f64());
     let float = a.dtype().is_float();
-    float && (x == y || x.is_nan() && y.is_nan() || !exact && (x - y).abs() <= 1e-9 * (1.0 + x.abs().max(y.abs())))
+    float
+        && (x == y
+            || x.is_nan() && y.is_nan()
+            || !exact && (x - y).abs() <= 1e-9 * (1.0 + x.abs().max(y.abs())))
 }
 
 fn random_value(b: &mut Builder, r: &mut Random, values: &[Value]) -> Value {
@@ -125,7 +128,8 @@ fn random_value(b: &mut Builder, r: &mut Random, values: &[Value]) -> Value {
     let d = b.dtype(v);
     match r.below(7) {
         0 => {
-            let ops = [UnaryOp::Abs, UnaryOp::Square, UnaryOp::Exp, UnaryOp::Neg, UnaryOp::Floor, UnaryOp::Not];
+            let ops =
+                [UnaryOp::Abs, UnaryOp::Square, UnaryOp::Exp, UnaryOp::Neg, UnaryOp::Floor, UnaryOp::Not];
             let op = r.pick(&ops);
             if op.accepts(d) { b.unary(op, v) } else { v }
         }
@@ -147,7 +151,14 @@ fn random_value(b: &mut Builder, r: &mut Random, values: &[Value]) -> Value {
         _ => {
             let w = r.pick(values);
             let w = b.cast(d, w);
-            let ops = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Min, BinaryOp::FloorDiv, BinaryOp::Or];
+            let ops = [
+                BinaryOp::Add,
+                BinaryOp::Sub,
+                BinaryOp::Mul,
+                BinaryOp::Min,
+                BinaryOp::FloorDiv,
+                BinaryOp::Or,
+            ];
             let op = r.pick(&ops);
             if op.accepts(d) { b.binary(op, v, w) } else { v }
         }
@@ -158,7 +169,16 @@ fn random_kernel(r: &mut Random, rank: usize) -> Kernel {
     let mut b = Builder::new(rank);
     let mut values = Vec::new();
     for _ in 0..1 + r.below(3) {
-        let d = r.pick(&[DType::F32, DType::F32, DType::F64, DType::U16, DType::U8, DType::I32, DType::Bool, DType::F16]);
+        let d = r.pick(&[
+            DType::F32,
+            DType::F32,
+            DType::F64,
+            DType::U16,
+            DType::U8,
+            DType::I32,
+            DType::Bool,
+            DType::F16,
+        ]);
         let n = b.input(d, IndexMap::identity(rank));
         values.push(b.load(n));
     }
@@ -195,7 +215,9 @@ fn outputs(r: &mut Random, kernel: &Kernel, shape: &[usize], plain: bool) -> Vec
     let array = |d: DType, r: &mut Random, axes: Option<&[u8]>| {
         let kept: Vec<usize> = match axes {
             None => shape.to_vec(),
-            Some(axes) => (0..shape.len()).map(|k| if axes.contains(&(k as u8)) { 1 } else { shape[k] }).collect(),
+            Some(axes) => {
+                (0..shape.len()).map(|k| if axes.contains(&(k as u8)) { 1 } else { shape[k] }).collect()
+            }
         };
         let mut a = Array::new(r, d, &kept, false, plain);
         for (k, s) in a.operand.strides.iter_mut().enumerate() {
@@ -212,7 +234,8 @@ fn outputs(r: &mut Random, kernel: &Kernel, shape: &[usize], plain: bool) -> Vec
             Root::Store { value } => vec![array(kernel.dtype(*value), r, None)],
             Root::Reduce { op, value, axes } => {
                 let d = kernel.dtype(*value);
-                let mut planes: Vec<Array> = op.planes(d).into_iter().map(|p| array(p, r, Some(axes))).collect();
+                let mut planes: Vec<Array> =
+                    op.planes(d).into_iter().map(|p| array(p, r, Some(axes))).collect();
                 for (plane, s) in planes.iter_mut().zip(naive::fold::init(*op, d)) {
                     plane.fill(|| s);
                 }
@@ -227,7 +250,14 @@ fn outputs(r: &mut Random, kernel: &Kernel, shape: &[usize], plain: bool) -> Vec
 }
 
 /// Runs into copies of `outputs`; returns what is in them, and the counts.
-fn run(backend: &dyn Backend, kernel: &Kernel, region: &Region, shape: &[usize], inputs: &[Array], outputs: &[Vec<Array>]) -> (Vec<Vec<Scalar>>, Vec<usize>) {
+fn run(
+    backend: &dyn Backend,
+    kernel: &Kernel,
+    region: &Region,
+    shape: &[usize],
+    inputs: &[Array],
+    outputs: &[Vec<Array>],
+) -> (Vec<Vec<Scalar>>, Vec<usize>) {
     let code = backend.compile(kernel).expect("compiles");
     let outputs: Vec<Vec<Array>> = outputs.iter().map(|o| o.iter().map(Array::copy).collect()).collect();
     let mut counts = vec![usize::MAX; outputs.len()];
@@ -245,7 +275,10 @@ fn run(backend: &dyn Backend, kernel: &Kernel, region: &Region, shape: &[usize],
         .collect();
     let inputs: Vec<Operand> = inputs.iter().map(|i| i.operand.clone()).collect();
     // SAFETY: the arrays have the elements of every point.
-    unsafe { code.run(&Launch { region, shape, inputs: &inputs, outputs: &list }) }.expect("runs");
+    unsafe {
+        code.run(&Launch { region, shape, inputs: &inputs, outputs: &list, streaming: region.len() % 2 == 0 })
+    }
+    .expect("runs");
     (outputs.iter().flatten().map(Array::scalars).collect(), counts)
 }
 
@@ -283,7 +316,12 @@ fn random_kernels_agree_with_the_reference() {
             a.fill(|| Scalar::from(r.below(60) as f64 / 4.0 - 5.0).cast(d));
         }
         let outputs = outputs(&mut r, &kernel, &extent, plain);
-        if std::env::var("SEED").is_ok() { eprintln!("seed {seed}\n{kernel} {region} {:?}", inputs.iter().map(|a| a.operand.strides.clone()).collect::<Vec<_>>()); }
+        if std::env::var("SEED").is_ok() {
+            eprintln!(
+                "seed {seed}\n{kernel} {region} {:?}",
+                inputs.iter().map(|a| a.operand.strides.clone()).collect::<Vec<_>>()
+            );
+        }
         let expect = run(&Reference, &kernel, &region, &shape, &inputs, &outputs);
         let mut folds: Option<Vec<Vec<Scalar>>> = None;
         for cpu in backends() {
@@ -291,7 +329,10 @@ fn random_kernels_agree_with_the_reference() {
             assert_eq!(got.1, expect.1, "seed {seed} {}: counts\n{kernel} {region}", cpu.name());
             for (k, (g, e)) in got.0.iter().zip(&expect.0).enumerate() {
                 for (i, (g, e)) in g.iter().zip(e).enumerate() {
-                    let exact = kernel.insts().iter().all(|i| !matches!(i, Inst::Unary { op, .. } if op.is_transcendental()));
+                    let exact = kernel
+                        .insts()
+                        .iter()
+                        .all(|i| !matches!(i, Inst::Unary { op, .. } if op.is_transcendental()));
                     let sum = kernel.roots().iter().any(|r| matches!(r, Root::Reduce { .. }));
                     assert!(
                         close(*g, *e, exact && !sum),
@@ -336,7 +377,9 @@ fn float_folds_do_not_depend_on_the_layout() {
                     rest /= extent[k];
                 }
                 // SAFETY: an element of the array.
-                unsafe { (a.operand.ptr.wrapping_offset(at) as *mut f64).write((i as f64 * 0.7).sin() * 1e3) };
+                unsafe {
+                    (a.operand.ptr.wrapping_offset(at) as *mut f64).write((i as f64 * 0.7).sin() * 1e3)
+                };
             }
             a.bytes[0] = std::hint::black_box(a.bytes[0]);
             let got = run(&Cpu::detect(), &kernel, &region, &extent, &[a], &outputs).0;

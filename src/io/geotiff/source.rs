@@ -22,6 +22,8 @@ const DECODER_STATE: usize = 1 << 20;
 /// Decoded tiles kept for reads that do not follow the tiles, unless told otherwise.
 const CACHE_BYTES: usize = 4 << 20;
 const UNCOMPRESSED: u16 = 1;
+/// The longest strip or tile that the decoder takes.
+const MAX_UNIT: usize = 1 << 30;
 /// No image has more overviews than this; a file that says so is spoilt.
 pub(super) const MAX_SUB_IFDS: usize = 64;
 
@@ -141,6 +143,16 @@ impl GeoTiffSource {
         let planes = if layout.planar_configuration == 2 { 1 } else { layout.samples_per_pixel };
         let pixel = planes * dtype.size();
         let raw = stored.raw(&ifd, &layout, &file);
+        let unit_bytes =
+            [stored.unit[0], stored.unit[1], pixel].iter().try_fold(1usize, |n, &len| n.checked_mul(len));
+        let unit_bytes =
+            unit_bytes.filter(|&n| n <= MAX_UNIT).or(raw.as_ref().map(|_| 0)).ok_or_else(|| {
+                Error::from(ErrorKind::Unsupported {
+                    what: format!("{}: strips or tiles of {:?} pixels", path.display(), stored.unit),
+                    hint: "one of them must fit in a gigabyte; rewrite it in tiles of 256 or 512 pixels"
+                        .into(),
+                })
+            })?;
         let unit = match &raw {
             // rows of a quarter of a block: few system calls, little memory
             Some(_) => {
@@ -167,7 +179,8 @@ impl GeoTiffSource {
         }
         Ok(GeoTiffSource {
             grid: Grid::regular(&shape, &[bands, down, across]),
-            max_stored: stored.max_bytes,
+            // the decoder refuses what is longer
+            max_stored: stored.max_bytes.min(4 * unit_bytes + 4096),
             cache_bytes: options.cache_bytes,
             path,
             file,
@@ -228,7 +241,8 @@ impl GeoTiffSource {
                 // a sparse strip
                 out.resize(out.len() + rows * w.cols * pixel, 0);
             } else {
-                let from = at + (inside * pixel) as u64;
+                // a spoilt place is found out by the read
+                let from = at.saturating_add((inside * pixel) as u64);
                 let piece = self.file.source().read_exact_at(from, rows * w.cols * pixel);
                 out.extend_from_slice(&piece.map_err(|e| self.read_error(e, band, w))?);
             }
@@ -396,7 +410,7 @@ impl Stored {
                 counts.len()
             )));
         }
-        let max_bytes = counts.iter().copied().max().unwrap_or(0) as usize;
+        let max_bytes = counts.iter().copied().max().unwrap_or(0).try_into().unwrap_or(usize::MAX);
         Ok(Stored { unit, tiled: ifd.is_tiled(), offsets, counts, max_bytes })
     }
 

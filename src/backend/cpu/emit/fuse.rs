@@ -215,7 +215,10 @@ impl<'k> Fuse<'k> {
     /// Pins the constants that are used most in registers from the top.
     fn pin(&mut self, room: usize) {
         let mut constants: Vec<N> = (0..self.nodes.len())
-            .filter(|&n| self.class(n) == Class::Vector && matches!(self.nodes[n].source, Source::Single(_) | Source::Const(_)))
+            .filter(|&n| {
+                self.class(n) == Class::Vector
+                    && matches!(self.nodes[n].source, Source::Single(_) | Source::Const(_))
+            })
             .collect();
         constants.sort_by_key(|&n| std::cmp::Reverse(self.nodes[n].uses.len()));
         for n in constants.into_iter().take(room) {
@@ -236,7 +239,13 @@ impl<'k> Fuse<'k> {
             Some(n) => n.home,
             None => {
                 let home = self.stack();
-                self.nodes.push(Node { dtype, source: Source::Const(bits), uses: Vec::new(), home, pin: None });
+                self.nodes.push(Node {
+                    dtype,
+                    source: Source::Const(bits),
+                    uses: Vec::new(),
+                    home,
+                    pin: None,
+                });
                 self.spots.push(Default::default());
                 home
             }

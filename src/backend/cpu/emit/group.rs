@@ -64,9 +64,9 @@ impl Group {
         inputs: SmallVec<[Value; 8]>,
         outputs: SmallVec<[Value; 4]>,
     ) -> Group {
-        let values = members.iter().flat_map(|&k| {
-            std::iter::once(Value(k as u32)).chain(kernel.insts()[k].operands())
-        });
+        let values = members
+            .iter()
+            .flat_map(|&k| std::iter::once(Value(k as u32)).chain(kernel.insts()[k].operands()));
         let long = values.into_iter().any(|v| kernel.dtype(v).size() == 8);
         let bytes = if isa == Isa::Avx512 { 64 } else { 32 };
         let lanes = bytes / if long { 8 } else { 4 };
@@ -100,16 +100,8 @@ impl Group {
     fn compile(&self, single: u32, stream: u32) -> Option<Variant> {
         let code = |stream| {
             let (inputs, outputs) = (&self.inputs, &self.outputs);
-            let fuse = Fuse::new(
-                &self.kernel,
-                self.isa,
-                self.lanes,
-                &self.members,
-                inputs,
-                outputs,
-                single,
-                stream,
-            );
+            let fuse =
+                Fuse::new(&self.kernel, self.isa, self.lanes, &self.members, inputs, outputs, single, stream);
             CodePages::new(&fuse.build()?)
         };
         let size = |v: &Value| self.kernel.dtype(*v).size() as u8;
@@ -183,7 +175,8 @@ impl Variant {
     #[cfg(all(target_arch = "x86_64", unix))]
     unsafe fn all(&self, code: &CodePages, args: &[*mut u8], n: usize) {
         // SAFETY: the pages hold a function of this signature.
-        let f: unsafe extern "sysv64" fn(*const *mut u8, usize) = unsafe { std::mem::transmute(code.entry()) };
+        let f: unsafe extern "sysv64" fn(*const *mut u8, usize) =
+            unsafe { std::mem::transmute(code.entry()) };
         let left = n % self.multiple;
         let full = n - left;
         // SAFETY: the caller's contract. The buffers have room for a vector of every argument, and elements past `left` are

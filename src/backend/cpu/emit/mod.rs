@@ -111,9 +111,8 @@ fn group(
     let p = phase[*members.first()?];
     let leaves = |v: Value| {
         let by_root = kernel.roots().iter().any(|r| r.operands().contains(&v));
-        let by_inst = |(k, inst): (usize, &Inst)| {
-            (phase[k] != p || !simple[k]) && inst.operands().contains(&v)
-        };
+        let by_inst =
+            |(k, inst): (usize, &Inst)| (phase[k] != p || !simple[k]) && inst.operands().contains(&v);
         by_root || insts.iter().enumerate().any(by_inst)
     };
     let outputs: SmallVec<[Value; 4]> =

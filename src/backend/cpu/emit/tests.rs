@@ -13,8 +13,21 @@ fn isas() -> Vec<Isa> {
 
 /// Values that matter: extremes, special floats, small numbers.
 fn samples(d: DType, n: usize, salt: u64) -> Vec<u64> {
-    let special: &[f64] =
-        &[0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e10, -1e20, 65504.0];
+    let special: &[f64] = &[
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        2.5,
+        -3.5,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e10,
+        -1e20,
+        65504.0,
+    ];
     let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..n)
         .map(|_| {
@@ -44,7 +57,9 @@ fn same(a: Scalar, b: Scalar) -> bool {
 fn check(kernel: &Kernel, n: usize, single: u32, evaluate: impl Fn(&[Scalar]) -> Scalar) {
     for isa in isas() {
         let Some(items) = partition(kernel, isa) else { continue };
-        let Some(Item::Group(group)) = items.into_iter().find(|i| matches!(i, Item::Group(_))) else { continue };
+        let Some(Item::Group(group)) = items.into_iter().find(|i| matches!(i, Item::Group(_))) else {
+            continue;
+        };
         if group.inputs.iter().any(|v| !matches!(kernel.insts()[v.0 as usize], Inst::Load(_))) {
             continue; // the operation itself is not simple here
         }
@@ -79,7 +94,10 @@ fn check(kernel: &Kernel, n: usize, single: u32, evaluate: impl Fn(&[Scalar]) ->
                 isa.name()
             );
         }
-        assert!(memory[columns.len()][n * out.size()..].iter().all(|b| *b == 0xee), "wrote past the end\n{kernel}");
+        assert!(
+            memory[columns.len()][n * out.size()..].iter().all(|b| *b == 0xee),
+            "wrote past the end\n{kernel}"
+        );
     }
 }
 
@@ -173,7 +191,8 @@ fn many_live_values_are_spilled() {
         // all sums are live until the products use them in reverse
         let sums: Vec<Value> = v.windows(2).map(|w| b.binary(BinaryOp::Sub, w[0], w[1])).collect();
         let twice: Vec<Value> = sums.iter().map(|s| b.unary(UnaryOp::Square, *s)).collect();
-        let masks: Vec<Value> = sums.iter().zip(&twice).map(|(s, t)| b.compare(CompareOp::Lt, *s, *t)).collect();
+        let masks: Vec<Value> =
+            sums.iter().zip(&twice).map(|(s, t)| b.compare(CompareOp::Lt, *s, *t)).collect();
         let mut all = v[0];
         for ((s, t), m) in sums.iter().zip(&twice).zip(&masks).rev() {
             let x = b.select(*m, *s, *t);

@@ -161,7 +161,7 @@ pub fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// An array made by a function of the index.
-pub fn from_index<T: Clone>(shape: &[usize], f: impl Fn(&[usize]) -> T) -> ArrayD<T> {
+pub fn from_index<T: Clone>(shape: &[usize], mut f: impl FnMut(&[usize]) -> T) -> ArrayD<T> {
     let values = indices(shape).iter().map(|i| f(i)).collect();
     ArrayD::from_shape_vec(IxDyn(shape), values).expect("one value per index")
 }

@@ -108,7 +108,7 @@ impl SessionBuilder {
 }
 
 fn default_backend() -> Arc<dyn Backend> {
-    Arc::new(crate::backend::reference::Reference)
+    Arc::new(crate::backend::cpu::Cpu::detect())
 }
 
 impl Session {
@@ -154,6 +154,11 @@ impl Session {
     /// # Errors
     /// Planning errors before any work, else the first that a task met.
     pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
+        if schedule::in_task() {
+            let message = "called from inside a function of blocks, which the run it belongs to waits for; \
+                           pass the array as another input instead";
+            return Err(Error::invalid("compute", message));
+        }
         let plan = self.plan(targets)?;
         let _turn = self.running.lock().unwrap_or_else(|e| e.into_inner());
         let limit = self.settings.memory_limit;

@@ -93,3 +93,18 @@ fn memory_limit_is_refused_before_any_work() {
     let e = session.compute(&Array::zeros(&[1 << 20], F64)).unwrap_err();
     assert!(matches!(e.kind(), ErrorKind::MemoryLimit { needed, limit: 1048576, .. } if *needed >= 8 << 20));
 }
+
+#[test]
+fn computing_inside_a_task_is_an_error_not_a_hang() {
+    let x = Array::arange(0, 10, 1);
+    let inner = x.clone();
+    let y = Array::from_fn(&[3], move |_| inner.sum(..).compute().map_or(-1i64, |b| b.to_scalar().unwrap()));
+    assert_eq!(y.compute().unwrap().as_slice::<i64>().unwrap(), [-1, -1, -1]);
+}
+
+#[test]
+fn a_fold_takes_the_chunks_it_is_given() {
+    let x = Array::zeros(&[100, 10], F32).rechunk([25, -1]);
+    let plan = x.sum(..).explain().unwrap();
+    assert!(plan.contains("4 tasks over [100, 10]"), "{plan}");
+}

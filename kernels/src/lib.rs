@@ -8,6 +8,7 @@ pub mod dtype;
 pub mod math;
 pub mod naive;
 pub mod op;
+pub mod tile;
 
 pub use dtype::{DType, Element, Scalar};
 pub use half::f16;

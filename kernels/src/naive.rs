@@ -113,7 +113,9 @@ pub fn asinh(x: f64) -> f64 {
 
 /// Inverse hyperbolic cosine, as in FreeBSD's libm.
 pub fn acosh(x: f64) -> f64 {
-    if x > (1u64 << 28) as f64 {
+    if x < 1.0 {
+        f64::NAN
+    } else if x > (1u64 << 28) as f64 {
         x.ln() + std::f64::consts::LN_2
     } else if x > 2.0 {
         (2.0 * x - 1.0 / (x + (x * x - 1.0).sqrt())).ln()

@@ -3,6 +3,7 @@
 //! A backend compiles a verified kernel once per code and runs it on regions. [`reference`] is the definition: a scalar walk
 //! of the IR. [`cpu`] is the fast one; both pass the same conformance suite.
 
+pub mod cpu;
 pub mod reference;
 
 use crate::error::Result;

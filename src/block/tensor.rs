@@ -8,6 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 /// A piece of an array in memory: dtype, shape, element strides, shared storage.
@@ -202,7 +203,7 @@ impl Block {
     pub(crate) fn fill(&mut self, value: Scalar) {
         for_dtype!(self.dtype, T => {
             let v = T::from_scalar(value.cast(self.dtype)).unwrap_or_default();
-            self.view_mut_of::<T>().fill(v);
+            self.view_uninit::<T>().mapv_inplace(|_| MaybeUninit::new(v));
         });
     }
 
@@ -211,9 +212,7 @@ impl Block {
         debug_assert_eq!(region.shape.as_slice(), source.shape());
         debug_assert_eq!(self.dtype, source.dtype);
         let mut target = self.slice(region);
-        for_dtype!(self.dtype, T => {
-            target.view_mut_of::<T>().assign(&source.view_of::<T>());
-        });
+        for_dtype!(self.dtype, T => source.view_of::<T>().assign_to(target.view_uninit::<T>()));
     }
 
     /// A read-only view as an `ndarray` array.
@@ -255,6 +254,18 @@ impl Block {
         let shape = IxDyn(&self.shape).strides(IxDyn(&strides));
         // SAFETY: as in `view_of`; the caller promises that nobody else touches these elements.
         let mut view = unsafe { ndarray::ArrayViewMutD::from_shape_ptr(shape, ptr as *mut T) };
+        self.flip_negative(|axis| view.invert_axis(axis));
+        view
+    }
+
+    /// A view for writing elements that may not have been written before; otherwise as [`Block::view_mut_of`].
+    fn view_uninit<T: Element>(&mut self) -> ndarray::ArrayViewMutD<'_, MaybeUninit<T>> {
+        debug_assert_eq!(T::DTYPE, self.dtype);
+        let (ptr, strides) = self.nonnegative();
+        let shape = IxDyn(&self.shape).strides(IxDyn(&strides));
+        // SAFETY: as in `view_of`, with elements that need not be initialized; the caller promises that nobody else
+        // touches them.
+        let mut view = unsafe { ndarray::ArrayViewMutD::from_shape_ptr(shape, ptr as *mut MaybeUninit<T>) };
         self.flip_negative(|axis| view.invert_axis(axis));
         view
     }
@@ -378,8 +389,8 @@ impl Block {
         let mut out = Block::uninit(dtype, &self.shape);
         for_dtype!(dtype, T => for_dtype!(self.dtype, S => {
             let source = self.view_of::<S>();
-            ndarray::Zip::from(out.view_mut_of::<T>()).and(source).for_each(|t, s| {
-                *t = T::from_scalar(s.to_scalar().cast(dtype)).unwrap_or_default();
+            ndarray::Zip::from(out.view_uninit::<T>()).and(source).for_each(|t, s| {
+                t.write(T::from_scalar(s.to_scalar().cast(dtype)).unwrap_or_default());
             });
         }));
         out

@@ -1,6 +1,6 @@
 //! Files as sources and sinks of blocks: `.npy`, GeoTIFF, Zarr, and a registry that finds the one for a path.
 //!
-//! Everything here speaks [`BlockSource`] and [`BlockSink`] and nothing above them. Whatever is written appears at its
+//! Everything here speaks [`BlockSource`] and [`BlockSink`](crate::block::BlockSink) and nothing above them. Whatever is written appears at its
 //! destination whole or not at all: it grows beside it under a hidden temporary name and is renamed at the end. (It is
 //! not forced to the disk: after a power cut the last files may be incomplete.)
 

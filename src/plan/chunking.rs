@@ -33,8 +33,8 @@ pub fn square_grid(shape: &[usize], item: usize, block_bytes: usize) -> Grid {
 }
 
 /// The tasks of a pass that may cut its space freely: `wished`, unless that is dust left by inputs whose chunks cross each other (`x +
-/// x.T` of row chunks), none of which is nearly as small; then square blocks.
-pub fn task_grid(wished: &Grid, steps: &[Step], kernel: &Kernel, inputs: &[StepId]) -> Grid {
+/// x.T` of row chunks), none of which is nearly as small; then square blocks of at most `room` bytes.
+pub fn task_grid(wished: &Grid, steps: &[Step], kernel: &Kernel, inputs: &[StepId], room: usize) -> Grid {
     let elements = |g: &Grid| g.max_block().iter().product::<usize>();
     let smallest = kernel
         .inputs()
@@ -51,18 +51,39 @@ pub fn task_grid(wished: &Grid, steps: &[Step], kernel: &Kernel, inputs: &[StepI
     match smallest {
         Some((n, dtype)) if !has_blocks && elements(wished) * 4 < n => {
             let shape = wished.shape();
-            square_grid(
-                &shape,
-                dtype.size(),
-                auto_block_bytes(shape.iter().product::<usize>() * dtype.size()),
-            )
+            {
+                let bytes = auto_block_bytes(shape.iter().product::<usize>() * dtype.size());
+                square_grid(&shape, dtype.size(), bytes.min(room))
+            }
         }
         _ => wished.clone(),
     }
 }
 
-/// The chunks of a spill store that serves reads of `read` extents and was written in `write` extents: the smaller on each
-/// axis (Rosset, *Rechunker*'s rule for an intermediate).
-pub fn meeting_grid(shape: &[usize], write: &[usize], read: &[usize]) -> Grid {
-    Grid::new(shape.iter().enumerate().map(|(k, &n)| AxisChunks::regular(n, write[k].min(read[k]).max(1))))
+/// The same axis with `by` chunks in one.
+pub fn coarsen(axis: &AxisChunks, by: usize) -> AxisChunks {
+    match axis {
+        AxisChunks::Regular { first, size, len } if first == size => {
+            AxisChunks::regular(*len, size.saturating_mul(by))
+        }
+        _ => {
+            let lengths = axis.lengths();
+            AxisChunks::explicit(&lengths.chunks(by.max(1)).map(|c| c.iter().sum()).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// A grid with several chunks in one along the axes where `wanted` is longer than a chunk, up to `elements` in a block; last axis
+/// first. (The consolidation step of Rechunker.)
+pub fn grow(grid: &Grid, wanted: &[usize], elements: usize) -> Grid {
+    let mut axes: Vec<AxisChunks> = grid.axes().to_vec();
+    for k in (0..axes.len()).rev() {
+        let block: usize = axes.iter().map(|a| a.max_len().max(1)).product();
+        let own = axes[k].max_len().max(1);
+        let by = (elements / block.max(1)).min(wanted[k].div_ceil(own));
+        if by > 1 {
+            axes[k] = coarsen(&axes[k], by);
+        }
+    }
+    Grid::new(axes)
 }

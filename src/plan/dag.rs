@@ -18,7 +18,7 @@ pub struct DagNode {
     pub shape: Dims,
     /// Chunks of the result. Part of a node's identity only where they change what it computes.
     pub grid: Grid,
-    /// Chunks of each input: only for a function of blocks, which sees them.
+    /// Chunks of each input, for operations to which they matter.
     pub input_grids: Vec<Grid>,
 }
 
@@ -54,13 +54,15 @@ impl Dag {
                 inputs[0]
             } else {
                 let of_blocks = matches!(node.op, Op::MapBlocks(_));
+                // folds and scans pass along their input's chunks; a function of blocks sees them
+                let sees_chunks = of_blocks || matches!(node.op, Op::Reduce { .. } | Op::Scan { .. });
                 let entry = DagNode {
                     op: node.op.clone(),
                     inputs,
                     dtype: node.dtype,
                     shape: node.shape.clone(),
                     grid: if of_blocks { node.grid.clone() } else { Grid::single(&node.shape) },
-                    input_grids: if of_blocks {
+                    input_grids: if sees_chunks {
                         node.inputs.iter().map(|e| e.grid().clone()).collect()
                     } else {
                         vec![]

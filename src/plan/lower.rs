@@ -10,6 +10,7 @@
 
 use super::chunking;
 use super::dag::{Dag, NodeId};
+use super::exchange::{self, Exchange};
 use super::memory::StageMemory;
 use super::{AxisGather, Plan, ResultId, Stage, StageRoot, Step, StepId, StepKind};
 use crate::block::{Block, BlockSink};
@@ -20,7 +21,7 @@ use crate::ir::{Builder, Value};
 use crate::op::{BinaryOp, ReduceOp};
 use crate::shape::{Dims, Grid, IndexMap};
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// An expression and where its result should go.
@@ -56,17 +57,34 @@ struct Draft {
     order: Dims,
     /// The root's place: made into a [`StageRoot`] once the stage is known.
     root: RootKind,
+    /// How many folds, scans or exchanges must be complete before.
+    level: usize,
     /// The node that this draft completes, for stages that read it.
     completes: Option<NodeId>,
     /// The target that this draft serves.
     target: Option<usize>,
 }
 
+impl Draft {
+    fn new(value: NodeId, grid: Grid, root: RootKind, level: usize) -> Draft {
+        let order = (0..grid.ndim()).collect();
+        Draft { value, grid, fixed: false, order, root, level, completes: None, target: None }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum RootKind {
     Store(Destination),
-    Reduce { op: ReduceOp, axes: Vec<usize> },
-    Scan { op: ReduceOp, axis: usize },
+    /// For later stages: in a spill store of these chunks, or in memory.
+    Keep(Option<Grid>),
+    Reduce {
+        op: ReduceOp,
+        axes: Vec<usize>,
+    },
+    Scan {
+        op: ReduceOp,
+        axis: usize,
+    },
 }
 
 /// Plans the targets. `limit` is the memory limit in bytes: it decides how data is cut, not what is computed.
@@ -77,26 +95,48 @@ enum RootKind {
 pub fn lower(targets: &[Target], limit: u64) -> Result<Plan> {
     let roots: Vec<Expr> = targets.iter().map(|t| t.expr.clone()).collect();
     let (dag, ids) = Dag::new(&roots);
-    let levels = levels(&dag);
-    let mut drafts = drafts(&dag, targets, &ids);
-    drafts.sort_by_key(|d| levels[d.value]);
+    let mut exchanges = BTreeMap::new();
+    loop {
+        let mut plan = attempt(&dag, targets, &ids, &exchanges, limit)?;
+        let more = exchange::find(&plan, limit);
+        if more.keys().all(|node| exchanges.contains_key(node)) {
+            super::memory::check(&mut plan, limit)?;
+            return Ok(plan);
+        }
+        for (node, exchange) in more {
+            exchanges.entry(node).or_insert(exchange);
+        }
+    }
+}
+
+/// The plan that copies these nodes to stores before they are used.
+fn attempt(
+    dag: &Dag,
+    targets: &[Target],
+    ids: &[NodeId],
+    exchanges: &BTreeMap<NodeId, Exchange>,
+    limit: u64,
+) -> Result<Plan> {
+    let levels = levels(dag, exchanges);
+    let mut drafts = drafts(dag, targets, ids, &levels, exchanges);
+    drafts.extend(keeps(dag, &drafts, exchanges, limit));
+    drafts.sort_by_key(|d| d.level);
 
     let mut plan = Plan {
         stages: vec![],
         targets: vec![ResultId { stage: 0, root: 0 }; targets.len()],
-        logical: super::explain::logical(&dag, &ids),
+        logical: super::explain::logical(dag, ids),
     };
     let mut done: HashMap<NodeId, ResultId> = HashMap::new();
     while !drafts.is_empty() {
-        let group = take_group(&dag, &levels, &done, &mut drafts);
+        let group = take_group(dag, &done, &mut drafts);
         let stage = plan.stages.len();
         for (root, draft) in group.iter().enumerate() {
-            let result = ResultId { stage, root };
             if let Some(t) = draft.target {
-                plan.targets[t] = result;
+                plan.targets[t] = ResultId { stage, root };
             }
         }
-        let built = StageBuilder::new(&dag, &done, group[0].grid.ndim()).build(&group)?;
+        let built = StageBuilder::new(dag, &done, group[0].grid.ndim()).build(&group, exchanges, limit)?;
         for (root, draft) in group.iter().enumerate() {
             if let Some(node) = draft.completes {
                 done.insert(node, ResultId { stage, root });
@@ -104,16 +144,16 @@ pub fn lower(targets: &[Target], limit: u64) -> Result<Plan> {
         }
         plan.stages.push(built);
     }
-    super::memory::check(&mut plan, limit)?;
     Ok(plan)
 }
 
-/// How many folds or scans must be complete before each node can be evaluated.
-fn levels(dag: &Dag) -> Vec<usize> {
+/// How many folds, scans or exchanges must be complete before each node can be evaluated.
+fn levels(dag: &Dag, exchanges: &BTreeMap<NodeId, Exchange>) -> Vec<usize> {
     let mut levels = vec![0; dag.nodes.len()];
     for (id, node) in dag.nodes.iter().enumerate() {
         let below = node.inputs.iter().map(|&i| levels[i]).max().unwrap_or(0);
-        levels[id] = below + usize::from(breaks_pipeline(&node.op));
+        levels[id] =
+            below + usize::from(breaks_pipeline(&node.op)) + usize::from(exchanges.contains_key(&id));
     }
     levels
 }
@@ -123,10 +163,24 @@ fn breaks_pipeline(op: &Op) -> bool {
 }
 
 /// One draft per fold, scan and target; a target that is itself a fold into memory is served by the fold.
-fn drafts(dag: &Dag, targets: &[Target], ids: &[NodeId]) -> Vec<Draft> {
+fn drafts(
+    dag: &Dag,
+    targets: &[Target],
+    ids: &[NodeId],
+    levels: &[usize],
+    exchanges: &BTreeMap<NodeId, Exchange>,
+) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let mut draft_of: HashMap<NodeId, usize> = HashMap::new();
     for (id, node) in dag.nodes.iter().enumerate() {
+        if let Some(exchange) = exchanges.get(&id) {
+            let root = RootKind::Keep(Some(exchange.store.clone()));
+            drafts.push(Draft {
+                fixed: true,
+                completes: Some(id),
+                ..Draft::new(id, exchange.write.clone(), root, levels[id] - 1)
+            });
+        }
         if !breaks_pipeline(&node.op) {
             continue;
         }
@@ -143,15 +197,8 @@ fn drafts(dag: &Dag, targets: &[Target], ids: &[NodeId]) -> Vec<Draft> {
         let kept = (0..input.shape.len()).filter(|k| !last.contains(k));
         let order = kept.chain(last.iter().copied()).collect();
         draft_of.insert(id, drafts.len());
-        drafts.push(Draft {
-            value,
-            grid: input.grid.clone(),
-            fixed: false,
-            order,
-            root,
-            completes: Some(id),
-            target: None,
-        });
+        let draft = Draft::new(value, node.input_grids[0].clone(), root, levels[value]);
+        drafts.push(Draft { order, completes: Some(id), ..draft });
     }
     for (t, (target, &id)) in targets.iter().zip(ids).enumerate() {
         if let (Destination::Memory, Some(&d)) = (&target.destination, draft_of.get(&id))
@@ -164,34 +211,22 @@ fn drafts(dag: &Dag, targets: &[Target], ids: &[NodeId]) -> Vec<Draft> {
             Destination::Sink(sink) => (sink.grid().clone(), true),
             _ => (target.expr.grid().clone(), false),
         };
-        drafts.push(Draft {
-            value: id,
-            order: (0..grid.ndim()).collect(),
-            grid,
-            fixed,
-            root: RootKind::Store(target.destination.clone()),
-            completes: None,
-            target: Some(t),
-        });
+        let draft = Draft::new(id, grid, RootKind::Store(target.destination.clone()), levels[id]);
+        drafts.push(Draft { fixed, target: Some(t), ..draft });
     }
     drafts
 }
 
 /// Takes the first draft and all others that can share its pass.
-fn take_group(
-    dag: &Dag,
-    levels: &[usize],
-    done: &HashMap<NodeId, ResultId>,
-    drafts: &mut Vec<Draft>,
-) -> Vec<Draft> {
+fn take_group(dag: &Dag, done: &HashMap<NodeId, ResultId>, drafts: &mut Vec<Draft>) -> Vec<Draft> {
     let mut group = vec![drafts.remove(0)];
     let mut shared = leaves(dag, done, group[0].value);
-    let level = levels[group[0].value];
+    let level = group[0].level;
     let mut k = 0;
     while k < drafts.len() {
         let d = &drafts[k];
         let scans = |d: &Draft| matches!(d.root, RootKind::Scan { .. });
-        let fits = levels[d.value] == level
+        let fits = d.level == level
             && d.grid.shape() == group[0].grid.shape()
             && !scans(d)
             && !group.iter().any(scans)
@@ -205,6 +240,48 @@ fn take_group(
         }
     }
     group
+}
+
+/// Drafts that keep in memory what is costly to get, is needed at several levels, and is small beside the limit: a file that two
+/// passes read is read once.
+fn keeps(dag: &Dag, drafts: &[Draft], exchanges: &BTreeMap<NodeId, Exchange>, limit: u64) -> Vec<Draft> {
+    let mut used: BTreeMap<NodeId, BTreeSet<usize>> = BTreeMap::new();
+    for draft in drafts {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![draft.value];
+        while let Some(id) = stack.pop() {
+            let node = &dag.nodes[id];
+            // what another draft completes is not evaluated here
+            if !seen.insert(id)
+                || id != draft.value && (breaks_pipeline(&node.op) || exchanges.contains_key(&id))
+            {
+                continue;
+            }
+            let costly = match &node.op {
+                Op::Source(source) => !source.0.in_memory(),
+                Op::MapBlocks(_) => true,
+                _ => false,
+            };
+            if costly && !exchanges.contains_key(&id) {
+                used.entry(id).or_default().insert(draft.level);
+            }
+            if !breaks_pipeline(&node.op) {
+                stack.extend(&node.inputs);
+            }
+        }
+    }
+    let mut room = limit / 4;
+    let mut out = Vec::new();
+    for (id, levels) in used {
+        let node = &dag.nodes[id];
+        let bytes = node.shape.iter().map(|&n| n as u64).product::<u64>() * node.dtype.size() as u64;
+        if let (Some(&first), true) = (levels.first(), levels.len() > 1 && bytes <= room) {
+            room -= bytes;
+            let draft = Draft::new(id, node.grid.clone(), RootKind::Keep(None), first);
+            out.push(Draft { completes: Some(id), ..draft });
+        }
+    }
+    out
 }
 
 /// The sources and finished results that a value reads.
@@ -277,7 +354,7 @@ impl<'a> StageBuilder<'a> {
         }
     }
 
-    fn build(mut self, group: &[Draft]) -> Result<Stage> {
+    fn build(mut self, group: &[Draft], exchanges: &BTreeMap<NodeId, Exchange>, limit: u64) -> Result<Stage> {
         let ndim = self.rank;
         let identity = IndexMap::identity(ndim);
         for draft in group {
@@ -301,6 +378,13 @@ impl<'a> StageBuilder<'a> {
                         Destination::Sink(sink) => StageRoot::Sink(sink.clone()),
                     }
                 }
+                RootKind::Keep(store) => {
+                    main.builder.store(value);
+                    match store {
+                        Some(grid) => StageRoot::Spill { dtype, grid: grid.clone() },
+                        None => StageRoot::Memory { dtype },
+                    }
+                }
                 RootKind::Reduce { op, axes } => {
                     main.builder.reduce(*op, value, axes.iter().map(|&a| a as u8));
                     StageRoot::Reduce { op: *op, dtype, axes: axes.clone() }
@@ -314,10 +398,24 @@ impl<'a> StageBuilder<'a> {
             });
         }
         let kernel = main.builder.finish()?;
-        let fixed = group.iter().find(|d| d.fixed);
-        let grid = match fixed {
-            Some(d) => d.grid.clone(),
-            None => chunking::task_grid(&group[0].grid, &self.steps, &kernel, &main.inputs),
+        let grid = match group.iter().find(|d| d.fixed) {
+            Some(d) if matches!(d.root, RootKind::Keep(_)) => d.grid.clone(),
+            Some(d) => exchange::group_tiles(&d.grid, self.dag.nodes[d.value].dtype.size(), limit),
+            None => {
+                chunking::task_grid(&group[0].grid, &self.steps, &kernel, &main.inputs, exchange::room(limit))
+            }
+        };
+        // tasks that read a store take its pieces whole
+        let store = self
+            .steps
+            .iter()
+            .find_map(|s| exchanges.get(&s.node).filter(|_| self.done.contains_key(&s.node)));
+        let grid = match store {
+            Some(e) if e.store.ndim() == grid.ndim() => {
+                let item = self.dag.nodes[group[0].value].dtype.size();
+                chunking::grow(&grid, &e.store.max_block(), exchange::room(limit) / item)
+            }
+            _ => grid,
         };
         let ordered = group.iter().find(|d| !matches!(d.root, RootKind::Store(_))).unwrap_or(&group[0]);
         Ok(Stage {
@@ -504,7 +602,7 @@ impl<'a> StageBuilder<'a> {
                 (StepKind::Kernel(draft.builder.finish()?), draft.inputs)
             }
         };
-        self.steps.push(Step { kind, inputs, dtype: node.dtype, shape: node.shape.clone() });
+        self.steps.push(Step { kind, node: id, inputs, dtype: node.dtype, shape: node.shape.clone() });
         let step = self.steps.len() - 1;
         self.step_of.insert(id, step);
         Ok(step)

@@ -11,11 +11,14 @@
 
 mod chunking;
 mod dag;
+mod demand;
+mod exchange;
 mod explain;
 mod lower;
 mod memory;
 
 pub use chunking::{auto_block_bytes, auto_grid};
+pub use demand::Regions;
 pub use lower::{Destination, Target, lower};
 pub use memory::StageMemory;
 
@@ -75,6 +78,8 @@ pub type StepId = usize;
 pub struct Step {
     /// What.
     pub kind: StepKind,
+    /// The node of the expression table that it yields.
+    pub node: usize,
     /// The steps it uses. A kernel's inputs correspond to these.
     pub inputs: Vec<StepId>,
     /// Dtype of what it yields.

@@ -5,7 +5,7 @@ use crate::block::Block;
 use crate::dtype::DType;
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Grid, Region};
-use blockwise_kernels::naive;
+use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -97,6 +97,7 @@ impl Fold {
         // runs that are contiguous in both: the last axis, or everything if the set is the whole
         let whole = region.shape.as_slice() == into[0].shape();
         let run = if whole { n } else { region.shape.last().copied().unwrap_or(1) };
+        let merge = tile::merge(self.op, self.dtype);
         let targets: SmallVec<[Block; 3]> = into.iter().map(|p| p.slice(region)).collect();
         for first in (0..n).step_by(run) {
             let mut a = [std::ptr::null_mut(); 3];
@@ -116,7 +117,7 @@ impl Fold {
                 }
             }
             // SAFETY: `run` accumulators lie behind each pointer; the whole's are ours under the lock, the set's are ours.
-            unsafe { merge_run(self.op, self.dtype, &a, &b, run) };
+            unsafe { merge(&a, &b, run) };
         }
     }
 
@@ -131,41 +132,12 @@ impl Fold {
 
 /// Accumulators of nothing.
 pub(super) fn empty(op: ReduceOp, dtype: DType, shape: &Dims) -> Planes {
-    let init = naive::fold::init(op, dtype);
-    init.into_iter().map(|value| Block::full(shape, value)).collect()
-}
-
-/// Merges `n` contiguous accumulators into others.
-///
-/// # Safety
-/// Every plane of the operation has `n` accumulators behind its pointers, and nobody else touches them.
-unsafe fn merge_run(op: ReduceOp, dtype: DType, into: &[*mut u8; 3], from: &[*mut u8; 3], n: usize) {
-    let dtypes = op.planes(dtype);
-    for i in 0..n {
-        let read = |planes: &[*mut u8; 3]| -> SmallVec<[crate::dtype::Scalar; 3]> {
-            dtypes
-                .iter()
-                .zip(planes)
-                // SAFETY: accumulator `i` of a plane of `n`.
-                .map(|(d, p)| unsafe { read_scalar(*d, p.add(i * d.size())) })
-                .collect()
-        };
-        let mut a = read(into);
-        naive::fold::merge(op, &mut a, &read(from));
-        for ((d, p), v) in dtypes.iter().zip(into).zip(a) {
-            // SAFETY: as above.
-            unsafe {
-                std::ptr::copy_nonoverlapping(v.bits().to_le_bytes().as_ptr(), p.add(i * d.size()), d.size())
-            };
-        }
+    let mut planes: Planes = op.planes(dtype).into_iter().map(|d| Block::uninit(d, shape)).collect();
+    let mut at = [std::ptr::null_mut(); 3];
+    for (p, plane) in at.iter_mut().zip(&mut planes) {
+        *p = plane.as_mut_ptr();
     }
-}
-
-/// # Safety
-/// `p` points to an element of the dtype.
-unsafe fn read_scalar(d: DType, p: *const u8) -> crate::dtype::Scalar {
-    let mut bytes = [0u8; 8];
-    // SAFETY: the element has `size` bytes.
-    unsafe { std::ptr::copy_nonoverlapping(p, bytes.as_mut_ptr(), d.size()) };
-    crate::dtype::Scalar::from_bits(d, u64::from_le_bytes(bytes))
+    // SAFETY: each plane is a fresh contiguous block of this many elements.
+    unsafe { tile::init(op, dtype, &at, shape.iter().product()) };
+    planes
 }

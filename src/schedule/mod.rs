@@ -22,6 +22,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+thread_local! {
+    /// Whether this thread is running tasks: then it must not start a run, which would wait for itself.
+    static IN_TASK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the calling thread is in the middle of a task, as a user's function of blocks is.
+pub fn in_task() -> bool {
+    IN_TASK.get()
+}
+
 /// What a run needs beside the plan.
 pub struct Runtime<'a> {
     /// Compiles and keeps kernels.

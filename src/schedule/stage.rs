@@ -93,6 +93,7 @@ pub(super) fn run(
     let stop = AtomicBool::new(false);
     let first = FirstError::default();
     let work = |worker: usize| {
+        let _task = InTask::enter();
         let mut data = TaskData::new(stage);
         loop {
             let span = next.fetch_add(1, Relaxed);
@@ -121,6 +122,22 @@ pub(super) fn run(
     match first.take() {
         Some(e) => Err(e),
         None => Ok(run.roots.into_iter().map(finish_root).collect()),
+    }
+}
+
+/// Marks the thread as running tasks while it lives.
+struct InTask;
+
+impl InTask {
+    fn enter() -> InTask {
+        super::IN_TASK.set(true);
+        InTask
+    }
+}
+
+impl Drop for InTask {
+    fn drop(&mut self) {
+        super::IN_TASK.set(false);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BlockContext, MapBlocks};
 use crate::ir::Kernel;
-use crate::plan::{AxisGather, ResultId, Stage, Step, StepId, StepKind, block_input};
+use crate::plan::{AxisGather, Regions, ResultId, Stage, Step, StepId, StepKind, block_input};
 use crate::shape::{Grid, IndexMap, Region, c_strides};
 use smallvec::SmallVec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,60 +70,35 @@ impl Drop for Release<'_> {
     }
 }
 
-/// Regions asked of a step, and their blocks once there.
-#[derive(Default)]
-struct Demand {
-    regions: SmallVec<[Region; 2]>,
-    blocks: SmallVec<[Block; 2]>,
-}
-
 /// One worker's working memory for tasks, reused from task to task.
 pub(super) struct TaskData {
-    demands: Vec<Demand>,
+    /// Regions asked of each step, and their blocks once there.
+    demands: Vec<Regions>,
+    blocks: Vec<SmallVec<[Block; 2]>>,
     /// Bytes read from sources that are no memory.
     pub bytes_read: u64,
 }
 
 impl TaskData {
     pub fn new(stage: &Stage) -> TaskData {
-        TaskData { demands: stage.steps.iter().map(|_| Demand::default()).collect(), bytes_read: 0 }
+        let blocks = stage.steps.iter().map(|_| SmallVec::new()).collect();
+        TaskData { demands: vec![], blocks, bytes_read: 0 }
     }
 
     /// Lets go of a task's blocks.
     pub fn clear(&mut self) {
-        for d in &mut self.demands {
-            d.regions.clear();
-            d.blocks.clear();
+        for blocks in &mut self.blocks {
+            blocks.clear();
         }
     }
 
     /// The block of a step that holds a region, and the region it covers.
     fn holding(&self, step: StepId, region: &Region) -> Result<(&Block, &Region)> {
-        let d = &self.demands[step];
-        let at = d.regions.iter().position(|r| r.contains(region));
-        match at.and_then(|i| d.blocks.get(i).map(|b| (b, &d.regions[i]))) {
+        let at = self.demands[step].iter().position(|r| r.contains(region));
+        match at.and_then(|i| self.blocks[step].get(i).map(|b| (b, &self.demands[step][i]))) {
             Some(found) => Ok(found),
             None => Err(Error::internal(format!("region {region} of step {step} was not asked for"))),
         }
-    }
-}
-
-impl Demand {
-    /// Asks for a region; regions that overlap much or lie side by side become one.
-    fn add(&mut self, region: Region, mergeable: bool) {
-        if region.is_empty() || self.regions.iter().any(|r| r.contains(&region)) {
-            return;
-        }
-        if mergeable {
-            for r in &mut self.regions {
-                let hull = r.hull(&region);
-                if hull.len() * 4 <= (r.len() + region.len()) * 5 {
-                    *r = hull;
-                    return;
-                }
-            }
-        }
-        self.regions.push(region);
     }
 }
 
@@ -131,28 +106,11 @@ impl Prepared<'_> {
     /// Evaluates all steps that a task's region needs.
     pub fn gather(&self, region: &Region, data: &mut TaskData) -> Result<()> {
         let stage = self.stage;
-        for (input, &step) in stage.kernel.inputs().iter().zip(&stage.kernel_inputs) {
-            let mergeable = !self.in_memory(&stage.steps[step].kind);
-            data.demands[step].add(input.map.source_region(region), mergeable);
-        }
-        for (k, step) in stage.steps.iter().enumerate().rev() {
-            if step.inputs.is_empty() {
-                continue;
-            }
-            for i in 0..data.demands[k].regions.len() {
-                let own = data.demands[k].regions[i].clone();
-                for (n, &from) in step.inputs.iter().enumerate() {
-                    let mergeable = !self.in_memory(&stage.steps[from].kind);
-                    for r in stage.step_demands(step, n, &own) {
-                        data.demands[from].add(r, mergeable);
-                    }
-                }
-            }
-        }
+        stage.demands(region, |kind| self.in_memory(kind), &mut data.demands);
         for (k, step) in stage.steps.iter().enumerate() {
-            for i in 0..data.demands[k].regions.len() {
-                let block = self.evaluate(k, step, &data.demands[k].regions[i].clone(), data)?;
-                data.demands[k].blocks.push(block);
+            for i in 0..data.demands[k].len() {
+                let block = self.evaluate(k, step, &data.demands[k][i].clone(), data)?;
+                data.blocks[k].push(block);
             }
         }
         Ok(())

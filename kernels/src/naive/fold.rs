@@ -26,7 +26,10 @@ pub fn push(op: ReduceOp, planes: &mut [Scalar], x: Scalar, index: i64) {
     match op {
         ReduceOp::M2 | ReduceOp::NanM2 => {
             if op == ReduceOp::M2 || !is_nan(x) {
-                merge(op, planes, &[Scalar::from(0.0), x.cast(DType::F64), Scalar::from(1i64)]);
+                let x = x.as_f64();
+                // one number deviates by 0 from its mean; infinities and NaN by NaN, as in NumPy
+                let m2 = if x.is_finite() { 0.0 } else { f64::NAN };
+                merge(op, planes, &[m2.into(), x.into(), Scalar::from(1i64)]);
             }
         }
         op if op.is_arg() => merge(op, planes, &[x, Scalar::from(index)]),

@@ -8,7 +8,7 @@
 //! | layout | strips and tiles, bands interleaved or apart, sparse blocks | tiles, bands interleaved or apart |
 //! | compression | none, LZW, deflate, PackBits, zstd, LERC, JPEG, WebP | none, LZW, deflate, zstd |
 //! | predictors | horizontal, floating point | the same |
-//! | samples | 1 to 64 bits, integer or float, `f16` too | every dtype; `bool` as `u8` 0 and 1 |
+//! | samples | integers of 1 to 64 bits, floats of 16, 32 and 64 | every dtype; `bool` as `u8` 0 and 1 |
 //! | georeference | EPSG code, Esri text; scale and tie point or matrix; pixel is area or point | EPSG code, Esri text; area |
 //! | more | GDAL's nodata and band names; overviews; pages | nodata, band names; overviews in COGs |
 //!
@@ -16,6 +16,7 @@
 //! tiles can come in any order from several threads.
 
 mod cog;
+mod half;
 mod source;
 mod tags;
 mod write;

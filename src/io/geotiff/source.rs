@@ -1,6 +1,6 @@
 //! [`GeoTiffSource`]: the strips and tiles of a TIFF as blocks.
 
-use super::tags;
+use super::{half, tags};
 use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,14 +11,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tiff_core::RasterLayout;
+use tiff_reader::source::FileSource;
 use tiff_reader::{ByteOrder, Ifd, OpenOptions, TiffError, TiffFile};
 
 const FORMAT: &str = "GeoTIFF";
 /// A decoder's output grows by doubling while the old one is copied over; predictors and colour work in place.
 const DECODE_COPIES: usize = 4;
+/// What a decoder needs beside its input and output; measured.
+const DECODER_STATE: usize = 1 << 20;
 /// Decoded tiles kept for reads that do not follow the tiles, unless told otherwise.
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 const UNCOMPRESSED: u16 = 1;
+/// The longest strip or tile that the decoder takes.
+const MAX_UNIT: usize = 1 << 30;
+/// No image has more overviews than this; a file that says so is spoilt.
+pub(super) const MAX_SUB_IFDS: usize = 64;
 
 /// How a GeoTIFF is opened.
 #[derive(Clone, Debug)]
@@ -94,7 +101,9 @@ impl GeoTiffSource {
     pub fn open(path: impl AsRef<Path>, options: ReadOptions) -> Result<GeoTiffSource> {
         let path = path.as_ref().to_owned();
         let tiff_options = OpenOptions { block_cache_bytes: options.cache_bytes, ..OpenOptions::default() };
-        let file = TiffFile::open_with_options(&path, tiff_options).map_err(|e| open_error(e, &path))?;
+        let (file, halves) = FileSource::open(&path)
+            .and_then(|source| half::open(Arc::new(source), tiff_options))
+            .map_err(|e| open_error(e, &path))?;
         let (page, levels) = find_levels(&file, options.page, &path)?;
         let overviews = levels.len();
         let ifd = match options.overview.checked_sub(1) {
@@ -114,7 +123,7 @@ impl GeoTiffSource {
             }
             .into());
         }
-        let dtype = dtype_of(&layout).ok_or_else(|| {
+        let dtype = dtype_of(&layout, halves.contains(&ifd.offset())).ok_or_else(|| {
             Error::from(ErrorKind::Unsupported {
                 what: format!(
                     "{}: samples of {} bits, format {}",
@@ -134,6 +143,16 @@ impl GeoTiffSource {
         let planes = if layout.planar_configuration == 2 { 1 } else { layout.samples_per_pixel };
         let pixel = planes * dtype.size();
         let raw = stored.raw(&ifd, &layout, &file);
+        let unit_bytes =
+            [stored.unit[0], stored.unit[1], pixel].iter().try_fold(1usize, |n, &len| n.checked_mul(len));
+        let unit_bytes =
+            unit_bytes.filter(|&n| n <= MAX_UNIT).or(raw.as_ref().map(|_| 0)).ok_or_else(|| {
+                Error::from(ErrorKind::Unsupported {
+                    what: format!("{}: strips or tiles of {:?} pixels", path.display(), stored.unit),
+                    hint: "one of them must fit in a gigabyte; rewrite it in tiles of 256 or 512 pixels"
+                        .into(),
+                })
+            })?;
         let unit = match &raw {
             // rows of a quarter of a block: few system calls, little memory
             Some(_) => {
@@ -160,7 +179,8 @@ impl GeoTiffSource {
         }
         Ok(GeoTiffSource {
             grid: Grid::regular(&shape, &[bands, down, across]),
-            max_stored: stored.max_bytes,
+            // the decoder refuses what is longer
+            max_stored: stored.max_bytes.min(4 * unit_bytes + 4096),
             cache_bytes: options.cache_bytes,
             path,
             file,
@@ -221,7 +241,8 @@ impl GeoTiffSource {
                 // a sparse strip
                 out.resize(out.len() + rows * w.cols * pixel, 0);
             } else {
-                let from = at + (inside * pixel) as u64;
+                // a spoilt place is found out by the read
+                let from = at.saturating_add((inside * pixel) as u64);
                 let piece = self.file.source().read_exact_at(from, rows * w.cols * pixel);
                 out.extend_from_slice(&piece.map_err(|e| self.read_error(e, band, w))?);
             }
@@ -333,7 +354,7 @@ impl BlockSource for GeoTiffSource {
         let decoding = match &self.raw {
             // the piece that was read, and the window it is collected in
             Some(_) => 2 * unit,
-            None => self.max_stored + (DECODE_COPIES + 1) * unit + 2 * self.cache_bytes,
+            None => self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.cache_bytes,
         };
         extent.iter().product::<usize>() * size + decoding
     }
@@ -389,7 +410,7 @@ impl Stored {
                 counts.len()
             )));
         }
-        let max_bytes = counts.iter().copied().max().unwrap_or(0) as usize;
+        let max_bytes = counts.iter().copied().max().unwrap_or(0).try_into().unwrap_or(usize::MAX);
         Ok(Stored { unit, tiled: ifd.is_tiled(), offsets, counts, max_bytes })
     }
 
@@ -440,7 +461,7 @@ fn find_levels(file: &TiffFile, page: usize, path: &Path) -> Result<(Ifd, Vec<If
     let base = &file.ifds()[at];
     let next = pages.get(page + 1).copied().unwrap_or(file.ifd_count());
     let mut levels: Vec<Ifd> = file.ifds()[at + 1..next].to_vec();
-    for offset in base.sub_ifd_offsets().unwrap_or_default().into_iter().take(64) {
+    for offset in base.sub_ifd_offsets().unwrap_or_default().into_iter().take(MAX_SUB_IFDS) {
         levels.push(file.read_ifd_at_offset(offset).map_err(|e| open_error(e, path))?);
     }
     levels.retain(|level| {
@@ -464,8 +485,10 @@ fn consolidate(unit: [usize; 2], image: &[usize], pixel: usize, target: usize) -
     [down * unit[0], across * unit[1]].map(|n| n.max(1))
 }
 
-fn dtype_of(layout: &RasterLayout) -> Option<DType> {
+/// The dtype of samples; `halves` says that 16-bit ones are floats that were relabelled.
+fn dtype_of(layout: &RasterLayout, halves: bool) -> Option<DType> {
     Some(match (layout.sample_format, layout.bits_per_sample) {
+        (1, 16) if halves => DType::F16,
         (1, 0..=8) => DType::U8,
         (1, 9..=16) => DType::U16,
         (1, 32) => DType::U32,
@@ -474,7 +497,6 @@ fn dtype_of(layout: &RasterLayout) -> Option<DType> {
         (2, 16) => DType::I16,
         (2, 32) => DType::I32,
         (2, 64) => DType::I64,
-        (3, 16) => DType::F16,
         (3, 32) => DType::F32,
         (3, 64) => DType::F64,
         _ => return None,
@@ -489,7 +511,7 @@ fn open_error(error: TiffError, path: &Path) -> Error {
         | TiffError::UnsupportedSampleFormat(_)
         | TiffError::UnsupportedPredictor(_)) => ErrorKind::Unsupported {
             what: format!("{}: {e}", path.display()),
-            hint: "rewrite it with integer or real samples and deflate, LZW or zstd".into(),
+            hint: "rewrite it with integers or floats and deflate, LZW or zstd".into(),
         }
         .into(),
         e => Error::format(FORMAT, path, e),

@@ -22,8 +22,9 @@ use tiff_writer::encoder;
 
 /// Length of a BigTIFF header, kept free so that the kind of file can be chosen last.
 const HEADER: u64 = 16;
-/// What an encoder may need beside its input and output.
+/// What an encoder may need beside its input and output; measured.
 const ENCODER_STATE: usize = 1 << 20;
+const ZSTD_STATE: usize = 4 << 20;
 
 /// How tiles are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,8 +129,12 @@ impl GeoTiffSink {
     /// replaces a file that is there; a sink dropped before leaves nothing behind.
     ///
     /// # Errors
-    /// [`Io`](crate::error::ErrorKind::Io) if the file cannot be created, [`InvalidArgument`](crate::error::ErrorKind::InvalidArgument) for a shape or tile size that
-    /// a TIFF cannot have, [`Unsupported`](crate::error::ErrorKind::Unsupported) for a CRS that GeoTIFF cannot express.
+    /// [`ErrorKind::Io`] if the file cannot be created, [`ErrorKind::InvalidArgument`] for a shape or tile size that
+    /// a TIFF cannot have, [`ErrorKind::Unsupported`] for a CRS that GeoTIFF cannot express.
+    ///
+    /// [`ErrorKind::Io`]: crate::error::ErrorKind::Io
+    /// [`ErrorKind::InvalidArgument`]: crate::error::ErrorKind::InvalidArgument
+    /// [`ErrorKind::Unsupported`]: crate::error::ErrorKind::Unsupported
     pub fn create(
         path: impl AsRef<Path>,
         shape: [usize; 3],
@@ -200,7 +205,8 @@ impl BlockSink for GeoTiffSink {
 
     fn write_bytes(&self, _extent: &[usize]) -> usize {
         // one tile at a time: gathered, encoded (which grows by doubling), and the encoder's tables
-        4 * self.image.tile_bytes() + ENCODER_STATE
+        let state = if self.image.compression == Compression::Zstd { ZSTD_STATE } else { ENCODER_STATE };
+        4 * self.image.tile_bytes() + state
     }
 
     fn finish(&self) -> Result<()> {

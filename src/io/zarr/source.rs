@@ -18,8 +18,11 @@ use zarrs::array::{
 use zarrs::storage::StorageError;
 
 pub(super) const FORMAT: &str = "Zarr array";
-/// Copies of a chunk that a chain of codecs holds at a time: encoded, and before and after a step.
-const DECODE_COPIES: usize = 3;
+/// Copies of a chunk that a chain of codecs holds at a time: encoded, and before and after a step whose output grows by
+/// doubling; measured.
+const DECODE_COPIES: usize = 5;
+/// What a decompressor needs beside its input and output.
+const DECODER_STATE: usize = 1 << 20;
 /// Memory for the indices of shards, which are kept for later reads.
 const INDEX_BYTES: usize = 4 << 20;
 /// Place and length of an inner chunk.
@@ -99,10 +102,11 @@ impl ZarrSource {
             return Err(Error::format(FORMAT, &path, format!("no memory holds its shape {shape:?}")));
         }
         let shards = array.is_sharded().then(|| {
-            let inner: usize = chunk.iter().product();
-            let index = outer.iter().product::<u64>() as usize / inner.max(1) * INDEX_ENTRY;
+            let ratios = outer.iter().zip(&chunk).map(|(&o, &c)| o as usize / c.max(1));
+            let index = ratios.fold(INDEX_ENTRY, |n, r| n.saturating_mul(r));
             let keep = (INDEX_BYTES / index.max(1)).max(4);
-            Shards { indices: ArrayShardedReadableExtCache::new(&array), keep, bytes: (keep + 1) * index }
+            let bytes = (keep + 1).saturating_mul(index);
+            Shards { indices: ArrayShardedReadableExtCache::new(&array), keep, bytes }
         });
         Ok(ZarrSource {
             grid: Grid::regular(&shape, &chunk),
@@ -195,8 +199,11 @@ impl BlockSource for ZarrSource {
 
     fn read_bytes(&self, extent: &[usize]) -> usize {
         let size = self.dtype.size();
-        let decoding = DECODE_COPIES * self.chunk.iter().product::<usize>() * size;
-        extent.iter().product::<usize>() * size + decoding + self.shards.as_ref().map_or(0, |s| s.bytes)
+        // a spoilt chunk shape must not overflow: it is refused by whoever has a limit
+        let chunk = self.chunk.iter().fold(DECODE_COPIES * size, |n, &len| n.saturating_mul(len));
+        let indices = self.shards.as_ref().map_or(0, |s| s.bytes);
+        let decoding = chunk.saturating_add(DECODER_STATE).saturating_add(indices);
+        decoding.saturating_add(extent.iter().product::<usize>() * size)
     }
 }
 

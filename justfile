@@ -1,0 +1,12 @@
+# `just check` is what CI does.
+check:
+    .ci/run
+
+test:
+    cargo test --workspace
+
+ndvi:
+    cargo run --release --example ndvi
+
+bench *ARGS:
+    cargo bench --bench suite -- {{ARGS}}

@@ -1,0 +1,641 @@
+//! Builds the function of a group: prologue, unrolled loop, remainder; registers are allocated on the way.
+//!
+//! The body of a loop is straight-line code, so the next use of every value is known and the best value to evict is the
+//! one used last (Belady). Inputs are dropped and read again rather than spilled; constants and single elements have a
+//! home on the stack, spread over a vector, and some are pinned in registers for the whole loop.
+
+use super::asm::gpr::*;
+use super::asm::{Asm, Mem, Rm, Width};
+use super::ops;
+use crate::dtype::DType;
+use crate::ir::{Inst, Kernel, Value};
+use blockwise_kernels::tile::Isa;
+
+/// What a node of the group is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source {
+    /// Elements of an argument, one per point.
+    Vector(usize),
+    /// One element of an argument, for all points.
+    Single(usize),
+    /// A constant's bits.
+    Const(u64),
+    /// An instruction of the kernel.
+    Inst(usize),
+}
+
+/// A value inside the group.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its dtype.
+    pub dtype: DType,
+    /// Where it comes from.
+    pub source: Source,
+    /// Positions of the body that use it, ascending.
+    pub uses: Vec<usize>,
+    /// Where constants and single elements lie on the stack.
+    pub home: i32,
+    /// The register that holds it during the whole loop.
+    pin: Option<u8>,
+}
+
+/// Where a copy of a node is now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spot {
+    reg: Option<u8>,
+    spill: Option<i32>,
+}
+
+/// Kinds of registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    Vector,
+    Mask,
+}
+
+/// Node number.
+pub type N = usize;
+
+/// Argument pointers that have registers of their own; others are read from the argument list when needed.
+const POINTERS: [u8; 9] = [RCX, R8, R9, R10, R11, R12, R13, R14, R15];
+/// Index of the first element of the current iteration.
+const INDEX: u8 = RAX;
+const SCRATCH: u8 = RDX;
+const SCRATCH2: u8 = RBX;
+/// Registers that belong to the caller.
+const SAVED: [u8; 5] = [RBX, R12, R13, R14, R15];
+/// The mask of the lanes of the last iteration.
+const TAIL: u8 = 7;
+/// Temporary mask register.
+pub const K: u8 = 6;
+/// Largest stack frame: stays within the guard of any stack.
+const MAX_FRAME: i32 = 12 << 10;
+
+/// A function under construction.
+pub struct Fuse<'k> {
+    pub kernel: &'k Kernel,
+    pub asm: Asm,
+    pub nodes: Vec<Node>,
+    /// Node of every value of the kernel that is in the group.
+    node_of: Vec<Option<N>>,
+    /// Instructions in order.
+    members: Vec<usize>,
+    outputs: Vec<Value>,
+    inputs: usize,
+    stream: u32,
+    /// Points of one vector.
+    pub lanes: usize,
+    /// Whether this is AVX-512.
+    pub wide: bool,
+    /// Vector registers to allocate; the last two of the file are temporaries.
+    registers: u8,
+    frame: i32,
+    spots: Vec<[Spot; 4]>,
+    owners: [Vec<Option<(N, usize)>>; 2],
+    locked: Vec<(Class, u8)>,
+    position: usize,
+    /// Whether the lanes of this body are masked.
+    tail: bool,
+}
+
+impl<'k> Fuse<'k> {
+    /// A function that computes `members`; bits of `single` say which inputs are one element, of `stream` which outputs bypass
+    /// the caches.
+    pub fn new(
+        kernel: &'k Kernel,
+        isa: Isa,
+        lanes: usize,
+        members: &[usize],
+        inputs: &[Value],
+        outputs: &[Value],
+        single: u32,
+        stream: u32,
+    ) -> Fuse<'k> {
+        let wide = isa == Isa::Avx512;
+        let mut fuse = Fuse {
+            kernel,
+            asm: Asm::new(wide),
+            nodes: Vec::new(),
+            node_of: vec![None; kernel.insts().len()],
+            members: members.to_vec(),
+            outputs: outputs.to_vec(),
+            inputs: inputs.len(),
+            stream,
+            lanes,
+            wide,
+            registers: if wide { 30 } else { 14 },
+            frame: 0,
+            spots: Vec::new(),
+            owners: [Vec::new(), Vec::new()],
+            locked: Vec::new(),
+            position: 0,
+            tail: false,
+        };
+        for (k, v) in inputs.iter().enumerate() {
+            let source = if single & (1 << k) != 0 { Source::Single(k) } else { Source::Vector(k) };
+            fuse.add(*v, source);
+        }
+        for (at, &k) in members.iter().enumerate() {
+            for v in kernel.insts()[k].operands() {
+                let n = match (fuse.node_of[v.0 as usize], kernel.insts()[v.0 as usize]) {
+                    (None, Inst::Const(s)) => fuse.add(v, Source::Const(s.bits())),
+                    (Some(n), _) => n,
+                    (None, _) => unreachable!("operands of a group are inputs, constants or members"),
+                };
+                fuse.nodes[n].uses.push(at);
+            }
+            fuse.add(Value(k as u32), Source::Inst(k));
+        }
+        for (k, v) in outputs.iter().enumerate() {
+            let n = fuse.node(*v);
+            fuse.nodes[n].uses.push(members.len() + k);
+        }
+        fuse
+    }
+
+    fn add(&mut self, v: Value, source: Source) -> N {
+        let dtype = self.kernel.dtype(v);
+        self.node_of[v.0 as usize] = Some(self.nodes.len());
+        self.nodes.push(Node { dtype, source, uses: Vec::new(), home: 0, pin: None });
+        self.nodes.len() - 1
+    }
+
+    /// The node of a value of the group.
+    pub fn node(&self, v: Value) -> N {
+        match self.node_of[v.0 as usize] {
+            Some(n) => n,
+            None => unreachable!("value {} is not of the group", v.0),
+        }
+    }
+
+    /// The code, or `None` if its frame is too large.
+    pub fn build(mut self) -> Option<Vec<u8>> {
+        let pressure = self.pressure();
+        let registers = self.registers as usize;
+        let mut unroll = 4;
+        while unroll > 1 && (pressure * unroll >= registers || self.members.len() * unroll > 64) {
+            unroll /= 2;
+        }
+        if unroll == 1 && pressure * 2 < registers && self.members.len() <= 48 {
+            unroll = 2;
+        }
+        self.give_homes();
+        self.pin(registers.saturating_sub(pressure * unroll + 1));
+        self.loops(unroll);
+        if self.frame > MAX_FRAME {
+            return None;
+        }
+        let body = std::mem::replace(&mut self.asm, Asm::new(self.wide));
+        self.prologue();
+        self.asm.bytes.extend(body.bytes);
+        Some(self.asm.bytes)
+    }
+
+    /// The most vectors that are live at once in one copy of the body.
+    fn pressure(&self) -> usize {
+        let live = |n: &Node, at: usize| {
+            let first = match n.source {
+                Source::Inst(k) => self.members.iter().position(|m| *m == k),
+                Source::Vector(_) => n.uses.first().copied(),
+                _ => None,
+            };
+            first.is_some_and(|first| first <= at) && n.uses.last().is_some_and(|last| at <= *last)
+        };
+        (0..self.members.len()).map(|at| self.nodes.iter().filter(|n| live(n, at)).count()).max().unwrap_or(1)
+    }
+
+    fn give_homes(&mut self) {
+        for n in 0..self.nodes.len() {
+            if matches!(self.nodes[n].source, Source::Single(_) | Source::Const(_)) {
+                self.nodes[n].home = self.stack();
+            }
+        }
+    }
+
+    /// Pins the constants that are used most in registers from the top.
+    fn pin(&mut self, room: usize) {
+        let mut constants: Vec<N> = (0..self.nodes.len())
+            .filter(|&n| {
+                self.class(n) == Class::Vector
+                    && matches!(self.nodes[n].source, Source::Single(_) | Source::Const(_))
+            })
+            .collect();
+        constants.sort_by_key(|&n| std::cmp::Reverse(self.nodes[n].uses.len()));
+        for n in constants.into_iter().take(room) {
+            self.registers -= 1;
+            self.nodes[n].pin = Some(self.registers);
+        }
+    }
+
+    fn stack(&mut self) -> i32 {
+        self.frame += 64;
+        self.frame - 64
+    }
+
+    /// A constant of the lowering, spread over a vector of 4- or 8-byte lanes.
+    pub fn constant(&mut self, dtype: DType, bits: u64) -> Rm {
+        let known = self.nodes.iter().find(|n| n.source == Source::Const(bits) && n.dtype == dtype);
+        let home = match known {
+            Some(n) => n.home,
+            None => {
+                let home = self.stack();
+                self.nodes.push(Node {
+                    dtype,
+                    source: Source::Const(bits),
+                    uses: Vec::new(),
+                    home,
+                    pin: None,
+                });
+                self.spots.push(Default::default());
+                home
+            }
+        };
+        Rm::Mem(stack(home))
+    }
+
+    fn loops(&mut self, unroll: usize) {
+        let step = unroll * self.lanes;
+        let next = |a: &mut Asm| {
+            a.lea(SCRATCH, Mem { base: INDEX, index: None, disp: step as i32 });
+            a.cmp(SCRATCH, RSI);
+        };
+        self.asm.zero(INDEX);
+        next(&mut self.asm);
+        let to_rest = self.asm.ja();
+        let top = self.asm.here();
+        self.body(unroll, false);
+        self.asm.add_imm(INDEX, step as i32);
+        next(&mut self.asm);
+        self.asm.jbe_to(top);
+        self.asm.land(to_rest);
+        if self.wide {
+            self.asm.cmp(INDEX, RSI);
+            let done = self.asm.jae();
+            let top = self.asm.here();
+            self.asm.mov(SCRATCH, RSI);
+            self.asm.sub(SCRATCH, INDEX);
+            self.asm.mov_imm(SCRATCH2, u64::MAX);
+            self.asm.bzhi(SCRATCH2, SCRATCH2, SCRATCH);
+            self.asm.kop(ops::KMOV_FROM_GPR, false, TAIL, 0, Rm::Reg(SCRATCH2));
+            self.body(1, true);
+            self.asm.add_imm(INDEX, self.lanes as i32);
+            self.asm.cmp(RSI, INDEX);
+            self.asm.ja_to(top);
+            self.asm.land(done);
+        } else {
+            let step = self.lanes as i32;
+            let next = |a: &mut Asm| {
+                a.lea(SCRATCH, Mem { base: INDEX, index: None, disp: step });
+                a.cmp(SCRATCH, RSI);
+            };
+            next(&mut self.asm);
+            let done = self.asm.ja();
+            let top = self.asm.here();
+            self.body(1, false);
+            self.asm.add_imm(INDEX, step);
+            next(&mut self.asm);
+            self.asm.jbe_to(top);
+            self.asm.land(done);
+        }
+        self.epilogue();
+    }
+
+    fn prologue(&mut self) {
+        self.asm.push(RBP);
+        self.asm.mov(RBP, RSP);
+        for r in SAVED {
+            self.asm.push(r);
+        }
+        let frame = self.frame;
+        self.asm.sub_imm(RSP, frame);
+        self.asm.and_imm(RSP, -64);
+        for n in 0..self.nodes.len() {
+            let node = self.nodes[n].clone();
+            match node.source {
+                Source::Const(bits) => {
+                    let bits = match node.dtype {
+                        DType::I8 => bits as i8 as u64,
+                        DType::I16 => bits as i16 as u64,
+                        DType::Bool => bits.wrapping_neg(),
+                        _ => bits,
+                    };
+                    self.asm.mov_imm(SCRATCH, bits);
+                }
+                Source::Single(arg) => {
+                    self.asm.load(SCRATCH, Mem { base: RDI, index: None, disp: 8 * arg as i32 });
+                    let m = Mem { base: SCRATCH, index: None, disp: 0 };
+                    let signed = matches!(node.dtype, DType::I8 | DType::I16);
+                    self.asm.load_extended(SCRATCH, m, node.dtype.size(), signed);
+                    if node.dtype == DType::Bool {
+                        self.asm.neg(SCRATCH);
+                    }
+                }
+                _ => continue,
+            }
+            self.spread_scratch(n);
+        }
+        for (arg, reg) in POINTERS.into_iter().enumerate().take(self.inputs + self.outputs.len()) {
+            self.asm.load(reg, Mem { base: RDI, index: None, disp: 8 * arg as i32 });
+        }
+    }
+
+    /// Spreads the scratch register over a node's home, and its register if it has one.
+    fn spread_scratch(&mut self, n: N) {
+        let node = self.nodes[n].clone();
+        let home = stack(node.home);
+        if self.class(n) == Class::Mask {
+            self.asm.kop(ops::KMOV_FROM_GPR, false, K, 0, Rm::Reg(SCRATCH));
+            self.asm.kop(ops::KMOV_TO_MEM, false, K, 0, Rm::Mem(home));
+            return;
+        }
+        let (w, x) = (self.width(n), node.pin.unwrap_or(self.temp(0)));
+        let is_wide = node.dtype.size() == 8;
+        self.asm.vex2(if is_wide { ops::VMOVQ } else { ops::VMOVD }, 16, x, Rm::Reg(SCRATCH));
+        if node.dtype == DType::F16 {
+            self.asm.vex2(ops::VPBROADCASTW, w / 2, x, Rm::Reg(x));
+            self.asm.vex2(ops::VCVTPH2PS, w, x, Rm::Reg(x));
+        } else {
+            let spread = match (is_wide, self.wide) {
+                (false, _) => ops::VPBROADCASTD,
+                (true, true) => ops::VPBROADCASTQ,
+                (true, false) => ops::VPBROADCASTQ_VEX,
+            };
+            self.asm.vex2(spread, w, x, Rm::Reg(x));
+        }
+        self.asm.vex2(ops::VMOVUPS_STORE, w, x, Rm::Mem(home));
+    }
+
+    fn epilogue(&mut self) {
+        self.asm.lea(RSP, Mem { base: RBP, index: None, disp: -8 * SAVED.len() as i32 });
+        for r in SAVED.into_iter().rev() {
+            self.asm.pop(r);
+        }
+        self.asm.pop(RBP);
+        self.asm.leave();
+    }
+
+    /// One pass over the instructions, for `unroll` vectors.
+    fn body(&mut self, unroll: usize, tail: bool) {
+        self.tail = tail;
+        self.spots = vec![Default::default(); self.nodes.len()];
+        self.owners = [vec![None; self.registers as usize], vec![None; K as usize]];
+        for at in 0..self.members.len() {
+            self.position = at;
+            for u in 0..unroll {
+                self.lower(self.members[at], u);
+                self.locked.clear();
+            }
+        }
+        for k in 0..self.outputs.len() {
+            self.position = self.members.len() + k;
+            let n = self.node(self.outputs[k]);
+            for u in 0..unroll {
+                let r = self.reg(n, u);
+                self.write(k, n, r, u);
+                self.release(&[n], u);
+                self.locked.clear();
+            }
+        }
+    }
+
+    fn class(&self, n: N) -> Class {
+        if self.wide && self.nodes[n].dtype == DType::Bool { Class::Mask } else { Class::Vector }
+    }
+
+    /// Bytes of a vector of a node's values: 4-byte lanes for all dtypes of at most 4 bytes.
+    pub fn width(&self, n: N) -> Width {
+        self.lanes * self.lane(n)
+    }
+
+    /// Bytes of a lane.
+    pub fn lane(&self, n: N) -> usize {
+        if self.nodes[n].dtype.size() == 8 { 8 } else { 4 }
+    }
+
+    /// A temporary vector register.
+    pub fn temp(&self, k: u8) -> u8 {
+        if self.wide { 30 + k } else { 14 + k }
+    }
+
+    /// The register of a node, which is read into one if it is in none.
+    pub fn reg(&mut self, n: N, u: usize) -> u8 {
+        if let Some(r) = self.nodes[n].pin {
+            return r;
+        }
+        let class = self.class(n);
+        let r = match self.spots[n][u].reg {
+            Some(r) => r,
+            None => {
+                let r = self.take(n, u);
+                self.fill(n, u, r);
+                r
+            }
+        };
+        self.locked.push((class, r));
+        r
+    }
+
+    /// The register of a node, or where it lies in memory.
+    pub fn operand(&mut self, n: N, u: usize) -> Rm {
+        let node = &self.nodes[n];
+        let over = !node.uses.iter().any(|at| *at > self.position);
+        match (node.pin, self.spots[n][u], node.source) {
+            (Some(r), ..) => Rm::Reg(r),
+            (None, Spot { reg: Some(_), .. }, _) => Rm::Reg(self.reg(n, u)),
+            (None, Spot { spill: Some(at), .. }, _) => Rm::Mem(stack(at)),
+            (None, _, Source::Const(_) | Source::Single(_)) => Rm::Mem(stack(node.home)),
+            (None, _, Source::Vector(arg)) if over && !self.tail && node.dtype.size() >= 4 => {
+                let size = node.dtype.size();
+                Rm::Mem(self.address(arg, u, size))
+            }
+            _ => Rm::Reg(self.reg(n, u)),
+        }
+    }
+
+    /// A register for a node that is about to be computed.
+    pub fn define(&mut self, n: N, u: usize) -> u8 {
+        let class = self.class(n);
+        let r = self.take(n, u);
+        self.locked.push((class, r));
+        r
+    }
+
+    /// Frees the registers of nodes that are not used after this position.
+    pub fn release(&mut self, nodes: &[N], u: usize) {
+        for &n in nodes {
+            if !self.nodes[n].uses.iter().any(|at| *at > self.position)
+                && let Some(r) = self.spots[n][u].reg.take()
+            {
+                let class = self.class(n);
+                self.owners[class as usize][r as usize] = None;
+            }
+        }
+    }
+
+    fn take(&mut self, n: N, u: usize) -> u8 {
+        let class = self.class(n);
+        let first = if class == Class::Mask { 1 } else { 0 };
+        let owners = &self.owners[class as usize];
+        let free = (first..owners.len()).find(|&r| owners[r].is_none());
+        let r = free.unwrap_or_else(|| self.evict(class, first)) as u8;
+        self.owners[class as usize][r as usize] = Some((n, u));
+        self.spots[n][u].reg = Some(r);
+        r
+    }
+
+    /// Frees the register whose value is needed last.
+    fn evict(&mut self, class: Class, first: usize) -> usize {
+        let next = |r: &usize| {
+            let node = self.owners[class as usize][*r].map(|(n, _)| n);
+            node.and_then(|n| self.nodes[n].uses.iter().find(|at| **at >= self.position)).copied()
+        };
+        let candidates = first..self.owners[class as usize].len();
+        let r = candidates.filter(|r| !self.locked.contains(&(class, *r as u8))).max_by_key(next);
+        let Some(r) = r else { unreachable!("no instruction has as many operands as there are registers") };
+        if let Some((n, u)) = self.owners[class as usize][r].take() {
+            self.spots[n][u].reg = None;
+            if matches!(self.nodes[n].source, Source::Inst(_)) && self.spots[n][u].spill.is_none() {
+                let at = self.stack();
+                self.spots[n][u].spill = Some(at);
+                let m = Rm::Mem(stack(at));
+                match class {
+                    Class::Mask => self.asm.kop(ops::KMOV_TO_MEM, false, r as u8, 0, m),
+                    Class::Vector => self.asm.vex2(ops::VMOVUPS_STORE, self.width(n), r as u8, m),
+                }
+            }
+        }
+        r
+    }
+
+    /// Reads a node into a register from wherever it is.
+    fn fill(&mut self, n: N, u: usize, r: u8) {
+        let node = &self.nodes[n];
+        let home = match (self.spots[n][u].spill, node.source) {
+            (Some(at), _) => at,
+            (None, Source::Const(_) | Source::Single(_)) => node.home,
+            (None, Source::Vector(arg)) => return self.read(arg, n, r, u),
+            (None, Source::Inst(_)) => unreachable!("values are spilled when they are evicted"),
+        };
+        match self.class(n) {
+            Class::Mask => self.asm.kop(ops::KMOV_LOAD, false, r, 0, Rm::Mem(stack(home))),
+            Class::Vector => self.asm.vex2(ops::VMOVUPS, self.width(n), r, Rm::Mem(stack(home))),
+        }
+    }
+
+    /// Where an argument's elements of this iteration lie.
+    fn address(&mut self, arg: usize, u: usize, size: usize) -> Mem {
+        let base = match POINTERS.get(arg) {
+            Some(r) => *r,
+            None => {
+                self.asm.load(SCRATCH, Mem { base: RDI, index: None, disp: 8 * arg as i32 });
+                SCRATCH
+            }
+        };
+        Mem { base, index: Some((INDEX, size as u8)), disp: (u * self.lanes * size) as i32 }
+    }
+
+    /// Reads an argument's elements.
+    fn read(&mut self, arg: usize, n: N, r: u8, u: usize) {
+        let (dtype, w) = (self.nodes[n].dtype, self.width(n));
+        let m = Rm::Mem(self.address(arg, u, dtype.size()));
+        let tail = if self.tail { TAIL } else { 0 };
+        let load = match dtype {
+            DType::Bool | DType::U8 => ops::VPMOVZXBD,
+            DType::I8 => ops::VPMOVSXBD,
+            DType::U16 => ops::VPMOVZXWD,
+            DType::I16 => ops::VPMOVSXWD,
+            DType::F16 => ops::VCVTPH2PS,
+            DType::I32 | DType::U32 | DType::F32 => ops::LOAD[0],
+            DType::I64 | DType::U64 | DType::F64 => ops::LOAD[1],
+        };
+        match dtype {
+            DType::Bool if self.wide => {
+                let t = self.temp(0);
+                self.asm.masked(tail, true).vex2(load, w, t, m);
+                self.asm.vex3(ops::PTESTM[0], w, r, t, Rm::Reg(t));
+            }
+            DType::Bool => {
+                let t = self.temp(0);
+                self.asm.vex2(load, w, r, m);
+                self.asm.vex3(ops::PXOR[0], w, t, t, Rm::Reg(t));
+                self.asm.vex3(ops::PCMPGT[0], w, r, r, Rm::Reg(t));
+            }
+            _ => self.asm.masked(tail, true).vex2(load, w, r, m),
+        }
+    }
+
+    /// Writes a node to an output.
+    fn write(&mut self, output: usize, n: N, r: u8, u: usize) {
+        let (dtype, w) = (self.nodes[n].dtype, self.width(n));
+        let address = self.address(self.inputs + output, u, dtype.size());
+        let m = Rm::Mem(address);
+        let tail = if self.tail { TAIL } else { 0 };
+        let stream = self.stream & (1 << output) != 0 && !self.tail;
+        let t = self.temp(0);
+        match dtype {
+            DType::I32 | DType::U32 | DType::F32 | DType::I64 | DType::U64 | DType::F64 => {
+                let long = usize::from(dtype.size() == 8);
+                if stream {
+                    self.asm.vex2(ops::STREAM[long], w, r, m);
+                } else {
+                    self.asm.masked(tail, false).vex2(ops::STORE[long], w, r, m);
+                }
+            }
+            DType::F16 => {
+                self.asm.masked(tail, false).vex2(ops::VCVTPS2PH, w, r, m);
+                self.asm.bytes.push(0);
+            }
+            DType::Bool if self.wide => {
+                let one = self.constant(DType::I32, 1);
+                self.asm.masked(r, true).vex2(ops::LOAD[0], w, t, one);
+                self.asm.masked(tail, false).vex2(ops::VPMOVDB, w, t, m);
+            }
+            DType::U8 | DType::I8 if self.wide => {
+                self.asm.masked(tail, false).vex2(ops::VPMOVDB, w, r, m);
+            }
+            DType::U16 | DType::I16 if self.wide => {
+                self.asm.masked(tail, false).vex2(ops::VPMOVDW, w, r, m);
+            }
+            _ => self.write_packed(dtype, w, r, address),
+        }
+    }
+
+    /// Writes 4-byte lanes as 1- or 2-byte elements (AVX2).
+    fn write_packed(&mut self, dtype: DType, w: Width, r: u8, m: Mem) {
+        let (t, t1) = (self.temp(0), self.temp(1));
+        let from = if dtype == DType::Bool {
+            self.asm.vex3(ops::PSHIFTD, w, ops::SRL, t, Rm::Reg(r));
+            self.asm.bytes.push(31);
+            t
+        } else {
+            r
+        };
+        let unsigned = matches!(dtype, DType::U8 | DType::U16);
+        let (pack_words, pack_bytes) = match unsigned {
+            true => (ops::VPACKUSDW, ops::VPACKUSWB),
+            false => (ops::VPACKSSDW, ops::VPACKSSWB),
+        };
+        let high = if w == 32 {
+            self.asm.vex2(ops::VEXTRACTI128, 32, from, Rm::Reg(t1));
+            self.asm.bytes.push(1);
+            t1
+        } else {
+            from
+        };
+        self.asm.vex3(pack_words, 16, t, from, Rm::Reg(high));
+        if dtype.size() == 1 {
+            self.asm.vex3(pack_bytes, 16, t, t, Rm::Reg(t));
+        }
+        let store = match self.lanes * dtype.size() {
+            16 => ops::VMOVUPS_STORE,
+            8 => ops::VMOVQ_STORE,
+            _ => ops::VMOVD_STORE,
+        };
+        self.asm.vex2(store, 16, t, Rm::Mem(m));
+    }
+}
+
+/// A place in the frame.
+fn stack(at: i32) -> Mem {
+    Mem { base: RSP, index: None, disp: at }
+}

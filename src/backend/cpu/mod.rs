@@ -1,0 +1,111 @@
+//! The CPU backend: a virtual machine over tiles, and machine code for what fuses.
+//!
+//! A kernel becomes a [`Program`](program::Program): steps over tiles of 512 to 1024 points that stay in the L1 cache, each one
+//! call into `blockwise_kernels::tile`. On x86-64 maximal groups of simple instructions become one step of machine code
+//! ([`emit`]) whose values live in registers. A launch normalises its axes ([`geometry`]), decides which operands can be
+//! read and written where they lie ([`launch`]), and walks *panels* of rows by columns of points; roots that need more than a
+//! store take the panel's values ([`roots`]).
+//!
+//! **Invariant:** the bits of a float fold depend on the kernel and the region, not on strides, threads, or whether code was
+//! emitted: panels of kernels that fold floats are shaped by the region alone.
+
+mod emit;
+mod geometry;
+mod launch;
+mod program;
+mod roots;
+#[cfg(test)]
+mod tests;
+
+use super::{Backend, Executable, Launch, Output};
+use crate::error::{Error, Result};
+use crate::ir::{Kernel, Root};
+use blockwise_kernels::tile::Isa;
+use program::Program;
+use std::sync::Arc;
+
+/// Runs kernels on this machine's CPU.
+///
+/// ```
+/// use blockwise::backend::{Backend, cpu::Cpu};
+/// println!("{}", Cpu::detect().name());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cpu {
+    isa: Isa,
+    emitter: bool,
+}
+
+impl Cpu {
+    /// For one of [`Isa::available`], with machine code where that is possible.
+    pub fn new(isa: Isa) -> Cpu {
+        Cpu { isa, emitter: true }
+    }
+
+    /// For the best instruction set of this machine.
+    pub fn detect() -> Cpu {
+        Cpu::new(Isa::detect())
+    }
+
+    /// Whether to compile fused groups to machine code. Results are the same bits either way.
+    pub fn with_emitter(self, yes: bool) -> Cpu {
+        Cpu { emitter: yes, ..self }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        match self.emitter {
+            true => format!("cpu {}", self.isa.name()),
+            false => format!("cpu {} tiles", self.isa.name()),
+        }
+    }
+
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
+        let plain = Program::new(kernel, self.isa, Program::plain_items(kernel));
+        let items = if self.emitter { emit::partition(kernel, self.isa) } else { None };
+        let fused = items.map(|items| Program::new(kernel, self.isa, items));
+        Ok(Arc::new(Compiled { kernel: kernel.clone(), plain, fused }))
+    }
+}
+
+/// A kernel compiled both ways.
+struct Compiled {
+    kernel: Kernel,
+    plain: Program,
+    /// With machine code, if any of it can be.
+    fused: Option<Program>,
+}
+
+impl Executable for Compiled {
+    fn scratch_bytes(&self) -> usize {
+        self.plain.scratch.max(self.fused.as_ref().map_or(0, |p| p.scratch))
+    }
+
+    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        check(&self.kernel, launch)?;
+        // SAFETY: by the caller's contract.
+        unsafe {
+            if !self.fused.as_ref().is_some_and(|fused| launch::run(fused, launch)) {
+                launch::run(&self.plain, launch);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a launch has the operands that the kernel needs.
+fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<()> {
+    let outputs = kernel.roots().iter().zip(launch.outputs).all(|(root, output)| match (root, output) {
+        (Root::Store { .. }, Output::Store(_)) | (Root::Select { .. }, Output::Select { .. }) => true,
+        (Root::Reduce { op, .. }, Output::Reduce(planes)) => planes.len() == program::plane_count(*op),
+        _ => false,
+    });
+    let counts = launch.inputs.len() == kernel.inputs().len()
+        && launch.outputs.len() == kernel.roots().len()
+        && launch.region.ndim() == kernel.rank();
+    if !outputs || !counts {
+        return Err(Error::internal(format!("operands do not match the kernel: {launch:?}")));
+    }
+    Ok(())
+}

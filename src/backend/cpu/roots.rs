@@ -1,0 +1,272 @@
+//! What is done with a panel's values: copies to outputs that could not be written in place, folds, compaction.
+
+use super::launch::{Frame, Place};
+use super::program::RootPlan;
+use crate::backend::{Launch, Output};
+use crate::ir::Value;
+use blockwise_kernels::tile;
+
+/// A root as it is done in this launch.
+pub enum Act<'p> {
+    /// Elements to an output.
+    Copy { from: Place, track: usize, size: usize, uniform: bool, contiguous: bool },
+    /// A fold into planes.
+    Fold { from: Value, size: usize, root: &'p RootPlan, along: bool, contiguous: bool },
+    /// Compaction.
+    Select {
+        mask: Value,
+        from: Value,
+        size: usize,
+        f: tile::CompactFn,
+        to: *mut u8,
+        total: usize,
+        count: *mut usize,
+    },
+}
+
+impl<'p> Frame<'p> {
+    /// Decides how the roots are done that the steps do not write.
+    pub fn resolve_roots(&mut self, launch: &Launch<'_>) {
+        let program = self.program;
+        let mut written: smallvec::SmallVec<[u32; 4]> = smallvec::SmallVec::new();
+        for (root, output) in program.roots.iter().zip(launch.outputs) {
+            match (root, output) {
+                (RootPlan::Store { value, track }, Output::Store(_)) => {
+                    if self.follows(value.0, *track) && !written.contains(&value.0) {
+                        written.push(value.0);
+                        continue;
+                    }
+                    let uniform = self.uniform[value.0 as usize];
+                    let contiguous = self.is_contiguous(*track);
+                    if uniform && !contiguous {
+                        self.bound();
+                    }
+                    let size = self.size(*value);
+                    self.acts.push(Act::Copy { from: value.0, track: *track, size, uniform, contiguous });
+                }
+                (root @ RootPlan::Reduce { value, track, planes, .. }, Output::Reduce(_)) => {
+                    self.bound();
+                    let steps = &self.geometry.col.steps[*track..*track + *planes];
+                    let sizes = &program.track_sizes[*track..*track + *planes];
+                    let along = steps.iter().all(|s| *s == 0);
+                    let contiguous = steps.iter().zip(sizes).all(|(s, size)| *s == *size as isize);
+                    let size = self.size(*value);
+                    self.acts.push(Act::Fold { from: *value, size, root, along, contiguous });
+                }
+                (RootPlan::Select { mask, value, compact }, Output::Select { ptr, count }) => {
+                    let size = self.size(*value);
+                    self.bound();
+                    let (to, count) = (*ptr, *count);
+                    self.acts.push(Act::Select {
+                        mask: *mask,
+                        from: *value,
+                        size,
+                        f: *compact,
+                        to,
+                        total: 0,
+                        count,
+                    });
+                }
+                _ => unreachable!("outputs are checked against roots before a launch"),
+            }
+        }
+    }
+
+    /// Does the roots on a panel.
+    ///
+    /// # Safety
+    /// As for `Frame::panel`, after its steps have run.
+    pub unsafe fn act(&mut self, rows: usize, cols: usize) {
+        let mut acts = std::mem::take(&mut self.acts);
+        for act in &mut acts {
+            // SAFETY: places hold the panel's values, and tracks are at its first point.
+            unsafe {
+                match act {
+                    Act::Copy { .. } => self.copy(act, rows, cols),
+                    Act::Fold { from, size, root, along, contiguous } => {
+                        self.fold(*from, *size, root, *along, *contiguous, rows, cols)
+                    }
+                    Act::Select { mask, from, size, f, to, total, .. } => {
+                        let mask = self.elements(*mask, 1, rows * cols);
+                        let x = self.elements(*from, 2, rows * cols);
+                        *total += f(mask, x, to.add(*total * *size), rows * cols);
+                    }
+                }
+            }
+        }
+        self.acts = acts;
+    }
+
+    /// A value's elements of the panel, in a temporary tile if one stands for all.
+    ///
+    /// # Safety
+    /// As for [`Frame::act`].
+    unsafe fn elements(&self, v: Value, temp: usize, n: usize) -> *const u8 {
+        let x = self.places[v.0 as usize];
+        if !self.uniform[v.0 as usize] {
+            return x;
+        }
+        let out = self.places[self.temp(temp) as usize];
+        // SAFETY: the tile has room for a panel.
+        unsafe { (self.program.movers.splat[self.size(v).trailing_zeros() as usize])(x, out, n) };
+        out
+    }
+
+    /// Writes the counts, and orders streamed stores before what follows.
+    ///
+    /// # Safety
+    /// As for `run`, after all panels.
+    pub unsafe fn finish(&self) {
+        for act in &self.acts {
+            if let Act::Select { total, count, .. } = act {
+                // SAFETY: the contract of `run` makes it writable.
+                unsafe { count.write(*total) };
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.stream {
+            // SAFETY: SSE is part of x86-64.
+            unsafe { core::arch::x86_64::_mm_sfence() };
+        }
+    }
+
+    /// # Safety
+    /// As for [`Frame::act`].
+    unsafe fn copy(&self, act: &Act<'_>, rows: usize, cols: usize) {
+        let &Act::Copy { from, track, size, uniform, contiguous } = act else { return };
+        let g = &self.geometry;
+        let movers = &self.program.movers;
+        let k = size.trailing_zeros() as usize;
+        let (x, out) = (self.places[from as usize] as *const u8, self.at[track] as *mut u8);
+        // SAFETY: the value has the panel's elements (or one, if uniform), the output's are writable; in-place copies are of
+        // the very same elements.
+        unsafe {
+            if contiguous {
+                let bytes = rows * cols * size;
+                if uniform {
+                    (movers.splat[k])(x, out, rows * cols);
+                } else if self.stream {
+                    (movers.stream_copy)(x, out, bytes);
+                } else {
+                    std::ptr::copy(x, out, bytes);
+                }
+                return;
+            }
+            let step = g.col.steps[track];
+            for r in 0..rows {
+                let to = out.wrapping_offset(g.row.steps[track] * r as isize);
+                if step == size as isize && uniform {
+                    (movers.splat[k])(x, to, cols);
+                } else if step == size as isize {
+                    std::ptr::copy(x.add(r * cols * size), to, cols * size);
+                } else if uniform {
+                    let temp = self.places[self.temp(0) as usize];
+                    (movers.splat[k])(x, temp, cols);
+                    (movers.scatter[k])(temp, to, step, cols);
+                } else {
+                    (movers.scatter[k])(x.add(r * cols * size), to, step, cols);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Frame::act`].
+    unsafe fn fold(
+        &self,
+        from: Value,
+        size: usize,
+        root: &RootPlan,
+        along: bool,
+        contiguous: bool,
+        rows: usize,
+        cols: usize,
+    ) {
+        let RootPlan::Reduce { track, planes, arg, fold_rows, fold_cols, .. } = root else { return };
+        let (track, planes) = (*track, *planes);
+        let g = &self.geometry;
+        // SAFETY: as for `act`.
+        let x = unsafe { self.elements(from, 0, rows * cols) };
+        let row_stride = match self.strided.iter().find(|(v, _)| *v == from) {
+            Some((_, t)) => g.row.steps[*t],
+            None => (cols * size) as isize,
+        };
+        let place = match arg {
+            true => {
+                let t = track + planes;
+                tile::Place {
+                    start: self.at[t] as i64,
+                    row_step: g.row_step(t) as i64,
+                    col_step: if g.col.len == 1 { 0 } else { g.col.steps[t] as i64 },
+                }
+            }
+            false => tile::Place { start: 0, row_step: 0, col_step: 0 },
+        };
+        let mut to = [std::ptr::null_mut::<u8>(); 3];
+        let mut steps = [0isize; 3];
+        for p in 0..planes {
+            to[p] = self.at[track + p] as *mut u8;
+            steps[p] = g.row_step(track + p);
+        }
+        // SAFETY: the planes' elements are those of the panel's points, and the value has the panel's elements at these
+        // strides.
+        unsafe {
+            if along {
+                fold_rows(x, tile::Panel { rows, cols, row_stride }, &to, &steps, place);
+            } else if steps[..planes].iter().all(|s| *s == 0) {
+                let panel = tile::Panel { rows, cols, row_stride };
+                self.fold_kept(x, panel, &to, track, planes, contiguous, place, *fold_cols);
+            } else {
+                // every row has accumulators of its own
+                for r in 0..rows {
+                    let panel = tile::Panel { rows: 1, cols, row_stride };
+                    let place = tile::Place { start: place.start + r as i64 * place.row_step, ..place };
+                    let x = x.wrapping_offset(row_stride * r as isize);
+                    let mut row = to;
+                    for p in 0..planes {
+                        row[p] = to[p].wrapping_offset(steps[p] * r as isize);
+                    }
+                    self.fold_kept(x, panel, &row, track, planes, contiguous, place, *fold_cols);
+                }
+            }
+        }
+    }
+
+    /// Folds rows into one row of accumulators, which may lie apart.
+    ///
+    /// # Safety
+    /// As for [`Frame::act`].
+    unsafe fn fold_kept(
+        &self,
+        x: *const u8,
+        panel: tile::Panel,
+        to: &[*mut u8; 3],
+        track: usize,
+        planes: usize,
+        contiguous: bool,
+        place: tile::Place,
+        fold_cols: tile::FoldCols,
+    ) {
+        // SAFETY: as in `fold`; the scratch has room for three rows of accumulators.
+        unsafe {
+            if contiguous {
+                return fold_cols(x, panel, to, place);
+            }
+            let cols = panel.cols;
+            let movers = &self.program.movers;
+            let mut near = [std::ptr::null_mut::<u8>(); 3];
+            for p in 0..planes {
+                let size = self.program.track_sizes[track + p];
+                let step = self.geometry.col.steps[track + p];
+                near[p] = self.scratch.add(self.program.planes as usize + p * self.program.tile * 8);
+                (movers.gather[size.trailing_zeros() as usize])(to[p], step, near[p], cols);
+            }
+            fold_cols(x, panel, &near, place);
+            for p in 0..planes {
+                let size = self.program.track_sizes[track + p];
+                let step = self.geometry.col.steps[track + p];
+                (movers.scatter[size.trailing_zeros() as usize])(near[p], to[p], step, cols);
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Every backend computes what the reference does: every operation on every dtype, and random kernels over random
+//! regions and layouts.
+//!
+//! Exact operations agree to the bit, transcendental ones within 2 units in the last place, float folds within the
+//! rounding of their sums, and these have the same bits on every instruction set.
+
+#[path = "conformance/agree.rs"]
+mod agree;
+#[path = "conformance/case.rs"]
+mod case;
+#[path = "conformance/random.rs"]
+mod random;
+
+use agree::{Tolerance, check};
+use blockwise::backend::Backend;
+use blockwise::backend::reference::Reference;
+use blockwise::dtype::{DType, Scalar};
+use blockwise::ir::{Builder, Value};
+use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
+use blockwise::shape::{IndexMap, Region};
+use case::{Case, Rng};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// What is tested: one line per backend.
+fn backends() -> Vec<Box<dyn Backend>> {
+    vec![Box::new(Reference)]
+}
+
+/// Lengths of one-dimensional regions.
+const LENGTHS: [usize; 5] = [0, 1, 7, 63, 1025];
+
+/// Runs the kernel that `build` makes of loads of these dtypes, over a line of every length.
+fn on_lines(inputs: &[DType], stored: Tolerance, what: &str, build: impl Fn(&mut Builder, &[Value])) {
+    let backends = backends();
+    for (n, seed) in LENGTHS.into_iter().zip(1..) {
+        let mut rng = Rng::new(seed);
+        let mut b = Builder::new(1);
+        let loads: Vec<Value> = inputs
+            .iter()
+            .map(|d| {
+                let input = b.input(*d, IndexMap::identity(1));
+                b.load(input)
+            })
+            .collect();
+        build(&mut b, &loads);
+        let kernel = b.finish().expect(what);
+        let case = Case::new(&mut rng, kernel, Region::new([3usize].as_slice(), [n].as_slice()));
+        check(&backends, &case, stored, what);
+    }
+}
+
+fn of_result(transcendental: bool, d: DType) -> Tolerance {
+    match d {
+        _ if !transcendental => Tolerance::Exact,
+        DType::F16 => Tolerance::Ulps(1),
+        _ => Tolerance::Ulps(2),
+    }
+}
+
+#[test]
+fn unary() {
+    for (d, &op) in DType::ALL.iter().flat_map(|d| UnaryOp::ALL.iter().map(move |op| (*d, op))) {
+        if op.accepts(d) {
+            on_lines(&[d], of_result(op.is_transcendental(), d), &format!("{op} {d}"), |b, x| {
+                let y = b.unary(op, x[0]);
+                b.store(y);
+            });
+        }
+    }
+}
+
+#[test]
+fn binary() {
+    for (d, &op) in DType::ALL.iter().flat_map(|d| BinaryOp::ALL.iter().map(move |op| (*d, op))) {
+        if !op.accepts(d) {
+            continue;
+        }
+        let stored = match op {
+            BinaryOp::Min | BinaryOp::Max | BinaryOp::Fmin | BinaryOp::Fmax => Tolerance::Number,
+            // sums near 1 cancel: the error is that of the operands, here up to 100
+            BinaryOp::Logaddexp | BinaryOp::Logaddexp2 => Tolerance::Near(2, 100.0),
+            _ => of_result(op.is_transcendental() || op == BinaryOp::Pow && d.is_float(), d),
+        };
+        on_lines(&[d, d], stored, &format!("{op} {d}"), |b, x| {
+            let y = b.binary(op, x[0], x[1]);
+            b.store(y);
+        });
+        let mut rng = Rng::new(77);
+        for k in 0..6 {
+            let s = if k < 3 { Scalar::from([2i64, 0, 7][k]).cast(d) } else { rng.scalar(d) };
+            on_lines(&[d], stored, &format!("{op} {d} with {s}"), |b, x| {
+                let s = b.constant(s);
+                let (left, right) = (b.binary(op, s, x[0]), b.binary(op, x[0], s));
+                b.store(left);
+                b.store(right);
+            });
+        }
+    }
+}
+
+#[test]
+fn comparisons_selections_and_multiply_add() {
+    for d in DType::ALL {
+        on_lines(&[d, d, d], Tolerance::Exact, &format!("compare {d}"), |b, x| {
+            let s = b.constant(Scalar::one(d));
+            for &op in CompareOp::ALL {
+                for (p, q) in [(x[0], x[1]), (x[0], s), (s, x[0]), (x[1], x[1])] {
+                    let c = b.compare(op, p, q);
+                    b.store(c);
+                    let y = b.select(c, x[1], x[2]);
+                    b.store(y);
+                }
+            }
+            if d != DType::Bool {
+                for (p, q, r) in
+                    [(x[0], x[1], x[2]), (x[0], s, x[1]), (x[0], x[1], s), (x[0], s, s), (s, x[0], x[1])]
+                {
+                    let y = b.mul_add(p, q, r);
+                    b.store(y);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn casts() {
+    for d in DType::ALL {
+        on_lines(&[d], Tolerance::Exact, &format!("casts of {d}"), |b, x| {
+            for to in DType::ALL {
+                let y = b.cast(to, x[0]);
+                b.store(y);
+            }
+        });
+    }
+}
+
+#[test]
+fn reductions_over_every_subset_of_axes() {
+    let backends = backends();
+    let shapes: [&[usize]; 6] = [&[], &[65], &[9, 33], &[33, 3], &[3, 1, 70], &[2, 5, 7, 3]];
+    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
+        // products of floats have a test of their own
+        if !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
+            continue;
+        }
+        for (shape, seed) in shapes.iter().zip(1..) {
+            let rank = shape.len();
+            for subset in 0..1u32 << rank {
+                let mut rng = Rng::new(seed);
+                let mut b = Builder::new(rank);
+                let input = b.input(d, IndexMap::identity(rank));
+                let x = b.load(input);
+                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+                b.reduce(op, x, (0..rank as u8).filter(|k| subset >> k & 1 == 1));
+                let kernel = b.finish().expect("a reduction");
+                let start: Vec<usize> = (0..rank).map(|k| k * 10).collect();
+                let case = Case::new(&mut rng, kernel, Region::new(start.as_slice(), *shape));
+                check(&backends, &case, Tolerance::Exact, &format!("{op} {d}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_floats() {
+    for d in [DType::F16, DType::F32, DType::F64] {
+        on_lines(&[d], Tolerance::Exact, &format!("prod {d}"), |b, x| {
+            // between 1 and 1.25, so that no order overflows
+            let c = b.constant(Scalar::one(d));
+            let e = b.constant(Scalar::from(1.25).cast(d));
+            let y = b.binary(BinaryOp::Fmax, x[0], c);
+            let y = b.binary(BinaryOp::Fmin, y, e);
+            b.reduce(ReduceOp::Prod, y, [0]);
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        rng_seed: RngSeed::Fixed(20),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn random_kernels(seed in any::<u64>()) {
+        let mut rng = Rng::new(seed);
+        let region = random::region(&mut rng);
+        let kernel = random::kernel(&mut rng, region.ndim());
+        let case = Case::new(&mut rng, kernel, region);
+        check(&backends(), &case, Tolerance::Exact, &format!("seed {seed}"));
+    }
+}

@@ -319,7 +319,10 @@ pub fn stack(arrays: &[Array], axis: isize) -> Array {
         };
         return Array::failed(other.expr.clone().err().unwrap_or_else(|| e.into()), at);
     }
-    let wide: Vec<Array> = arrays.iter().map(|a| a.expand_dims(axis)).collect();
+    let mut wide = Vec::with_capacity(arrays.len());
+    for a in arrays {
+        wide.push(a.expand_dims(axis)); // not in a closure, whose caller would be here
+    }
     concatenate(&wide, axis)
 }
 

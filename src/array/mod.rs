@@ -2,6 +2,9 @@
 //!
 //! One operation family per file; each is a method of [`Array`], and NumPy's names are kept.
 
+mod assemble;
+mod assign;
+mod blocks;
 mod chunks;
 mod compute;
 mod convert;
@@ -11,8 +14,11 @@ mod index;
 mod manipulate;
 mod operators;
 mod reduce;
+mod statistics;
 mod ufunc;
 
+pub use assemble::{dstack, hstack, meshgrid, vstack};
+pub use blocks::{BlockMap, over_blocks};
 pub use chunks::{ChunkSpec, IntoChunks};
 pub use compute::{Batch, compute_all};
 pub use create::linspace;

@@ -64,6 +64,9 @@ fn made(shape: &[usize], chunk: &[usize]) -> Array {
     Array::from_source(Arc::new(Made(Grid::regular(shape, chunk))), Meta::default())
 }
 
+/// Bytes of blocks of a few elements: partial folds that wait for their turn.
+const SMALL: usize = 16 << 10;
+
 /// Bytes of plans, threads, indices: what is no block.
 const OTHER: usize = 1 << 20;
 
@@ -107,7 +110,10 @@ fn runs_stay_inside_their_projection() {
             let block = session.compute(&array).unwrap_or_else(|e| panic!("{name}: {e}"));
             let (peak, blocks) = (PEAK.load(Relaxed) - before, pool().peak() - in_pool);
             drop(block);
-            assert!(blocks as u64 <= projected, "{name}: {blocks} bytes of blocks, projected {projected}");
+            assert!(
+                blocks as u64 <= projected + SMALL as u64,
+                "{name}: {blocks} bytes of blocks, projected {projected}"
+            );
             assert!(peak as u64 <= projected + OTHER as u64, "{name}: {peak} bytes, projected {projected}");
         }
         // what cannot fit is refused with the number that would

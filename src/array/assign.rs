@@ -26,28 +26,29 @@ impl Array {
     #[track_caller]
     pub fn assign(&self, index: &[Ix], value: impl IntoArray) -> Array {
         let at = Location::caller();
-        let operand = value.into_operand();
-        let built = || -> Result<Array> {
-            let shape = Dims::from_slice(self.expr()?.shape());
-            // the numbers of the places, seen through the index: which map it is, and the shape that the value must fit
-            let (map, seen) = super::index::index_map(index, &shape)?;
-            let value = match operand {
-                Operand::Number(n) => {
-                    // as in `x + n`: what the dtype cannot hold is refused
-                    let fits = Array::zeros(&[], self.dtype()).clip_number(n)?;
-                    fits.broadcast_to(&seen)
-                }
-                Operand::Array(a) => a.cast(self.dtype()).broadcast_to(&seen),
-            };
-            value.expr()?;
-            if seen.contains(&0) {
-                return Ok(self.clone());
+        self.try_assign(index, value.into_operand()).unwrap_or_else(|e| Array::failed(e, at))
+    }
+
+    #[track_caller]
+    fn try_assign(&self, index: &[Ix], operand: Operand) -> Result<Array> {
+        let shape = Dims::from_slice(self.expr()?.shape());
+        // the numbers of the places, seen through the index: which map it is, and the shape that the value must fit
+        let (map, seen) = super::index::index_map(index, &shape)?;
+        let value = match operand {
+            Operand::Number(n) => {
+                // as in `x + n`: what the dtype cannot hold is refused
+                let fits = Array::zeros(&[], self.dtype()).clip_number(n)?;
+                fits.broadcast_to(&seen)
             }
-            let (mask, spread) = spread(&map, &seen, &shape, &value);
-            let out = where_(mask, spread, self);
-            Ok(Array { expr: out.expr, meta: self.meta.clone() })
+            Operand::Array(a) => a.cast(self.dtype()).broadcast_to(&seen),
         };
-        built().unwrap_or_else(|e| Array::failed(e, at))
+        value.expr()?;
+        if seen.contains(&0) {
+            return Ok(self.clone());
+        }
+        let (mask, spread) = spread(&map, &seen, &shape, &value);
+        let out = where_(mask, spread, self);
+        Ok(Array { expr: out.expr, meta: self.meta.clone() })
     }
 
     /// This array with `value` where a mask is true: NumPy's `x[mask] = value` for a value that broadcasts to the array.
@@ -57,20 +58,22 @@ impl Array {
     #[track_caller]
     pub fn assign_where(&self, mask: &Array, value: impl IntoArray) -> Array {
         let at = Location::caller();
-        let operand = value.into_operand();
-        let built = || -> Result<Array> {
-            let shape = self.expr()?.shape();
-            let value = match operand {
-                Operand::Number(n) => Array::zeros(&[], self.dtype()).clip_number(n)?,
-                Operand::Array(a) => a.cast(self.dtype()),
-            };
-            let out = where_(mask.broadcast_to(shape), value.broadcast_to(shape), self);
-            Ok(Array { expr: Ok(out.expr()?.clone()), meta: self.meta.clone() })
+        self.try_assign_where(mask, value.into_operand()).unwrap_or_else(|e| Array::failed(e, at))
+    }
+
+    #[track_caller]
+    fn try_assign_where(&self, mask: &Array, operand: Operand) -> Result<Array> {
+        let shape = self.expr()?.shape();
+        let value = match operand {
+            Operand::Number(n) => Array::zeros(&[], self.dtype()).clip_number(n)?,
+            Operand::Array(a) => a.cast(self.dtype()),
         };
-        built().unwrap_or_else(|e| Array::failed(e, at))
+        let out = where_(mask.broadcast_to(shape), value.broadcast_to(shape), self);
+        Ok(Array { expr: Ok(out.expr()?.clone()), meta: self.meta.clone() })
     }
 
     /// A 0-d array of a number in this array's dtype, which must hold it; a float is cut to an integer as a cast does.
+    #[track_caller]
     fn clip_number(&self, n: crate::dtype::Scalar) -> Result<Array> {
         let d = self.dtype();
         if n.dtype().is_float() || d == DType::Bool {

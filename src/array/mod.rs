@@ -9,6 +9,7 @@ mod chunks;
 mod compute;
 mod convert;
 mod create;
+mod derived;
 mod files;
 mod index;
 mod manipulate;

@@ -1,98 +1,83 @@
-//! What is composed of reductions, scans and slices: `average`, `moment`, `diff`, `trace`, `nancumsum`.
+//! Distributions: histograms.
 
-use super::reduce::resolve_axis;
-use super::{Array, Axes, IntoAxes, Ix};
+use super::Array;
+use crate::block::Block;
 use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::expr::{BlockContext, Expr, MapBlocks};
+use crate::shape::{AxisChunks, Dims, Grid};
+use ndarray::ArrayD;
+use std::ops::Range;
 use std::panic::Location;
+use std::sync::Arc;
 
 impl Array {
-    /// The mean of the elements weighted by `weights`, which broadcast to the array; computed in f64 for integers.
+    /// How many elements fall into each of `bins` equal bins of a range, i64, as NumPy's `histogram` counts: every bin includes its left edge, the last one its
+    /// right edge too; what lies outside, and NaN, is not counted.
     ///
-    /// ```
-    /// use blockwise::prelude::*;
-    /// let x = Array::from_vec(vec![1.0f64, 2.0, 4.0]);
-    /// let w = Array::from_vec(vec![2.0f64, 1.0, 1.0]);
-    /// assert_eq!(x.average(&w, ..).compute()?.to_scalar::<f64>()?, 2.0);
-    /// # Ok::<(), blockwise::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn average(&self, weights: &Array, axes: impl IntoAxes) -> Array {
-        let axes = axes.into_axes();
-        (self * weights).sum(axes.clone()) / weights.broadcast_to(self.shape()).sum(axes)
-    }
-
-    /// The central moment of an order: the mean of `(x - mean)^order`.
-    #[track_caller]
-    pub fn moment(&self, order: u32, axes: impl IntoAxes) -> Array {
-        let axes: Axes = axes.into_axes();
-        let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F64) };
-        (&x - x.mean(axes.clone().keepdims())).power(order).mean(axes)
-    }
-
-    /// The differences of neighbours along an axis, `n` times over; for bools whether they differ.
-    ///
-    /// ```
-    /// use blockwise::prelude::*;
-    /// let x = Array::from_vec(vec![1i64, 4, 9, 16]);
-    /// assert_eq!(x.diff(1, 0).compute()?.as_slice::<i64>()?, [3, 5, 7]);
-    /// assert_eq!(x.diff(2, -1).compute()?.as_slice::<i64>()?, [2, 2]);
-    /// # Ok::<(), blockwise::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn diff(&self, n: usize, axis: isize) -> Array {
-        let at = Location::caller();
-        let k = match self.expr().and_then(|e| resolve_axis("diff", axis, e.ndim())) {
-            Ok(k) => k,
-            Err(e) => return Array::failed(e, at),
-        };
-        let mut out = self.clone();
-        for _ in 0..n {
-            let mut index = vec![Ix::Slice(None, None, 1); out.ndim()];
-            index[k] = Ix::Slice(Some(1), None, 1);
-            let later = out.index(&index);
-            index[k] = Ix::Slice(None, Some(-1), 1);
-            let earlier = out.index(&index);
-            out = if out.dtype() == DType::Bool { later ^ earlier } else { later - earlier };
-        }
-        out
-    }
-
-    /// The sum of diagonal `k` of the last two axes.
+    /// One pass, shared with other reductions of the same array. Memory: the counts of one block per task, and of all blocks until they
+    /// are added.
     ///
     /// # Errors
-    /// If there are fewer than two axes.
+    /// No bin, or a range that is empty or not finite.
+    ///
+    /// ```
+    /// use blockwise::prelude::*;
+    /// let x = Array::from_vec(vec![0.0f32, 0.1, 0.5, 0.9, 1.0, 7.0, f32::NAN]);
+    /// assert_eq!(x.histogram(2, 0.0..1.0).compute()?.as_slice::<i64>()?, [2, 3]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
     #[track_caller]
-    pub fn trace(&self, k: isize) -> Array {
-        self.diagonal(k).sum(-1)
+    pub fn histogram(&self, bins: usize, range: Range<f64>) -> Array {
+        let at = Location::caller();
+        let counted = || -> Result<Expr> {
+            let x = self.expr()?.clone();
+            let width = range.end - range.start;
+            if bins == 0 || !(width > 0.0 && width.is_finite()) {
+                let message =
+                    format!("{bins} bins over {range:?}: needs a bin and a finite range that is not empty");
+                return Err(Error::invalid("histogram", message));
+            }
+            let edges: Arc<[f64]> = (0..=bins)
+                .map(|i| if i == bins { range.end } else { range.start + i as f64 * (width / bins as f64) })
+                .collect();
+            let count = move |_: &BlockContext, blocks: &[Block]| count_block(&blocks[0], &edges);
+            // one row of counts per block, in the order of blocks
+            let mut axes: Vec<AxisChunks> =
+                x.grid().counts().iter().map(|&n| AxisChunks::regular(n, 1)).collect();
+            axes.push(AxisChunks::regular(bins, bins));
+            let lead: Vec<usize> = (0..x.ndim()).collect();
+            let halo = Dims::from_elem(0, axes.len());
+            let map = MapBlocks { function: Arc::new(count), name: "histogram".into(), halo, scratch: 1 };
+            Expr::map_blocks(map, vec![x], DType::I64, Grid::new(axes))?
+                .reduce(crate::op::ReduceOp::Sum, &lead)
+        };
+        Array::from_expr(counted().map_err(|e| e.at(at)), Arc::default())
     }
+}
 
-    /// Running sums along an axis with NaN as 0; as [`Array::cumsum`].
-    #[track_caller]
-    pub fn nancumsum(&self, axis: isize) -> Array {
-        self.without_nan(0.0).cumsum(axis)
+/// Counts of one block, with a leading axis of length 1 for each of its axes.
+fn count_block(block: &Block, edges: &[f64]) -> Result<Block> {
+    let bins = edges.len() - 1;
+    let (low, high) = (edges[0], edges[bins]);
+    let scale = bins as f64 / (high - low);
+    let mut counts = vec![0i64; bins];
+    let values = block.cast(DType::F64);
+    for &v in values.view::<f64>()? {
+        if !(low..=high).contains(&v) {
+            continue;
+        }
+        // rounding may put a value beside an edge into the neighbouring bin; the edges decide
+        let mut i = (((v - low) * scale) as usize).min(bins - 1);
+        if v < edges[i] {
+            i -= 1;
+        } else if i + 1 < bins && v >= edges[i + 1] {
+            i += 1;
+        }
+        counts[i] += 1;
     }
-
-    /// Running products along an axis with NaN as 1; as [`Array::cumprod`].
-    #[track_caller]
-    pub fn nancumprod(&self, axis: isize) -> Array {
-        self.without_nan(1.0).cumprod(axis)
-    }
-
-    /// `|x|` as a float: integers in NumPy's smallest float.
-    #[track_caller]
-    pub fn fabs(&self) -> Array {
-        self.in_float().abs()
-    }
-
-    /// Whether an element is minus infinity.
-    #[track_caller]
-    pub fn isneginf(&self) -> Array {
-        self.isinf() & self.signbit()
-    }
-
-    /// Whether an element is plus infinity.
-    #[track_caller]
-    pub fn isposinf(&self) -> Array {
-        self.isinf() & !self.signbit()
-    }
+    let mut shape = vec![1; block.shape().len()];
+    shape.push(bins);
+    let counts = ArrayD::from_shape_vec(shape, counts).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(Block::from_array(counts))
 }

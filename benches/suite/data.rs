@@ -69,7 +69,7 @@ impl Input {
         let unit = (bits >> 40) as f32 / (1u64 << 24) as f32;
         match self.values {
             Values::Uniform(low, high) => (unit * (high - low) + low).min(high.next_down()),
-            Values::WithNan if bits % 10 == 0 => f32::NAN,
+            Values::WithNan if bits.is_multiple_of(10) => f32::NAN,
             Values::Seasonal => unit + (outer as f32 / 10.0).sin(),
             _ => unit,
         }

@@ -24,6 +24,9 @@ use std::sync::{Arc, Mutex};
 /// The rows.
 pub const ROWS: [&str; 3] = ["tasks_1e6", "plan_1e7", "tiny_slice"];
 
+/// All but the first and the last element of an axis: NumPy's `1:-1`.
+const INNER: Ix = Ix::Slice(Some(1), Some(-1), 1);
+
 /// Checks and times a row.
 pub fn run(suite: &Suite, row: &str) -> Vec<Line> {
     let line = Line::new(row, "fresh", "blockwise", suite.options.threads);
@@ -64,7 +67,7 @@ fn planned(suite: &Suite, n: usize) -> Result<usize, Error> {
     let source = Generated::new(Input::named("x"), Grid::regular(&[n], &[1]));
     let x = Array::from_source(Arc::new(source), Meta::default());
     let y = ((&x + 1) * 2).sqrt() - &x / 3;
-    let mean = y.index(ix![1..-1]).mean(..);
+    let mean = y.index(ix![INNER]).mean(..);
     let target = Target { expr: mean.expr()?.clone(), destination: Destination::Memory };
     Ok(suite.session.plan(&[target])?.stages.iter().map(|s| s.tasks()).sum())
 }
@@ -149,11 +152,11 @@ fn tiny_slice(suite: &Suite, line: Line) -> Result<Line, Error> {
     let at = SIDE / 2 + BLOCK / 2;
     let window = || {
         let x = Array::from_source(source.clone(), Meta::default());
-        let stencil = x.index(ix![1..-1, 1..-1])
-            + x.index(ix![..-2, 1..-1])
-            + x.index(ix![2.., 1..-1])
-            + x.index(ix![1..-1, ..-2])
-            + x.index(ix![1..-1, 2..]);
+        let stencil = x.index(ix![INNER, INNER])
+            + x.index(ix![..-2, INNER])
+            + x.index(ix![2.., INNER])
+            + x.index(ix![INNER, ..-2])
+            + x.index(ix![INNER, 2..]);
         let part = at as isize..(at + WINDOW) as isize;
         suite.session.compute(&stencil.index(ix![part.clone(), part]))
     };

@@ -151,7 +151,7 @@ fn assignment_is_numpys() {
         [2, 2, 2, 3, 4, 5]
     );
     for bad in
-        [x.cast(U8).assign(ix![0], 256), x.assign(ix![5], 0), x.assign(ix![0], &Array::zeros(&[4], I64))]
+        [x.cast(U8).assign(ix![0], 256), x.assign(ix![5], 0), x.assign(ix![0], Array::zeros(&[4], I64))]
     {
         let e = bad.expr().map(|_| ()).expect_err("refused");
         assert!(e.location().is_some_and(|l| l.file().ends_with("array_compose.rs")), "{e}");

@@ -48,7 +48,7 @@ fn every_mistake_has_its_kind() {
         concatenate(&[], 0) => InvalidArgument { .. }, "at least one";
         stack(&[], 0) => InvalidArgument { .. }, "at least one";
         stack(&[x.clone(), none.clone()], 0) => ShapeMismatch { .. }, "stack";
-        stack(&[x.clone()], 4) => Axis { .. }, "4";
+        stack(std::slice::from_ref(&x), 4) => Axis { .. }, "4";
         x.broadcast_to(&[4, 4]) => ShapeMismatch { .. }, "broadcast_to";
         x.broadcast_to(&[4]) => ShapeMismatch { .. }, "broadcast_to";
         x.select(&Array::zeros(&[3], Bool)) => ShapeMismatch { .. }, "mask";

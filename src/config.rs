@@ -39,6 +39,24 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
     }
 }
 
+/// A number of bytes in words, with a binary unit.
+///
+/// ```
+/// use blockwise::config::format_bytes;
+/// assert_eq!(format_bytes(1000), "1000 B");
+/// assert_eq!(format_bytes(3 << 29), "1.5 GiB");
+/// ```
+pub fn format_bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut unit = 0;
+    let mut x = n as f64;
+    while x >= 1024.0 && unit + 1 < UNITS.len() {
+        x /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{x:.1} {}", UNITS[unit]) }
+}
+
 /// Something that can be given as a number of bytes: an integer or words.
 pub trait IntoBytes {
     /// The number of bytes.

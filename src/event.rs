@@ -1,5 +1,7 @@
 //! What a run tells those who watch it.
 
+use crate::config::format_bytes;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// Something that happened in a run.
@@ -75,6 +77,45 @@ pub struct Summary {
     pub peak_memory: u64,
 }
 
+/// Several lines for people: how long it took, what was read, written and spilled, the peak of memory, kernels, and the time
+/// of each stage.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.ok { "finished" } else { "failed" };
+        let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+        let (tasks, stages) = (plural(self.tasks, "task"), plural(self.stages.len() as u64, "stage"));
+        writeln!(f, "{end} in {}: {tasks} in {stages}", seconds(self.elapsed))?;
+        let moved = |bytes: u64| {
+            let rate = bytes as f64 / self.elapsed.as_secs_f64();
+            if bytes == 0 || !rate.is_finite() {
+                format_bytes(bytes)
+            } else {
+                format!("{} ({}/s)", format_bytes(bytes), format_bytes(rate as u64))
+            }
+        };
+        writeln!(f, "  read       {}", moved(self.bytes_read))?;
+        writeln!(f, "  written    {}", moved(self.bytes_written))?;
+        writeln!(f, "  spilled    {}", format_bytes(self.bytes_spilled))?;
+        writeln!(f, "  memory     {} at its peak", format_bytes(self.peak_memory))?;
+        write!(f, "  kernels    {} compiled", self.kernels_compiled)?;
+        for (n, elapsed) in self.stages.iter().enumerate() {
+            write!(f, "\n  {:<10} {}", format!("stage {n}"), seconds(*elapsed))?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration with three digits that matter.
+fn seconds(d: Duration) -> String {
+    match d.as_secs_f64() {
+        s if s >= 100.0 => format!("{s:.0} s"),
+        s if s >= 10.0 => format!("{s:.1} s"),
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 1e-3 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}
+
 /// Watches runs. Called from worker threads; must be quick and must not compute.
 pub trait Observer: Send + Sync {
     /// Something happened.
@@ -83,5 +124,39 @@ pub trait Observer: Send + Sync {
     /// Whether [`Event::TaskFinished`] is wanted: it costs two clock reads a task.
     fn wants_tasks(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_in_words() {
+        let summary = Summary {
+            ok: true,
+            elapsed: Duration::from_millis(2500),
+            stages: vec![Duration::from_millis(2000), Duration::from_micros(499_960)],
+            tasks: 1200,
+            bytes_read: 5 << 30,
+            bytes_written: 1000,
+            bytes_spilled: 0,
+            kernels_compiled: 3,
+            peak_memory: 500 << 20,
+        };
+        let want = "finished in 2.50 s: 1200 tasks in 2 stages\n\
+                    \x20 read       5.0 GiB (2.0 GiB/s)\n\
+                    \x20 written    1000 B (400 B/s)\n\
+                    \x20 spilled    0 B\n\
+                    \x20 memory     500.0 MiB at its peak\n\
+                    \x20 kernels    3 compiled\n\
+                    \x20 stage 0    2.00 s\n\
+                    \x20 stage 1    500.0 ms";
+        assert_eq!(summary.to_string(), want);
+        let failed = Summary { tasks: 1, ..Summary::default() };
+        assert!(
+            failed.to_string().starts_with("failed in 0 µs: 1 task in 0 stages\n  read       0 B\n"),
+            "{failed}"
+        );
     }
 }

@@ -4,6 +4,7 @@ pub mod array;
 pub mod backend;
 pub mod block;
 pub mod config;
+pub mod diagnostics;
 pub mod dtype;
 pub mod error;
 pub mod event;

@@ -73,6 +73,12 @@ impl SessionBuilder {
         self
     }
 
+    /// Shows a [progress bar](crate::diagnostics::ProgressBar) on standard error if that is a terminal.
+    #[cfg(feature = "progress")]
+    pub fn progress(self) -> Self {
+        self.observer(Arc::new(crate::diagnostics::ProgressBar::new()))
+    }
+
     /// The session.
     ///
     /// # Errors
@@ -187,5 +193,25 @@ impl Session {
     /// handler.
     pub fn cancel(&self) {
         self.cancel.store(true, Relaxed);
+    }
+
+    /// From now on Ctrl-C cancels what the session runs: its files are removed, and the program gets
+    /// [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled). A second Ctrl-C, or one while nothing runs, ends the process with
+    /// status 130.
+    ///
+    /// Takes a session that lives on: `Session::global()?`, or an `Arc<Session>`.
+    ///
+    /// # Errors
+    /// If the process handles interrupts already.
+    #[cfg(feature = "interrupt")]
+    pub fn cancel_on_interrupt(
+        session: impl std::ops::Deref<Target = Session> + Send + 'static,
+    ) -> Result<()> {
+        crate::diagnostics::on_interrupt(move || {
+            // whoever runs holds the lock
+            let runs = session.running.try_lock().is_err();
+            session.cancel();
+            runs
+        })
     }
 }

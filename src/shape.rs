@@ -354,6 +354,13 @@ impl fmt::Debug for AxisChunks {
     }
 }
 
+/// Bytes of an automatic block: 1 MiB for arrays up to 256 MiB, growing to 16 MiB, so that an array has some hundreds of blocks
+/// and a block is large beside the cost of a task.
+pub fn auto_block_bytes(shape: &[usize], item: usize) -> usize {
+    let whole = shape.iter().fold(item, |bytes, &n| bytes.saturating_mul(n));
+    (whole / 256).clamp(1 << 20, 16 << 20)
+}
+
 /// How an array is cut into blocks: the product of its axes' chunks. A 0-d array has one block.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Grid {
@@ -374,6 +381,43 @@ impl Grid {
     /// One block that is the whole array.
     pub fn single(shape: &[usize]) -> Grid {
         Grid::regular(shape, shape)
+    }
+
+    /// Automatic chunks for elements of `item` bytes: whole trailing axes as far as a block of [`auto_block_bytes`] goes, then
+    /// runs of the next axis.
+    pub fn auto(shape: &[usize], item: usize) -> Grid {
+        let mut left = (auto_block_bytes(shape, item) / item).max(1);
+        let mut chunk: Dims = Dims::from_elem(1, shape.len());
+        for k in (0..shape.len()).rev() {
+            chunk[k] = shape[k].clamp(1, left);
+            left = (left / shape[k].max(1)).max(1);
+        }
+        Grid::regular(shape, &chunk)
+    }
+
+    /// Chunks of automatic size that are about as long on every axis, for data that is walked in several orders.
+    pub fn square(shape: &[usize], item: usize) -> Grid {
+        let mut chunk: Dims = shape.iter().map(|&n| n.max(1)).collect();
+        let elements = (auto_block_bytes(shape, item) / item).max(1);
+        while chunk.iter().product::<usize>() > elements {
+            let Some(longest) = (0..chunk.len()).max_by_key(|&k| chunk[k]) else { break };
+            chunk[longest] = chunk[longest].div_ceil(2);
+        }
+        Grid::regular(shape, &chunk)
+    }
+
+    /// The grid on which arrays cut in different ways meet: the boundaries of all; but where chunks cross each other (`x + x.T` of
+    /// row chunks) and would leave dust, square blocks.
+    pub fn meet(grids: &[&Grid], item: usize) -> Grid {
+        let elements = |g: &Grid| g.max_block().iter().product::<usize>();
+        let mut refined = grids[0].clone();
+        for other in &grids[1..] {
+            if **other != refined {
+                refined = Grid::new(refined.axes.iter().zip(&other.axes).map(|(a, b)| a.refine(b)));
+            }
+        }
+        let smallest = grids.iter().map(|g| elements(g)).min().unwrap_or(0);
+        if elements(&refined) * 4 < smallest { Grid::square(&refined.shape(), item) } else { refined }
     }
 
     /// The axes.

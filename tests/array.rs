@@ -108,3 +108,18 @@ fn a_fold_takes_the_chunks_it_is_given() {
     let plan = x.sum(..).explain().unwrap();
     assert!(plan.contains("4 tasks over [100, 10]"), "{plan}");
 }
+
+#[test]
+fn histograms_count_as_numpy_and_share_the_pass() {
+    let x = matrix(97, 55);
+    let a = Array::from_ndarray(x.clone()).rechunk([20, 30]);
+    let [h, mean] = compute!(a.histogram(10, -3.5..12.5), a.mean(..)).unwrap();
+    let mut want = [0i64; 10];
+    for v in x.iter().filter(|v| (-3.5..=12.5).contains(*v)) {
+        want[(((f64::from(*v) + 3.5) / 1.6) as usize).min(9)] += 1;
+    }
+    assert_eq!(h.as_slice::<i64>().unwrap(), want);
+    assert!((mean.to_scalar::<f64>().unwrap() - f64::from(x.mean().unwrap())).abs() < 1e-4);
+    assert!(a.histogram(0, 0.0..1.0).compute().is_err());
+    assert!(a.histogram(4, 1.0..1.0).compute().is_err());
+}

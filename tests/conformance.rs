@@ -13,18 +13,24 @@ mod random;
 
 use agree::{Tolerance, check};
 use blockwise::backend::Backend;
-use blockwise::backend::reference::Reference;
+use blockwise::backend::cpu::Cpu;
 use blockwise::dtype::{DType, Scalar};
 use blockwise::ir::{Builder, Value};
 use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use blockwise::shape::{IndexMap, Region};
+use blockwise_kernels::tile::Isa;
 use case::{Case, Rng};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 /// What is tested: one line per backend.
 fn backends() -> Vec<Box<dyn Backend>> {
-    vec![Box::new(Reference)]
+    let mut all: Vec<Box<dyn Backend>> = Vec::new();
+    for isa in Isa::available() {
+        all.push(Box::new(Cpu::new(isa)));
+        all.push(Box::new(Cpu::new(isa).with_emitter(false)));
+    }
+    all
 }
 
 /// Lengths of one-dimensional regions.

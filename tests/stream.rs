@@ -76,12 +76,12 @@ fn rows_become_columns_through_a_store_read_once() {
 
 #[test]
 fn a_file_plus_its_transpose() {
-    let n = 600;
+    let n = 1500;
     let (source, x) = Counting::array(&[n, n], &[10, n]);
     let sum = (&x + x.t()).mean(..);
-    let session = session("1MiB", 2);
+    let session = session("8MiB", 2);
     let mean = session.compute(&sum).unwrap().to_scalar::<f32>().unwrap();
-    assert_eq!(mean, (n * n - 1) as f32);
+    assert!((mean - (n * n - 1) as f32).abs() < 1.0);
     assert_eq!(source.elements.load(Relaxed), n * n);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::parse_bytes;
 use crate::error::{Error, Result};
-use crate::shape::{AxisChunks, Grid};
+use crate::shape::{AxisChunks, Grid, auto_block_bytes};
 
 /// How one axis is to be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +133,7 @@ pub(super) fn resolve(specs: &[ChunkSpec], now: &Grid, item: usize) -> Result<Gr
     }
     if !auto.is_empty() {
         let shape = now.shape();
-        let whole = shape.iter().fold(item, |a, &n| a.saturating_mul(n));
-        let bytes = target.map_or_else(|| crate::plan::auto_block_bytes(whole), |b| b as usize);
+        let bytes = target.map_or_else(|| auto_block_bytes(&shape, item), |b| b as usize);
         let fixed: usize =
             (0..axes.len()).filter(|k| !auto.contains(k)).map(|k| axes[k].max_len().max(1)).product();
         let mut left = (bytes / item / fixed.max(1)).max(1);

@@ -7,16 +7,9 @@ use crate::error::{Error, Result};
 use crate::expr::{BlockContext, Expr, MapBlocks};
 use crate::meta::Meta;
 use crate::op::CompareOp;
-use crate::plan::{auto_block_bytes, auto_grid};
 use crate::shape::Grid;
 use std::panic::Location;
 use std::sync::Arc;
-
-/// The automatic chunks of an array.
-pub(crate) fn automatic(shape: &[usize], dtype: DType) -> Grid {
-    let bytes = shape.iter().fold(dtype.size(), |a, &n| a.saturating_mul(n));
-    auto_grid(shape, dtype.size(), auto_block_bytes(bytes))
-}
 
 impl Array {
     /// An array over an `ndarray` array, without a copy, in automatic chunks.
@@ -41,7 +34,7 @@ impl Array {
     /// An array over a block, without a copy, in automatic chunks.
     #[track_caller]
     pub fn from_block(block: Block) -> Array {
-        let grid = automatic(block.shape(), block.dtype());
+        let grid = Grid::auto(block.shape(), block.dtype().size());
         Array::from_source(Arc::new(MemorySource::new(block, grid)), Meta::default())
     }
 
@@ -62,7 +55,7 @@ impl Array {
     #[track_caller]
     pub fn full(shape: &[usize], value: impl Into<Scalar>) -> Array {
         let (at, value) = (Location::caller(), value.into());
-        let expr = Expr::constant(value, automatic(shape, value.dtype()));
+        let expr = Expr::constant(value, Grid::auto(shape, value.dtype().size()));
         Array::from_expr(expr.map_err(|e| e.at(at)), Arc::default())
     }
 
@@ -169,7 +162,7 @@ impl Array {
             });
             Ok(Block::from_array(values))
         };
-        Array::from_blocks(shape, T::DTYPE, automatic(shape, T::DTYPE), "from_fn", fill)
+        Array::from_blocks(shape, T::DTYPE, Grid::auto(shape, T::DTYPE.size()), "from_fn", fill)
     }
 
     /// An array whose blocks a function makes, each when it is needed.
@@ -193,7 +186,7 @@ impl Array {
 #[track_caller]
 pub(super) fn index_along(shape: &[usize], axis: usize) -> Array {
     let at = Location::caller();
-    Array::from_expr(Expr::index(axis, automatic(shape, DType::I64)).map_err(|e| e.at(at)), Arc::default())
+    Array::from_expr(Expr::index(axis, Grid::auto(shape, 8)).map_err(|e| e.at(at)), Arc::default())
 }
 
 /// `n` numbers from `start` to `stop`, evenly spaced, both included; f64, each computed as `start + i * step` and the last one exactly

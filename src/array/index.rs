@@ -268,7 +268,7 @@ impl Array {
             .into());
         }
         let (flat, flat_mask) = (self.ravel(), mask.ravel());
-        let grid = super::create::automatic(&[x.len()], x.dtype());
+        let grid = Grid::auto(&[x.len()], x.dtype().size());
         let n = grid.len();
         // one count per block of the mask
         let counts = MapBlocks {

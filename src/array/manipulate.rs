@@ -5,19 +5,12 @@ use super::reduce::resolve_axis;
 use super::{Array, IntoArray, Operand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Expr, PadMode};
-use crate::plan::auto_block_bytes;
 use crate::shape::{AxisChunks, AxisMap, Dims, Grid, IndexMap};
 use std::panic::Location;
 use std::sync::Arc;
 
 const fn walk(from: usize, start: isize, step: isize) -> AxisMap {
     AxisMap { from: Some(from as u8), start, step }
-}
-
-/// Chunks whose blocks are runs of the C order, for a result of a reshape.
-fn run_grid(shape: &[usize], item: usize) -> Grid {
-    let whole = shape.iter().fold(item, |a, &n| a.saturating_mul(n));
-    crate::plan::auto_grid(shape, item, auto_block_bytes(whole))
 }
 
 impl Array {
@@ -45,7 +38,8 @@ impl Array {
             if shape.iter().product::<usize>() != e.len() {
                 return Err(mismatch());
             }
-            let grid = run_grid(&shape, e.dtype().size());
+            // blocks of automatic chunks are runs of the C order
+            let grid = Grid::auto(&shape, e.dtype().size());
             e.reshape(&shape, grid)
         })
         .without_geometry()
@@ -325,7 +319,10 @@ pub fn stack(arrays: &[Array], axis: isize) -> Array {
         };
         return Array::failed(other.expr.clone().err().unwrap_or_else(|| e.into()), at);
     }
-    let wide: Vec<Array> = arrays.iter().map(|a| a.expand_dims(axis)).collect();
+    let mut wide = Vec::with_capacity(arrays.len());
+    for a in arrays {
+        wide.push(a.expand_dims(axis)); // not in a closure, whose caller would be here
+    }
     concatenate(&wide, axis)
 }
 

@@ -11,6 +11,7 @@ mod index;
 mod manipulate;
 mod operators;
 mod reduce;
+mod statistics;
 mod ufunc;
 
 pub use chunks::{ChunkSpec, IntoChunks};

@@ -62,10 +62,7 @@ impl Operand {
             Operand::Array(a) => a.expr?.cast(to),
             Operand::Number(s) => {
                 let cast = s.cast(to);
-                let lossless = s.dtype().is_float() || to.is_float() || to == DType::Bool || {
-                    // the sign tells u64 values above i64::MAX from negative ones
-                    cast.as_i64() == s.as_i64() && (cast.as_f64() < 0.0) == (s.as_f64() < 0.0)
-                };
+                let lossless = s.dtype().is_float() || to.is_float() || to == DType::Bool || holds(to, s);
                 if !lossless {
                     let message =
                         format!("the number {s} does not fit the array's {to}; cast the array before");
@@ -138,10 +135,13 @@ pub(super) fn binary(op: BinaryOp, a: impl IntoArray, b: impl IntoArray) -> Arra
     let at = Location::caller();
     let operands = [a.into_operand(), b.into_operand()];
     let mut d = common_dtype(&operands);
-    // true division of integers is done in f64, other functions of reals in NumPy's smallest float
+    // true division of integers is done in f64, other functions of reals in NumPy's smallest float; what integers have and bool
+    // has not is done in i8, but for the difference, which NumPy refuses
     if op == BinaryOp::Div && !d.is_float() {
         d = DType::F64;
-    } else if !op.accepts(d) && op.accepts(DType::F64) && d != DType::Bool {
+    } else if d == DType::Bool && !op.accepts(d) && op.accepts(DType::I8) && op != BinaryOp::Sub {
+        d = DType::I8;
+    } else if !op.accepts(d) && op.accepts(DType::F64) && op != BinaryOp::Sub {
         d = crate::dtype::to_float(d);
     }
     combine(op.name(), operands, [d, d], at, |[a, b]| Expr::binary(op, a, b))
@@ -150,9 +150,42 @@ pub(super) fn binary(op: BinaryOp, a: impl IntoArray, b: impl IntoArray) -> Arra
 #[track_caller]
 pub(super) fn compare(op: CompareOp, a: impl IntoArray, b: impl IntoArray) -> Array {
     let at = Location::caller();
-    let operands = [a.into_operand(), b.into_operand()];
+    let mut operands = [a.into_operand(), b.into_operand()];
     let d = common_dtype(&operands);
+    let mut op = op;
+    // a number beyond the array's integers is above or below them all: the answer is one for all elements
+    if let Some(holds) = out_of_range(op, &operands, d) {
+        op = if holds { CompareOp::Eq } else { CompareOp::Ne };
+        let array = operands.iter().find(|o| matches!(o, Operand::Array(_))).cloned();
+        operands = array.map_or(operands, |a| [a.clone(), a]);
+    }
     combine(op.name(), operands, [d, d], at, |[a, b]| Expr::compare(op, a, b))
+}
+
+/// What a comparison of an array of integers `d` with an integer that `d` cannot hold gives, whatever the elements; `None` if it is no
+/// such comparison.
+fn out_of_range(op: CompareOp, operands: &[Operand; 2], d: DType) -> Option<bool> {
+    let (number, left) = match operands {
+        [Operand::Array(_), Operand::Number(n)] => (*n, false),
+        [Operand::Number(n), Operand::Array(_)] => (*n, true),
+        _ => return None,
+    };
+    if !d.is_integer() || number.dtype().is_float() || holds(d, number) {
+        return None;
+    }
+    let above = number.as_f64() > 0.0;
+    Some(match op {
+        CompareOp::Eq => false,
+        CompareOp::Ne => true,
+        CompareOp::Lt | CompareOp::Le => above != left,
+    })
+}
+
+/// Whether an integer dtype can hold an integer.
+fn holds(d: DType, number: Scalar) -> bool {
+    let cast = number.cast(d);
+    // the sign tells u64 values above i64::MAX from negative ones
+    cast.as_i64() == number.as_i64() && (cast.as_f64() < 0.0) == (number.as_f64() < 0.0)
 }
 
 /// `a` where `condition` holds, else `b`: NumPy's `where`.

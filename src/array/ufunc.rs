@@ -12,10 +12,12 @@ use std::panic::Location;
 fn unary(op: UnaryOp, x: &Array) -> Array {
     x.map(|e| {
         let d = e.dtype();
-        let d = if !op.accepts(d) && op.accepts(DType::F64) && op != UnaryOp::Neg && op != UnaryOp::Sign {
-            to_float(d)
-        } else {
-            d
+        let d = match op {
+            _ if op.accepts(d) => d,
+            UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc => return Ok(e),
+            UnaryOp::Square | UnaryOp::Reciprocal => DType::I8,
+            UnaryOp::Neg | UnaryOp::Sign | UnaryOp::Not => d,
+            _ => to_float(d),
         };
         e.cast(d)?.unary(op)
     })

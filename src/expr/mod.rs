@@ -78,8 +78,8 @@ impl Expr {
     /// `a` where `c`, else `b`.
     pub fn select(c: Expr, a: Expr, b: Expr) -> Result<Expr> {
         let grid = meet("where", [&a, &b])?;
-        let grid = Grid::new(grid.axes().iter().zip(c.grid().axes()).map(|(x, y)| x.refine(y)));
         let d = a.dtype();
+        let grid = Grid::meet(&[&grid, c.grid()], d.size());
         Expr::new(Op::Select, [c, a, b], d, grid)
     }
 
@@ -299,7 +299,6 @@ fn not_defined(op: &str, dtype: DType) -> Error {
 
 /// The grid on which operands of one shape and dtype meet: the boundaries of all.
 fn meet<const N: usize>(op: &'static str, operands: [&Expr; N]) -> Result<Grid> {
-    let mut grid = operands[0].grid().clone();
     for other in &operands[1..] {
         if other.shape() != operands[0].shape() {
             return Err(ErrorKind::ShapeMismatch {
@@ -311,11 +310,8 @@ fn meet<const N: usize>(op: &'static str, operands: [&Expr; N]) -> Result<Grid> 
             .into());
         }
         debug_assert_eq!(other.dtype(), operands[0].dtype());
-        if other.grid() != &grid {
-            grid = Grid::new(grid.axes().iter().zip(other.grid().axes()).map(|(a, b)| a.refine(b)));
-        }
     }
-    Ok(grid)
+    Ok(Grid::meet(&operands.map(Expr::grid), operands[0].dtype().size()))
 }
 
 /// The shape that shapes broadcast to, by NumPy's rules.

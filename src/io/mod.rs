@@ -7,7 +7,7 @@
 #[cfg(feature = "geotiff")]
 pub mod geotiff;
 pub mod npy;
-mod temp;
+pub(crate) mod temp;
 #[cfg(feature = "zarr")]
 pub mod zarr;
 

@@ -32,13 +32,13 @@ fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
 }
 
 /// A temporary file beside `path`.
-pub(super) fn file_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+pub(crate) fn file_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
     let (dir, prefix) = sibling(path);
     builder(&prefix, 0o666).tempfile_in(dir).map_err(|e| Error::io("creating", path, e))
 }
 
 /// Moves a written file to its destination, replacing a file that is there.
-pub(super) fn publish_file(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+pub(crate) fn publish_file(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path).map(drop).map_err(|e| Error::io("renaming to", path, e.error))
 }
 

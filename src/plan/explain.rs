@@ -2,6 +2,7 @@
 
 use super::dag::{Dag, NodeId};
 use super::{Plan, Stage, StageRoot, Step, StepKind};
+use crate::config::format_bytes as bytes;
 use std::fmt;
 use std::fmt::Write;
 
@@ -64,18 +65,6 @@ impl Stage {
         let value = self.kernel.roots()[root].operands()[0];
         self.kernel.dtype(value)
     }
-}
-
-/// Bytes with a binary unit.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut unit = 0;
-    let mut x = n as f64;
-    while x >= 1024.0 && unit + 1 < UNITS.len() {
-        x /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{n} B") } else { format!("{x:.1} {}", UNITS[unit]) }
 }
 
 impl fmt::Display for Stage {

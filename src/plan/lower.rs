@@ -401,9 +401,7 @@ impl<'a> StageBuilder<'a> {
         let grid = match group.iter().find(|d| d.fixed) {
             Some(d) if matches!(d.root, RootKind::Keep(_)) => d.grid.clone(),
             Some(d) => exchange::group_tiles(&d.grid, self.dag.nodes[d.value].dtype.size(), limit),
-            None => {
-                chunking::task_grid(&group[0].grid, &self.steps, &kernel, &main.inputs, exchange::room(limit))
-            }
+            None => group[0].grid.clone(),
         };
         // tasks that read a store take its pieces whole
         let store = self

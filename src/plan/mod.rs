@@ -17,7 +17,6 @@ mod explain;
 mod lower;
 mod memory;
 
-pub use chunking::{auto_block_bytes, auto_grid};
 pub use demand::Regions;
 pub use lower::{Destination, Target, lower};
 pub use memory::StageMemory;

@@ -133,8 +133,8 @@ impl Memory {
 
     /// The operand for the points from `at` on.
     fn operand(&mut self, at: &[usize]) -> Operand {
-        let offset = self.index(at) - self.offset;
-        Operand { ptr: self.base().wrapping_offset(offset as isize), strides: self.strides.clone() }
+        let offset = self.index(at) as isize - self.offset as isize;
+        Operand { ptr: self.base().wrapping_offset(offset), strides: self.strides.clone() }
     }
 }
 
@@ -148,6 +148,8 @@ pub struct Case {
     pub outputs: Vec<Vec<Memory>>,
     /// Lengths along the first axis that are launched one after the other.
     pub pieces: Vec<usize>,
+    /// Whether the launch says that its results are not read again soon.
+    pub streaming: bool,
 }
 
 /// What a root wrote: each plane's values in C order of the places.
@@ -197,7 +199,7 @@ impl Case {
             pieces = vec![first, region.shape[0] - first];
         }
         let shape = (0..rank).map(|k| region.end(k) + rng.below(5)).collect();
-        Case { kernel, region, shape, inputs, outputs, pieces }
+        Case { kernel, region, shape, inputs, outputs, pieces, streaming: rng.chance(30) }
     }
 
     /// What the roots write on a backend.
@@ -244,7 +246,7 @@ impl Case {
                 shape: &self.shape,
                 inputs: &operands,
                 outputs: &outputs,
-                streaming: false,
+                streaming: self.streaming,
             };
             // SAFETY: all operands hold an element for every point of the whole region, outputs apart from each other.
             unsafe { executable.run(&launch) }.expect("run");

@@ -36,6 +36,8 @@ pub struct Geometry {
     pub rows: usize,
     /// Columns of a full panel.
     pub cols: usize,
+    /// Rows that inputs are packed for at a time, while everything else goes row by row; 1 if not so.
+    pub stripes: usize,
     /// If the row axis stands for several that some inputs cannot merge: those axes, outermost first.
     pub parts: SmallVec<[Axis; 2]>,
 }
@@ -81,8 +83,8 @@ impl Geometry {
             axes.push(row);
         }
         let row = axes.pop().unwrap_or_else(none);
-        let (rows, cols) = panel(program, &row, &col, unbounded);
-        Geometry { outer: axes.into_iter().collect(), row, col, start, rows, cols, parts }
+        let (rows, cols, stripes) = panel(program, &row, &col, unbounded);
+        Geometry { outer: axes.into_iter().collect(), row, col, start, rows, cols, stripes, parts }
     }
 
     /// The step of a track from one row of a panel to the next; 0 if panels have one row.
@@ -219,26 +221,28 @@ fn is_packed(program: &Program, col: &Axis, track: usize) -> bool {
     col.steps[track] != 0 && col.steps[track] != program.track_sizes[track] as isize
 }
 
-/// Rows and columns of a full panel.
-fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, usize) {
+/// Rows and columns of a full panel, and its stripes.
+fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, usize, usize) {
     let tile = program.tile;
     if row.len > 1 {
         if short(program, col) && col.len <= tile {
-            return (row.len.min(tile / col.len).max(1), col.len);
+            return (row.len.min(tile / col.len).max(1), col.len, 1);
         }
         if !program.ordered
             && (0..program.inputs).any(|t| {
                 is_packed(program, col, t) && row.steps[t].unsigned_abs() < col.steps[t].unsigned_abs()
             })
         {
-            let rows = row.len.min(32);
-            return (rows, col.len.min(tile / rows));
+            // whole cache lines of what is contiguous along the rows
+            let stripes = row.len.min(32);
+            return (1, col.len.min(tile / stripes), stripes);
         }
-        if !program.compacts && program.folds_across(row, col) {
-            let cols = col.len.min(256);
-            return (row.len.min(tile / cols), cols);
+        // where nothing is computed: the accumulators are touched once for several rows, which are read in place
+        if program.is_direct && program.folds_across(row, col) {
+            let cols = col.len.min(512);
+            return (row.len.min(tile / cols), cols, 1);
         }
     }
-    let widest = if program.folds_apart(col) { tile.min(256) } else { tile };
-    (1, if unbounded { col.len } else { col.len.min(widest) })
+    let widest = if program.folds_apart(col) { tile.min(1024) } else { tile };
+    (1, if unbounded { col.len } else { col.len.min(widest) }, 1)
 }

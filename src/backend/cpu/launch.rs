@@ -13,8 +13,10 @@ use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
-/// Bytes of stores from which they bypass the caches.
-pub const STREAM_BYTES: usize = 4 << 20;
+/// Bytes of a launch's stores that stay in no cache, whatever the launch says.
+const TOO_MANY: usize = 32 << 20;
+/// Bytes of a launch's stores from which it pays to bypass the caches when the launch suggests it.
+const ENOUGH: usize = 16 << 10;
 
 /// Where a value is: an index into the places of a [`Frame`].
 pub type Place = u32;
@@ -119,7 +121,8 @@ impl<'p> Frame<'p> {
                 _ => 0,
             })
             .sum();
-        let stream = launch.streaming || stored * launch.region.len() >= STREAM_BYTES;
+        let stored = stored * launch.region.len();
+        let stream = stored >= if launch.streaming { ENOUGH } else { TOO_MANY };
         let at = geometry.start.clone();
         Frame {
             program,
@@ -297,7 +300,7 @@ impl<'p> Frame<'p> {
             self.moves.push((v.0, t));
             self.strided.push((v, t));
         } else {
-            if self.stream {
+            if self.stream || self.geometry.stripes > 1 {
                 self.not_direct(v);
             }
             self.bounded = true;
@@ -356,7 +359,7 @@ impl<'p> Frame<'p> {
         let outer = self.geometry.outer.clone();
         let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, outer.len());
         let mut origin = self.geometry.start.clone();
-        let (rows, cols) = (self.geometry.rows, self.geometry.cols);
+        let (rows, cols) = (self.geometry.rows.max(self.geometry.stripes), self.geometry.cols);
         let (row_len, col_len) = (self.geometry.row.len, self.geometry.col.len);
         loop {
             let mut row = 0;
@@ -369,8 +372,15 @@ impl<'p> Frame<'p> {
                             .wrapping_add(g.row.steps[t].wrapping_mul(row as isize))
                             .wrapping_add(g.col.steps[t].wrapping_mul(col as isize));
                     }
+                    let (rows, cols) = (rows.min(row_len - row), cols.min(col_len - col));
                     // SAFETY: the panel lies inside the region.
-                    unsafe { self.panel(row, rows.min(row_len - row), cols.min(col_len - col)) };
+                    unsafe {
+                        if self.geometry.stripes > 1 {
+                            self.striped(row, rows, cols);
+                        } else {
+                            self.panel(row, rows, cols);
+                        }
+                    }
                     col += cols;
                 }
                 row += rows;
@@ -396,6 +406,40 @@ impl<'p> Frame<'p> {
         }
     }
 
+    /// A panel for which inputs are packed together, and everything else is done row by row.
+    ///
+    /// # Safety
+    /// As for [`Frame::panel`].
+    unsafe fn striped(&mut self, row: usize, rows: usize, cols: usize) {
+        let packed: SmallVec<[(Place, usize, *mut u8); 4]> = self
+            .ops
+            .iter()
+            .filter_map(|op| match op {
+                Op::Pack { out, size, .. } => Some((*out, *size, self.places[*out as usize])),
+                _ => None,
+            })
+            .collect();
+        for op in &self.ops {
+            if let Op::Pack { track, out, size, any_stride } = op {
+                // SAFETY: the caller's contract.
+                unsafe { self.pack(*track, self.places[*out as usize], *size, *any_stride, row, rows, cols) };
+            }
+        }
+        for r in 0..rows {
+            for (place, size, tile) in &packed {
+                self.places[*place as usize] = tile.wrapping_add(r * cols * size);
+            }
+            // SAFETY: as above.
+            unsafe { self.panel(row + r, 1, cols) };
+            for (at, step) in self.at.iter_mut().zip(&self.geometry.row.steps) {
+                *at = at.wrapping_add(*step);
+            }
+        }
+        for (place, _, tile) in packed {
+            self.places[place as usize] = tile;
+        }
+    }
+
     /// One panel, whose first row is `row` of the row axis; `self.at` is its first point.
     ///
     /// # Safety
@@ -417,6 +461,7 @@ impl<'p> Frame<'p> {
                     Op::Ternary { f, args, out, one } => {
                         f(at(args[0]), at(args[1]), at(args[2]), at(*out), if *one { 1 } else { n })
                     }
+                    Op::Pack { .. } if self.geometry.stripes > 1 => {} // has been done for all stripes
                     Op::Pack { track, out, size, any_stride } => {
                         self.pack(*track, at(*out), *size, *any_stride, row, rows, cols)
                     }

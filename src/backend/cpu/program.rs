@@ -29,8 +29,8 @@ pub struct Program {
     pub ordered: bool,
     /// Whether the panels must depend on the region alone, because floats are folded. Implies `ordered`.
     pub sensitive: bool,
-    /// Whether some root compacts, so that the points of a panel must follow each other in C order.
-    pub compacts: bool,
+    /// Whether nothing is computed, so that reductions take their inputs where they lie.
+    pub is_direct: bool,
     /// Whether nothing but stores needs the values, so that rows may be longer than tiles.
     pub unbounded: bool,
     /// Points of a tile.
@@ -172,16 +172,17 @@ impl Program {
                 Root::Select { .. } => true,
             });
         Program {
-            steps,
             inputs: kernel.inputs().len(),
             track_sizes,
             index_axes,
             first_store,
             ordered,
             sensitive,
-            compacts: roots.iter().any(|r| matches!(r, RootPlan::Select { .. })),
+            is_direct: roots.iter().all(|r| matches!(r, RootPlan::Reduce { .. }))
+                && steps.iter().all(|s: &Step| matches!(s.code, Code::Load { .. })),
             unbounded: roots.iter().all(|r| matches!(r, RootPlan::Store { .. })),
             roots,
+            steps,
             tile,
             constants: constants.collect(),
             sizes: (0..kernel.insts().len()).map(|k| kernel.dtype(Value(k as u32)).size() as u8).collect(),
@@ -376,7 +377,9 @@ impl Slots {
         };
         for v in defined {
             let bytes = padded(self.tile * kernel.dtype(v).size());
-            let slot = match self.free.iter().position(|(size, _)| *size == bytes) {
+            // loads may be packed before any step runs, for several rows: their places are their own
+            let is_load = matches!(kernel.insts()[v.0 as usize], Inst::Load(_));
+            let slot = match self.free.iter().position(|(size, _)| *size == bytes && !is_load) {
                 Some(k) => self.free.swap_remove(k).1,
                 None => {
                     self.end += bytes;
@@ -385,7 +388,9 @@ impl Slots {
             };
             self.of[v.0 as usize] = slot;
             self.last[v.0 as usize] = self.last[v.0 as usize].max(at);
-            self.live.push((v, bytes));
+            if !is_load {
+                self.live.push((v, bytes));
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::program::RootPlan;
 use crate::backend::{Launch, Output};
 use crate::ir::Value;
 use blockwise_kernels::tile;
+use std::cell::Cell;
 
 /// A root as it is done in this launch.
 pub enum Act<'p> {
@@ -19,7 +20,7 @@ pub enum Act<'p> {
         size: usize,
         f: tile::CompactFn,
         to: *mut u8,
-        total: usize,
+        total: Cell<usize>,
         count: *mut usize,
     },
 }
@@ -63,7 +64,7 @@ impl<'p> Frame<'p> {
                         size,
                         f: *compact,
                         to,
-                        total: 0,
+                        total: Cell::new(0),
                         count,
                     });
                 }
@@ -76,9 +77,8 @@ impl<'p> Frame<'p> {
     ///
     /// # Safety
     /// As for `Frame::panel`, after its steps have run.
-    pub unsafe fn act(&mut self, rows: usize, cols: usize) {
-        let mut acts = std::mem::take(&mut self.acts);
-        for act in &mut acts {
+    pub unsafe fn act(&self, rows: usize, cols: usize) {
+        for act in &self.acts {
             // SAFETY: places hold the panel's values, and tracks are at its first point.
             unsafe {
                 match act {
@@ -89,12 +89,11 @@ impl<'p> Frame<'p> {
                     Act::Select { mask, from, size, f, to, total, .. } => {
                         let mask = self.elements(*mask, 1, rows * cols);
                         let x = self.elements(*from, 2, rows * cols);
-                        *total += f(mask, x, to.add(*total * *size), rows * cols);
+                        total.set(total.get() + f(mask, x, to.add(total.get() * size), rows * cols));
                     }
                 }
             }
         }
-        self.acts = acts;
     }
 
     /// A value's elements of the panel, in a temporary tile if one stands for all.
@@ -120,7 +119,7 @@ impl<'p> Frame<'p> {
         for act in &self.acts {
             if let Act::Select { total, count, .. } = act {
                 // SAFETY: the contract of `run` makes it writable.
-                unsafe { count.write(*total) };
+                unsafe { count.write(total.get()) };
             }
         }
         #[cfg(target_arch = "x86_64")]

@@ -96,6 +96,9 @@ impl Visit for Merge {
 /// # Panics
 /// If it does not.
 pub fn fold_rows(isa: Isa, op: ReduceOp, d: DType) -> FoldRows {
+    // partial results of 32- and 64-bit integers: the compiler vectorizes them for AVX2 (0.02 to 0.08 ns per element) but
+    // not for AVX-512 (0.34)
+    let isa = if d.is_integer() { isa.min(Isa::Avx2) } else { isa };
     dispatch(op, d, Rows(isa))
 }
 

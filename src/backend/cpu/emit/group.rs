@@ -100,8 +100,17 @@ impl Group {
     fn compile(&self, single: u32, stream: u32) -> Option<Variant> {
         let code = |stream| {
             let (inputs, outputs) = (&self.inputs, &self.outputs);
-            let fuse =
-                Fuse::new(&self.kernel, self.isa, self.lanes, &self.members, inputs, outputs, single, stream);
+            let fuse = Fuse::new(
+                &self.kernel,
+                self.isa,
+                // streamed stores of 32 bytes are a little faster than of 64
+                if stream != 0 && self.isa == Isa::Avx512 { self.lanes / 2 } else { self.lanes },
+                &self.members,
+                inputs,
+                outputs,
+                single,
+                stream,
+            );
             CodePages::new(&fuse.build()?)
         };
         let size = |v: &Value| self.kernel.dtype(*v).size() as u8;
@@ -168,15 +177,16 @@ impl Variant {
         head
     }
 
-    /// Runs code on any number of points: what is left of a vector goes through padded copies.
+    /// Runs code on any number of points: what is left of a vector goes through padded copies and plain stores.
     ///
     /// # Safety
     /// As for [`Variant::call`].
     #[cfg(all(target_arch = "x86_64", unix))]
     unsafe fn all(&self, code: &CodePages, args: &[*mut u8], n: usize) {
-        // SAFETY: the pages hold a function of this signature.
-        let f: unsafe extern "sysv64" fn(*const *mut u8, usize) =
-            unsafe { std::mem::transmute(code.entry()) };
+        type Code = unsafe extern "sysv64" fn(*const *mut u8, usize);
+        // SAFETY: the pages hold functions of this signature.
+        let (f, plain): (Code, Code) =
+            unsafe { (std::mem::transmute(code.entry()), std::mem::transmute(self.plain.entry())) };
         let left = n % self.multiple;
         let full = n - left;
         // SAFETY: the caller's contract. The buffers have room for a vector of every argument, and elements past `left` are
@@ -197,7 +207,7 @@ impl Variant {
                     std::ptr::copy_nonoverlapping(arg.add(full * size), list[k], left * size);
                 }
             }
-            f(list.as_ptr(), self.multiple);
+            plain(list.as_ptr(), self.multiple);
             for (k, (arg, size)) in args.iter().zip(&self.sizes).enumerate().skip(self.inputs) {
                 let size = *size as usize;
                 std::ptr::copy_nonoverlapping(list[k], arg.add(full * size), left * size);

@@ -3,16 +3,15 @@
 use blockwise::prelude::*;
 
 fn main() -> Result<(), Error> {
-    // a noisy wave as an ordinary ndarray; nothing is copied
-    let signal =
-        ndarray::Array2::from_shape_fn((1000, 2000), |(r, c)| (c as f32 / 50.0).sin() + (r % 7) as f32);
+    // waves of many lengths in an ordinary ndarray; nothing is copied
+    let signal = ndarray::Array2::from_shape_fn((1000, 2000), |(r, c)| (r as f32 * c as f32 / 300.0).sin());
     let x = Array::from_ndarray(signal).rechunk([250, -1]);
 
     // expressions, not results: nothing runs here
     let z = (&x - x.mean(0)) / x.std(0);
     let energy = (&z * &z).sum(1);
 
-    // what would run: two passes, each with its fused kernel and the memory it may take
+    // what would run: the passes over the data, each with its fused kernel and the memory it may take
     println!("{}", energy.explain()?);
 
     // several results share their passes over the data

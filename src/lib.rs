@@ -35,3 +35,8 @@ pub mod prelude {
     pub use crate::{compute, ix};
     pub use ndarray::s;
 }
+
+/// Compiles the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,6 +34,10 @@ fn ndvi(scene: &Array) -> Array {
     ndvi.with_meta(meta)
 }
 
+fn mosaic(scene: &Array, n: usize) -> Array {
+    concatenate(&vec![concatenate(&vec![scene.clone(); n], 2); n], 1)
+}
+
 #[test]
 fn file_and_statistics_from_one_pass() {
     let dir = tempfile::tempdir().unwrap();
@@ -92,8 +96,7 @@ fn a_mosaic_streams_inside_a_small_limit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mosaic.tif");
     let scene = open(SCENE).unwrap();
-    let row = concatenate(&vec![scene.clone(); 4], 2);
-    let mosaic = concatenate(&vec![row; 4], 1);
+    let mosaic = mosaic(&scene, 4);
     assert_eq!(mosaic.meta().georef, scene.meta().georef);
     let (ndvi, sink) = ndvi(&mosaic).geotiff_sink(&path, WriteOptions::default()).unwrap();
     let limit = 32 << 20;
@@ -123,8 +126,8 @@ fn a_cancelled_run_leaves_no_file() {
     let observer = Arc::new(CancelAtFirstTask(Default::default()));
     let session = Arc::new(Session::builder().threads(1).observer(observer.clone()).build().unwrap());
     observer.0.set(Arc::downgrade(&session)).unwrap();
-    let (ndvi, sink) = ndvi(&open(SCENE).unwrap())
-        .geotiff_sink(dir.path().join("ndvi.tif"), WriteOptions { tile: 64, ..Default::default() })
+    let (ndvi, sink) = ndvi(&mosaic(&open(SCENE).unwrap(), 4))
+        .geotiff_sink(dir.path().join("ndvi.tif"), WriteOptions::default())
         .unwrap();
     let e = session.store(&[(&ndvi, sink)]).unwrap_err();
     assert!(matches!(e.kind(), ErrorKind::Cancelled), "{e}");

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The normalised difference vegetation index compares the near infrared, which leaves reflect, with the red, which they
-//! absorb: (nir - red) / (nir + red). Water is below 0, bare ground around 0, dense vegetation above 0.5.
+//! absorb: (nir - red) / (nir + red). Of reflectances, water is below 0, bare ground about 0.1, dense vegetation above 0.5. (The
+//! scene that comes with the library holds a sensor's raw counts, for which all of it lies some 0.2 lower.)
 //!
 //! `--scale N` makes a mosaic of N x N copies of the scene, lazily: a way to see work on a raster that is larger than the
 //! memory limit.

@@ -13,18 +13,23 @@ const FAINT: Rgb = [112, 116, 122];
 const NO_DATA: Rgb = [222, 222, 218];
 
 /// Colours at values of the index, the same for every map: water blue, bare ground brown to yellow, vegetation green.
-const RAMP: [(f32, Rgb); 10] = [
-    (-1.00, [16, 42, 74]),
-    (-0.60, [38, 84, 124]),
-    (-0.30, [94, 144, 175]),
-    (-0.12, [176, 178, 170]),
-    (-0.04, [150, 104, 66]),
-    (0.08, [198, 150, 88]),
-    (0.20, [245, 226, 150]),
-    (0.35, [150, 192, 88]),
-    (0.50, [56, 138, 62]),
-    (0.90, [6, 64, 38]),
+const RAMP: [(f32, Rgb); 13] = [
+    (-1.00, [8, 24, 48]),
+    (-0.70, [22, 52, 86]),
+    (-0.55, [52, 92, 122]),
+    (-0.45, [110, 110, 104]),
+    (-0.36, [116, 80, 52]),
+    (-0.20, [176, 128, 80]),
+    (-0.05, [216, 178, 124]),
+    (0.08, [242, 222, 172]),
+    (0.18, [252, 246, 200]),
+    (0.30, [168, 204, 106]),
+    (0.42, [70, 152, 70]),
+    (0.55, [14, 100, 52]),
+    (0.90, [2, 50, 32]),
 ];
+/// What lies where on the ramp.
+const WORDS: [(f32, &str); 3] = [(-0.62, "water"), (-0.15, "bare or built up"), (0.45, "vegetation")];
 
 /// Narrow rasters are drawn with larger pixels, up to this width.
 const MIN_WIDTH: usize = 1100;
@@ -69,7 +74,7 @@ fn legend(p: &mut Picture, ndvi: &Array2<f32>, width: usize, top: usize) {
     let (first, last) = if first < last { (first, last) } else { (first - 1, first + 1) };
     let (low, high) = (first as f32 / 5.0, last as f32 / 5.0);
 
-    let column_width = 3;
+    let column_width = 6;
     let mut columns = vec![0u32; width / column_width];
     for v in values() {
         let at = (v - low) / (high - low) * columns.len() as f32;
@@ -83,7 +88,13 @@ fn legend(p: &mut Picture, ndvi: &Array2<f32>, width: usize, top: usize) {
     for (n, &count) in columns.iter().enumerate() {
         let height = (count as f32 / most as f32 * HISTOGRAM as f32).round() as usize;
         let x = n * column_width;
-        p.fill(MARGIN + x, top + HISTOGRAM - height, column_width, height, colour(value_at(x + 1)));
+        p.fill(
+            MARGIN + x,
+            top + HISTOGRAM - height,
+            column_width,
+            height,
+            colour(value_at(x + column_width / 2)),
+        );
     }
     let bar = top + HISTOGRAM + 6;
     for x in 0..width {
@@ -98,13 +109,12 @@ fn legend(p: &mut Picture, ndvi: &Array2<f32>, width: usize, top: usize) {
         let sign = text_width(&label, SMALL) - digits;
         p.text((MARGIN + x).saturating_sub(digits / 2 + sign), bar + BAR + 9, &label, SMALL, INK);
     }
-    let below = bar + BAR + 30;
-    p.text(MARGIN, below, "water", SMALL, FAINT);
-    let middle = "bare ground";
-    let zero = ((0.05 - low) / (high - low) * width as f32) as usize;
-    p.text(MARGIN + zero.saturating_sub(text_width(middle, SMALL) / 2), below, middle, SMALL, FAINT);
-    let end = "dense vegetation";
-    p.text(MARGIN + width - text_width(end, SMALL), below, end, SMALL, FAINT);
+    for (value, word) in WORDS.into_iter().filter(|(v, _)| (low..high).contains(v)) {
+        let half = text_width(word, SMALL) / 2;
+        let centre = ((value - low) / (high - low) * width as f32) as usize;
+        let left = centre.saturating_sub(half).min(width.saturating_sub(2 * half));
+        p.text(MARGIN + left, bar + BAR + 30, word, SMALL, FAINT);
+    }
 }
 
 fn colour(value: f32) -> Rgb {
@@ -162,7 +172,7 @@ impl Picture {
             let glyph =
                 get_raster(c, font.weight, font.height).or_else(|| get_raster('?', font.weight, font.height));
             let Some(glyph) = glyph else { continue };
-            for (dy, line) in glyph.raster().iter().enumerate() {
+            for (dy, line) in glyph.rows().enumerate() {
                 for (dx, &ink) in line.iter().enumerate() {
                     let (px, py) = (x + n * advance + dx, y + dy);
                     if px < self.width && py < self.height {

@@ -47,6 +47,7 @@ impl Array {
 }
 
 /// The chunks of a stored array: one shape for all, so the longest of each axis.
+#[cfg(feature = "zarr")]
 fn stored_chunks(grid: &Grid) -> Vec<usize> {
     grid.max_block().iter().map(|&n| n.max(1)).collect()
 }

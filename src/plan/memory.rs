@@ -1,6 +1,6 @@
 //! What a plan may use of memory: sums that can be checked by hand.
 //!
-//! For a stage, `task = sum over steps of (bytes of the regions it yields + bytes it needs to yield them) + kernel outputs that do
+//! For a stage, `task = sum over steps of (bytes of the regions it yields + bytes it needs to yield one of them) + kernel outputs that do
 //! not go straight to their place`, with every region at its largest. `held = results that must be in memory while the stage
 //! runs`. A stage runs `n` tasks at once only if `held + n * task <= limit`.
 
@@ -8,6 +8,7 @@ use super::{Plan, ResultId, Stage, StageRoot, Step, StepKind, reshape_hull};
 use crate::error::{ErrorKind, Result};
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Grid, Region};
+use std::ops::Range;
 
 /// Projected memory of a stage, in bytes.
 #[derive(Clone, Debug, Default)]
@@ -91,9 +92,14 @@ pub fn task_bytes(stage: &Stage) -> (u64, String) {
         }
     };
     for (step, extents) in stage.steps.iter().zip(demands(stage, &block)) {
-        for extent in extents {
-            add(step_bytes(step, &extent), &|| step.label());
-        }
+        let parts = extents.iter().map(|extent| {
+            let all = step_bytes(step, extent);
+            let kept = own_bytes(step, extent).min(all);
+            (kept, all - kept)
+        });
+        // a task yields a step's regions one after another: all are kept, what it takes to read one is there once
+        let (kept, passing) = parts.fold((0, 0), |(k, p), (kept, passing)| (k + kept, p.max(passing)));
+        add(kept + passing, &|| step.label());
     }
     for (n, root) in stage.roots.iter().enumerate() {
         let elements = block.iter().map(|&n| n as u64).product::<u64>();
@@ -124,9 +130,14 @@ pub fn task_bytes(stage: &Stage) -> (u64, String) {
     (sum, largest.1)
 }
 
+/// Bytes of a region of this extent.
+fn own_bytes(step: &Step, extent: &[usize]) -> u64 {
+    extent.iter().map(|&n| n as u64).product::<u64>() * step.dtype.size() as u64
+}
+
 /// Bytes to yield one region of this extent: the region itself and what is needed on the way.
 fn step_bytes(step: &Step, extent: &[usize]) -> u64 {
-    let own = extent.iter().map(|&n| n as u64).product::<u64>() * step.dtype.size() as u64;
+    let own = own_bytes(step, extent);
     match &step.kind {
         StepKind::Read(source) => source.read_bytes(extent) as u64,
         StepKind::ReadResult(_) => 0,
@@ -146,7 +157,8 @@ fn demands(stage: &Stage, block: &[usize]) -> Vec<Vec<Dims>> {
     }
     for (k, step) in stage.steps.iter().enumerate().rev() {
         for extent in out[k].clone() {
-            for (n, &from) in step.inputs.iter().enumerate() {
+            for n in touched_inputs(stage, step, &extent) {
+                let from = step.inputs[n];
                 for e in input_extents(stage, step, n, &extent) {
                     out[from].push(e);
                 }
@@ -154,6 +166,26 @@ fn demands(stage: &Stage, block: &[usize]) -> Vec<Vec<Dims>> {
         }
     }
     out
+}
+
+/// The inputs of a step that one region of this extent can ask for. All of them, but of a concatenation only a run of neighbours: that
+/// which costs most.
+fn touched_inputs(stage: &Stage, step: &Step, extent: &[usize]) -> Range<usize> {
+    let StepKind::Concat { axis, starts } = &step.kind else { return 0..step.inputs.len() };
+    let end = |n: usize| starts.get(n + 1).copied().unwrap_or(step.shape[*axis]);
+    // a region that begins in the last element of input `first` reaches this far
+    let last = |first: usize| {
+        let reach = (end(first) + extent[*axis]).saturating_sub(1).max(1);
+        starts.partition_point(|&s| s < reach).max(first + 1)
+    };
+    let cost = |n: usize| {
+        let input = &stage.steps[step.inputs[n]];
+        let part: Dims = extent.iter().zip(&input.shape).map(|(&n, &m)| n.min(m)).collect();
+        step_bytes(input, &part)
+    };
+    let costs: Vec<u64> = (0..starts.len()).map(cost).collect();
+    let runs = (0..starts.len()).map(|first| first..last(first));
+    runs.max_by_key(|run| (costs[run.clone()].iter().sum::<u64>(), run.len())).unwrap_or(0..0)
 }
 
 /// Upper bounds of what [`Stage::step_demands`] asks for.

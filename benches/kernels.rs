@@ -65,7 +65,7 @@ impl Array {
             step *= self.shape[k] as isize;
         }
         let strides: SmallVec<[isize; 4]> = axes.iter().map(|a| strides[*a]).collect();
-        Operand { ptr: self.words.as_ptr() as *mut u8, strides }
+        Operand { ptr: self.words.as_ptr(), strides }
     }
 }
 
@@ -105,7 +105,7 @@ fn job(cpu: Cpu, kernel: &Kernel, inputs: &[&Array], stores: &[&Array]) -> Job {
 
 /// Planes with these strides, in bytes.
 fn planes(arrays: &[&Array], strides: &[isize]) -> Output {
-    let of = |a: &&Array| Operand { ptr: a.words.as_ptr() as *mut u8, strides: strides.into() };
+    let of = |a: &&Array| Operand { ptr: a.words.as_ptr(), strides: strides.into() };
     Output::Reduce(arrays.iter().map(of).collect())
 }
 
@@ -269,7 +269,7 @@ by_hand! {
 /// `a + 2.5 * b` with stores that bypass the caches: the best there is.
 fn triad_streaming(a: &[f32], b: &[f32], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && out.as_ptr() as usize % 16 == 0 {
+    if is_x86_feature_detected!("avx2") && (out.as_ptr() as usize).is_multiple_of(16) {
         use std::arch::x86_64::*;
         #[target_feature(enable = "avx2")]
         fn stream(a: &[f32], b: &[f32], out: &mut [f32]) {

@@ -55,7 +55,8 @@ const LEFTOVERS: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", ".unwrap()"];
 /// Where nothing panics on purpose; kernels do on operations that the planner never asks for.
 const PANIC_FREE: &str = "src";
 
-const PAGES: &[&str] = &["ARCHITECTURE.md", "Cargo.toml", "rustfmt.toml"];
+const PAGES: &[&str] =
+    &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.toml", "rustfmt.toml"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

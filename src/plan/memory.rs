@@ -113,12 +113,13 @@ pub fn task_bytes(stage: &Stage) -> (u64, String) {
             StageRoot::Spill { dtype, .. } => {
                 add(2 * elements * dtype.size() as u64, &|| "spilling".into());
             }
-            // a partial fold of this task's span, merged into the whole at its end
+            // the accumulators of a worker's span, and as many again that wait to be merged
             StageRoot::Reduce { op, dtype, axes } => {
                 let n: u64 =
                     (0..block.len()).filter(|k| !axes.contains(k)).map(|k| block[k] as u64).product();
                 let planes: usize = op.planes(*dtype).iter().map(|d| d.size()).sum();
-                add(n * planes as u64, &|| op.to_string());
+                let sets = 2 * stage.sets_per_span(axes) as u64;
+                add(sets * n * planes as u64, &|| op.to_string());
             }
             StageRoot::Scan { dtype, axis, .. } => {
                 let line = elements / block.get(*axis).copied().unwrap_or(1).max(1) as u64;

@@ -211,6 +211,9 @@ pub enum StageRoot {
     },
 }
 
+/// A stage with folds is cut into about this many spans.
+const FOLD_SPANS: usize = 64;
+
 impl Plan {
     /// Whether a stage after `stage` reads this result.
     pub fn reads_after(&self, stage: usize, id: ResultId) -> bool {
@@ -224,6 +227,40 @@ impl Stage {
     /// Number of tasks.
     pub fn tasks(&self) -> usize {
         self.grid.len()
+    }
+
+    /// How many tasks in a row one worker takes: a *span*. The plan's alone, since folds are merged by span.
+    pub fn span_tasks(&self) -> usize {
+        let tasks = self.tasks();
+        let counts = self.grid.counts();
+        for root in &self.roots {
+            match root {
+                StageRoot::Scan { axis, .. } => return counts[*axis].max(1),
+                StageRoot::Reduce { axes, .. } => {
+                    let per_set: usize = axes.iter().map(|&a| counts[a]).product::<usize>().max(1);
+                    let even = tasks.div_ceil(FOLD_SPANS).max(1);
+                    // whole sets of accumulators where there are enough of them
+                    return if tasks / per_set >= FOLD_SPANS { even.next_multiple_of(per_set) } else { even };
+                }
+                _ => {}
+            }
+        }
+        (tasks / 4096).clamp(1, 64)
+    }
+
+    /// The most sets of accumulators that a fold over these axes has in one span.
+    pub fn sets_per_span(&self, axes: &[usize]) -> usize {
+        let counts = self.grid.counts();
+        let folded: usize = axes.iter().map(|&a| counts[a]).product::<usize>().max(1);
+        let sets = self.tasks().div_ceil(folded).max(1);
+        let innermost = self.order.iter().rev().take(axes.len()).all(|k| axes.contains(k));
+        let span = self.span_tasks();
+        let touched = match innermost {
+            true if span.is_multiple_of(folded) => span / folded,
+            true => span / folded + 2,
+            false => span,
+        };
+        touched.min(sets)
     }
 
     /// The index, per axis of the grid, of task number `i` in the order of the stage.

@@ -8,7 +8,9 @@ use crate::shape::{Dims, Grid, Region};
 use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 /// A fold into a dense result.
 pub(super) struct Fold {
@@ -18,6 +20,9 @@ pub(super) struct Fold {
     /// The grid of the kept axes.
     kept_grid: Grid,
     whole: Mutex<Whole>,
+    /// Spans that may wait to be merged: more would be more memory than the plan projects.
+    parked: usize,
+    merged: Condvar,
 }
 
 struct Whole {
@@ -36,12 +41,12 @@ pub(super) struct SpanFold {
 }
 
 impl Fold {
-    pub fn new(op: ReduceOp, dtype: DType, axes: &[usize], grid: &Grid) -> Fold {
+    pub fn new(op: ReduceOp, dtype: DType, axes: &[usize], grid: &Grid, workers: usize) -> Fold {
         let kept: SmallVec<[usize; 4]> = (0..grid.ndim()).filter(|k| !axes.contains(k)).collect();
         let kept_grid = Grid::new(kept.iter().map(|&k| grid.axes()[k].clone()));
         let planes = empty(op, dtype, &kept_grid.shape());
         let whole = Mutex::new(Whole { planes, next: 0, early: BTreeMap::new() });
-        Fold { op, dtype, kept, kept_grid, whole }
+        Fold { op, dtype, kept, kept_grid, whole, parked: workers, merged: Condvar::new() }
     }
 
     /// The accumulators for a task, as the output of its kernel.
@@ -72,13 +77,24 @@ impl Fold {
         )
     }
 
-    /// Takes the accumulators of a finished span; every span must come exactly once.
-    pub fn merge(&self, number: usize, span: SpanFold) {
+    /// Takes the accumulators of a finished span; every span must come exactly once. Waits while too many that came early wait already
+    /// for an earlier one, which is running on another worker, unless `stop` says that it will never come.
+    pub fn merge(&self, number: usize, span: SpanFold, stop: &AtomicBool) {
         let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+        while whole.next != number && whole.early.len() >= self.parked {
+            if stop.load(Relaxed) {
+                return;
+            }
+            let wait = self.merged.wait_timeout(whole, Duration::from_millis(20));
+            whole = wait.unwrap_or_else(|e| e.into_inner()).0;
+        }
         whole.early.insert(number, span);
         loop {
             let next = whole.next;
-            let Some(span) = whole.early.remove(&next) else { return };
+            let Some(span) = whole.early.remove(&next) else {
+                self.merged.notify_all();
+                return;
+            };
             whole.next += 1;
             let mut keys: Vec<usize> = span.sets.keys().copied().collect();
             keys.sort_unstable();
@@ -124,7 +140,6 @@ impl Fold {
     /// The result: the fold of everything merged.
     pub fn finish(self) -> Block {
         let whole = self.whole.into_inner().unwrap_or_else(|e| e.into_inner());
-        debug_assert!(whole.early.is_empty());
         let mut planes = whole.planes;
         planes.swap_remove(self.op.result_plane())
     }

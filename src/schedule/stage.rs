@@ -19,8 +19,6 @@ use std::time::Instant;
 
 /// Stored results of a stage above this size bypass the cache.
 const STREAMING: usize = 8 << 20;
-/// A stage with folds is cut into about this many spans.
-const FOLD_SPANS: usize = 64;
 
 /// Where a root's results go while the stage runs.
 enum RootRun {
@@ -61,7 +59,7 @@ pub(super) fn run(
     rt: &Runtime<'_>,
     counters: &Counters,
 ) -> Result<Vec<RootResult>> {
-    let spans = span_length(stage);
+    let spans = stage.span_tasks();
     let tasks = stage.tasks();
     let count = tasks.div_ceil(spans.max(1));
     let workers = workers(stage, rt).min(count.max(1));
@@ -75,7 +73,7 @@ pub(super) fn run(
     });
     let compiled = compiled.collect::<Result<Vec<_>>>()?;
     let kernel = rt.kernels.get(&stage.kernel)?;
-    let roots = stage.roots.iter().map(|r| start_root(stage, r, rt)).collect::<Result<Vec<_>>>()?;
+    let roots = stage.roots.iter().map(|r| start_root(stage, r, rt, workers)).collect::<Result<Vec<_>>>()?;
     let stored: usize = roots.iter().map(|r| if let RootRun::Store(b) = r { b.nbytes() } else { 0 }).sum();
     let run = StageRun {
         number,
@@ -93,7 +91,7 @@ pub(super) fn run(
     let stop = AtomicBool::new(false);
     let first = FirstError::default();
     let work = |worker: usize| {
-        let _task = InTask::enter();
+        let _task = InTask::enter(&stop);
         let mut data = TaskData::new(stage);
         loop {
             let span = next.fetch_add(1, Relaxed);
@@ -101,7 +99,7 @@ pub(super) fn run(
                 return;
             }
             let tasks = span * spans..((span + 1) * spans).min(tasks);
-            if let Err(e) = run.span(span, tasks, worker, &mut data) {
+            if let Err(e) = run.span(span, tasks, worker, &mut data, &stop) {
                 stop.store(true, Relaxed);
                 first.put(span, e);
                 return;
@@ -125,39 +123,23 @@ pub(super) fn run(
     }
 }
 
-/// Marks the thread as running tasks while it lives.
-struct InTask;
+/// Marks the thread as running tasks while it lives; if it ends by a panic, stops the other workers.
+struct InTask<'a>(&'a AtomicBool);
 
-impl InTask {
-    fn enter() -> InTask {
+impl InTask<'_> {
+    fn enter(stop: &AtomicBool) -> InTask<'_> {
         super::IN_TASK.set(true);
-        InTask
+        InTask(stop)
     }
 }
 
-impl Drop for InTask {
+impl Drop for InTask<'_> {
     fn drop(&mut self) {
         super::IN_TASK.set(false);
-    }
-}
-
-/// How many tasks in a row one worker takes: the plan's alone, since folds are merged by span.
-fn span_length(stage: &Stage) -> usize {
-    let tasks = stage.tasks();
-    let counts = stage.grid.counts();
-    for root in &stage.roots {
-        match root {
-            StageRoot::Scan { axis, .. } => return counts[*axis].max(1),
-            StageRoot::Reduce { axes, .. } => {
-                let per_set: usize = axes.iter().map(|&a| counts[a]).product::<usize>().max(1);
-                let even = tasks.div_ceil(FOLD_SPANS).max(1);
-                // whole sets of accumulators where there are enough of them
-                return if tasks / per_set >= FOLD_SPANS { even.next_multiple_of(per_set) } else { even };
-            }
-            _ => {}
+        if std::thread::panicking() {
+            self.0.store(true, Relaxed);
         }
     }
-    (tasks / 4096).clamp(1, 64)
 }
 
 /// How many tasks may run at once: twice the threads where files are read or written, as far as memory admits.
@@ -174,7 +156,7 @@ fn workers(stage: &Stage, rt: &Runtime<'_>) -> usize {
     wished.min(fit.clamp(1, usize::MAX as u64) as usize)
 }
 
-fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>) -> Result<RootRun> {
+fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>, workers: usize) -> Result<RootRun> {
     let shape = stage.grid.shape();
     Ok(match root {
         StageRoot::Memory { dtype } => RootRun::Store(Block::uninit(*dtype, &shape)),
@@ -184,7 +166,7 @@ fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>) -> Result<RootR
             RootRun::Spill(Arc::new(SpillStore::create(&rt.temp_dir, *dtype, grid.clone())?))
         }
         StageRoot::Reduce { op, dtype, axes } => {
-            RootRun::Fold(Box::new(Fold::new(*op, *dtype, axes, &stage.grid)))
+            RootRun::Fold(Box::new(Fold::new(*op, *dtype, axes, &stage.grid, workers)))
         }
         StageRoot::Scan { op, dtype, axis } => {
             RootRun::Scan { block: Block::uninit(*dtype, &shape), op: *op, axis: *axis }
@@ -208,6 +190,7 @@ impl StageRun<'_> {
         tasks: std::ops::Range<usize>,
         worker: usize,
         data: &mut TaskData,
+        stop: &AtomicBool,
     ) -> Result<()> {
         let n = self.roots.len();
         let mut span = Span {
@@ -244,7 +227,7 @@ impl StageRun<'_> {
         }
         for (root, fold) in self.roots.iter().zip(span.folds) {
             if let RootRun::Fold(into) = root {
-                into.merge(number, fold);
+                into.merge(number, fold, stop);
             }
         }
         self.counters.tasks.fetch_add(done, Relaxed);

@@ -12,6 +12,11 @@ use super::program::{Program, RootPlan};
 use crate::backend::{Launch, Output};
 use smallvec::SmallVec;
 
+/// Most rows that inputs are packed for at a time.
+pub const STRIPES: usize = 32;
+/// Columns of such rows.
+pub const STRIPE_COLS: usize = 256;
+
 /// One axis: its length and every track's step along it.
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
@@ -228,14 +233,15 @@ fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, 
         if short(program, col) && col.len <= tile {
             return (row.len.min(tile / col.len).max(1), col.len, 1);
         }
+        let turned = |t: &usize| {
+            is_packed(program, col, *t) && row.steps[*t].unsigned_abs() < col.steps[*t].unsigned_abs()
+        };
         if !program.ordered
-            && (0..program.inputs).any(|t| {
-                is_packed(program, col, t) && row.steps[t].unsigned_abs() < col.steps[t].unsigned_abs()
-            })
+            && let Some(t) = (0..program.inputs).find(turned)
         {
-            // whole cache lines of what is contiguous along the rows
-            let stripes = row.len.min(32);
-            return (1, col.len.min(tile / stripes), stripes);
+            // whole cache lines of what is contiguous along the rows, and long pieces of what is not
+            let stripes = (64 / program.track_sizes[t]).clamp(8, STRIPES);
+            return (1, col.len.min(STRIPE_COLS), stripes.min(row.len));
         }
         // where nothing is computed: the accumulators are touched once for several rows, which are read in place
         if program.is_direct && program.folds_across(row, col) {

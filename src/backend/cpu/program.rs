@@ -4,7 +4,7 @@
 //! launch, in [`super::launch`].
 
 use super::emit::Group;
-use super::geometry::Axis;
+use super::geometry::{Axis, STRIPE_COLS, STRIPES};
 use crate::dtype::DType;
 use crate::ir::{Inst, Kernel, Root, Value};
 use crate::op::ReduceOp;
@@ -378,9 +378,10 @@ impl Slots {
             Item::Group(group) => group.outputs.iter().copied().collect(),
         };
         for v in defined {
-            let bytes = padded(self.tile * kernel.dtype(v).size());
             // loads may be packed before any step runs, for several rows: their places are their own
             let is_load = matches!(kernel.insts()[v.0 as usize], Inst::Load(_));
+            let points = if is_load { self.tile.max(STRIPES * STRIPE_COLS) } else { self.tile };
+            let bytes = padded(points * kernel.dtype(v).size());
             let slot = match self.free.iter().position(|(size, _)| *size == bytes && !is_load) {
                 Some(k) => self.free.swap_remove(k).1,
                 None => {

@@ -294,12 +294,6 @@ impl Asm {
         self.patch(self.bytes.len(), target);
     }
 
-    /// `ja` (unsigned above) backward.
-    pub fn ja_to(&mut self, target: Label) {
-        self.bytes.extend([0x0f, 0x87, 0, 0, 0, 0]);
-        self.patch(self.bytes.len(), target);
-    }
-
     /// Lets a forward jump land here.
     pub fn land(&mut self, jump: Label) {
         self.patch(jump, self.bytes.len());

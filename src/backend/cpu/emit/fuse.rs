@@ -288,36 +288,40 @@ impl<'k> Fuse<'k> {
                     self.write_sums(k, sums);
                 }
             }
-        } else if self.wide {
-            self.asm.cmp(INDEX, RSI);
-            let done = self.asm.jae();
-            let top = self.asm.here();
-            self.asm.mov(SCRATCH, RSI);
-            self.asm.sub(SCRATCH, INDEX);
-            self.asm.mov_imm(SCRATCH2, u64::MAX);
-            self.asm.bzhi(SCRATCH2, SCRATCH2, SCRATCH);
-            self.asm.kop(ops::KMOV_FROM_GPR, false, TAIL, 0, Rm::Reg(SCRATCH2));
-            self.body(1, true);
-            self.asm.add_imm(INDEX, self.lanes as i32);
-            self.asm.cmp(RSI, INDEX);
-            self.asm.ja_to(top);
-            self.asm.land(done);
         } else {
             let step = self.lanes as i32;
             let next = |a: &mut Asm| {
                 a.lea(SCRATCH, Mem { base: INDEX, index: None, disp: step });
                 a.cmp(SCRATCH, RSI);
             };
-            next(&mut self.asm);
-            let done = self.asm.ja();
-            let top = self.asm.here();
-            self.body(1, false);
-            self.asm.add_imm(INDEX, step);
-            next(&mut self.asm);
-            self.asm.jbe_to(top);
-            self.asm.land(done);
+            if unroll > 1 {
+                next(&mut self.asm);
+                let done = self.asm.ja();
+                let top = self.asm.here();
+                self.body(1, false);
+                self.asm.add_imm(INDEX, step);
+                next(&mut self.asm);
+                self.asm.jbe_to(top);
+                self.asm.land(done);
+            }
+            if self.wide {
+                self.last_vector();
+            }
         }
         self.epilogue();
+    }
+
+    /// What is left of a vector, in masked lanes (AVX-512).
+    fn last_vector(&mut self) {
+        self.asm.cmp(INDEX, RSI);
+        let done = self.asm.jae();
+        self.asm.mov(SCRATCH, RSI);
+        self.asm.sub(SCRATCH, INDEX);
+        self.asm.mov_imm(SCRATCH2, u64::MAX);
+        self.asm.bzhi(SCRATCH2, SCRATCH2, SCRATCH);
+        self.asm.kop(ops::KMOV_FROM_GPR, false, TAIL, 0, Rm::Reg(SCRATCH2));
+        self.body(1, true);
+        self.asm.land(done);
     }
 
     fn prologue(&mut self) {

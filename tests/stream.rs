@@ -101,7 +101,7 @@ fn two_passes_keep_what_fits_and_read_again_what_does_not() {
 #[test]
 fn a_window_reads_its_chunks_only() {
     let (source, x) = Counting::array(&[4000, 4000], &[20, 20]);
-    let halo = x.slice(s![..-2, ..]) + x.slice(s![1..-1, ..]) * 2 + x.slice(s![2.., ..]);
+    let halo = x.slice(s![..-2, ..]) + x.slice(s![1..3999, ..]) * 2 + x.slice(s![2.., ..]);
     let window = halo.slice(s![100..110, 200..210]).compute().unwrap();
     assert_eq!(window.shape(), [10, 10]);
     assert_eq!((source.reads.load(Relaxed), source.elements.load(Relaxed)), (1, 12 * 10));

@@ -4,7 +4,6 @@ use super::Array;
 use crate::block::BlockSink;
 use crate::error::Result;
 use crate::io;
-use crate::shape::Grid;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use std::sync::Arc;
 /// let scene = open("scene.tif")?;                    // (bands, rows, columns), chunked by the file's tiles
 /// let (red, nir) = (scene.index(ix![2]).cast(F32), scene.index(ix![3]).cast(F32));
 /// let ndvi = (&nir - &red) / (&nir + &red);
+/// # #[cfg(feature = "geotiff")]
 /// ndvi.write_geotiff("ndvi.tif")?;                   // streams; georeferenced as the scene is
 /// # Ok::<(), blockwise::Error>(())
 /// ```
@@ -47,7 +47,8 @@ impl Array {
 }
 
 /// The chunks of a stored array: one shape for all, so the longest of each axis.
-fn stored_chunks(grid: &Grid) -> Vec<usize> {
+#[cfg(feature = "zarr")]
+fn stored_chunks(grid: &crate::shape::Grid) -> Vec<usize> {
     grid.max_block().iter().map(|&n| n.max(1)).collect()
 }
 

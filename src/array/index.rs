@@ -89,6 +89,51 @@ fn numpy_slice(start: Option<isize>, stop: Option<isize>, step: isize, len: usiz
     (start, span.max(0).unsigned_abs().div_ceil(step.unsigned_abs()))
 }
 
+/// The view that a NumPy index is of an array of this shape, and the view's shape.
+pub(super) fn index_map(index: &[Ix], shape: &[usize]) -> Result<(IndexMap, Dims)> {
+    let named = index.iter().filter(|i| matches!(i, Ix::At(_) | Ix::Slice(..))).count();
+    let free = shape.len().checked_sub(named).ok_or_else(|| {
+        Error::invalid("index", format!("{named} indices for an array of {} axes", shape.len()))
+    })?;
+    let ellipses = index.iter().filter(|i| **i == Ix::Ellipsis).count();
+    if ellipses > 1 {
+        return Err(Error::invalid("index", "more than one ellipsis"));
+    }
+    let full = Ix::Slice(None, None, 1);
+    let mut entries: Vec<Ix> = Vec::new();
+    for &i in index {
+        match i {
+            Ix::Ellipsis => entries.extend(std::iter::repeat_n(full, free)),
+            other => entries.push(other),
+        }
+    }
+    if ellipses == 0 {
+        entries.extend(std::iter::repeat_n(full, free));
+    }
+    let (mut axes, mut out) = (Vec::new(), Dims::new());
+    for entry in entries {
+        let axis = axes.len();
+        match entry {
+            Ix::NewAxis | Ix::Ellipsis => out.push(1),
+            Ix::At(i) => {
+                let len = shape[axis];
+                let at = if i < 0 { i + len as isize } else { i };
+                if !(0..len as isize).contains(&at) {
+                    return Err(ErrorKind::Index { op: "index", index: i, axis, len }.into());
+                }
+                axes.push(AxisMap { from: None, start: at, step: 0 });
+            }
+            Ix::Slice(_, _, 0) => return Err(Error::invalid("index", "a slice with step 0")),
+            Ix::Slice(start, stop, step) => {
+                let (start, count) = numpy_slice(start, stop, step, shape[axis]);
+                axes.push(AxisMap { from: Some(out.len() as u8), start, step });
+                out.push(count);
+            }
+        }
+    }
+    Ok((IndexMap::new(axes), out))
+}
+
 impl Array {
     /// NumPy's basic indexing: integers, slices with any step, new axes, an ellipsis.
     ///
@@ -106,49 +151,7 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn index(&self, index: &[Ix]) -> Array {
-        self.view_as(|shape| {
-            let named = index.iter().filter(|i| matches!(i, Ix::At(_) | Ix::Slice(..))).count();
-            let free = shape.len().checked_sub(named).ok_or_else(|| {
-                Error::invalid("index", format!("{named} indices for an array of {} axes", shape.len()))
-            })?;
-            let ellipses = index.iter().filter(|i| **i == Ix::Ellipsis).count();
-            if ellipses > 1 {
-                return Err(Error::invalid("index", "more than one ellipsis"));
-            }
-            let full = Ix::Slice(None, None, 1);
-            let mut entries: Vec<Ix> = Vec::new();
-            for &i in index {
-                match i {
-                    Ix::Ellipsis => entries.extend(std::iter::repeat_n(full, free)),
-                    other => entries.push(other),
-                }
-            }
-            if ellipses == 0 {
-                entries.extend(std::iter::repeat_n(full, free));
-            }
-            let (mut axes, mut out) = (Vec::new(), Dims::new());
-            for entry in entries {
-                let axis = axes.len();
-                match entry {
-                    Ix::NewAxis | Ix::Ellipsis => out.push(1),
-                    Ix::At(i) => {
-                        let len = shape[axis];
-                        let at = if i < 0 { i + len as isize } else { i };
-                        if !(0..len as isize).contains(&at) {
-                            return Err(ErrorKind::Index { op: "index", index: i, axis, len }.into());
-                        }
-                        axes.push(AxisMap { from: None, start: at, step: 0 });
-                    }
-                    Ix::Slice(_, _, 0) => return Err(Error::invalid("index", "a slice with step 0")),
-                    Ix::Slice(start, stop, step) => {
-                        let (start, count) = numpy_slice(start, stop, step, shape[axis]);
-                        axes.push(AxisMap { from: Some(out.len() as u8), start, step });
-                        out.push(count);
-                    }
-                }
-            }
-            Ok((IndexMap::new(axes), out))
-        })
+        self.view_as(|shape| index_map(index, shape))
     }
 
     /// A view by `ndarray`'s `s![]`, with `ndarray`'s meanings: a negative step walks the *given* range backwards

@@ -2,10 +2,14 @@
 //!
 //! One operation family per file; each is a method of [`Array`], and NumPy's names are kept.
 
+mod assemble;
+mod assign;
+mod blocks;
 mod chunks;
 mod compute;
 mod convert;
 mod create;
+mod derived;
 mod files;
 mod index;
 mod manipulate;
@@ -14,6 +18,8 @@ mod reduce;
 mod statistics;
 mod ufunc;
 
+pub use assemble::{dstack, hstack, meshgrid, vstack};
+pub use blocks::{BlockMap, over_blocks};
 pub use chunks::{ChunkSpec, IntoChunks};
 pub use compute::{Batch, compute_all};
 pub use create::linspace;

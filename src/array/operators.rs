@@ -57,7 +57,7 @@ impl Operand {
     }
 
     /// The expression, converted to a dtype.
-    fn expr(self, op: &'static str, to: DType) -> Result<Expr> {
+    pub(super) fn into_expr(self, op: &'static str, to: DType) -> Result<Expr> {
         match self {
             Operand::Array(a) => a.expr?.cast(to),
             Operand::Number(s) => {
@@ -116,7 +116,7 @@ pub(super) fn combine<const N: usize>(
     let combined = || -> Result<Expr> {
         let mut exprs = Vec::with_capacity(N);
         for operand in operands {
-            exprs.push(operand.expr(op, dtypes.next().unwrap_or(DType::F64))?);
+            exprs.push(operand.into_expr(op, dtypes.next().unwrap_or(DType::F64))?);
         }
         let shapes: Vec<&[usize]> = exprs.iter().map(|e| e.shape()).collect();
         let shape = broadcast_shapes(op, &shapes)?;

@@ -398,7 +398,7 @@ impl Array {
 
     /// NaN replaced by a number; integers have none.
     #[track_caller]
-    fn without_nan(&self, by: f64) -> Array {
+    pub(super) fn without_nan(&self, by: f64) -> Array {
         if self.dtype().is_float() { where_(self.isnan(), by, self) } else { self.clone() }
     }
 

@@ -142,12 +142,12 @@ impl Pool {
         let mut idle = self.lock();
         let key = *idle.by_size.range((align, bytes)..=(align, bytes.saturating_mul(2))).next()?.0;
         let list = idle.by_size.get_mut(&key)?;
-        let buffer = list.pop();
+        let buffer = list.pop()?;
         if list.is_empty() {
             idle.by_size.remove(&key);
         }
         idle.bytes -= key.1;
-        buffer
+        Some(buffer)
     }
 
     fn put(&self, mut buffer: Buffer) {
@@ -196,14 +196,13 @@ impl Pool {
             && let Some(mut entry) = idle.by_size.last_entry()
         {
             let size = entry.key().1;
-            match entry.get_mut().pop() {
-                Some(buffer) => {
-                    drop_later.push(buffer);
-                    idle.bytes -= size;
-                }
-                None => {
-                    entry.remove();
-                }
+            if let Some(buffer) = entry.get_mut().pop() {
+                drop_later.push(buffer);
+                idle.bytes -= size;
+            }
+            // an empty list must not stay: `take` would find it and nothing in it
+            if let Some(entry) = idle.by_size.last_entry().filter(|e| e.get().is_empty()) {
+                entry.remove();
             }
         }
         drop(idle);
@@ -217,6 +216,24 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_that_was_trimmed_still_counts_right() {
+        let pool = Pool {
+            idle: Mutex::new(Idle { by_size: BTreeMap::new(), bytes: 0, keep: 64 << 20 }),
+            live: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        };
+        pool.put(Buffer::fresh(2 << 20, 8));
+        pool.put(Buffer::fresh(2 << 20, 8));
+        pool.trim(3 << 20);
+        assert_eq!(pool.idle(), 2 << 20);
+        pool.trim(0);
+        assert_eq!(pool.idle(), 0);
+        // nothing is left to be taken, and asking leaves the count alone
+        assert!(pool.take(2 << 20, 8).is_none());
+        assert_eq!(pool.idle(), 0);
+    }
 
     #[test]
     fn a_dropped_buffer_serves_the_next_request() {

@@ -110,10 +110,10 @@ impl Trace {
         )?;
         writeln!(out, "\"traceEvents\": [")?;
         metadata(out, "process_name", 0, "blockwise")?;
-        write!(out, ",\n")?;
+        writeln!(out, ",")?;
         metadata(out, "thread_name", 0, "runs and stages")?;
         for worker in 0..recorded.workers {
-            write!(out, ",\n")?;
+            writeln!(out, ",")?;
             metadata(out, "thread_name", worker + 1, &format!("worker {worker}"))?;
         }
         for span in &recorded.spans {

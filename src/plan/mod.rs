@@ -291,10 +291,8 @@ pub fn reshape_hull(region: &Region, to: &[usize], from: &[usize]) -> Region {
         r.start[k] = first[k];
         r.shape[k] = last[k] + 1 - first[k];
         if first[k] != last[k] {
-            for j in k + 1..from.len() {
-                r.start[j] = 0;
-                r.shape[j] = from[j];
-            }
+            r.start[k + 1..].fill(0);
+            r.shape[k + 1..].copy_from_slice(&from[k + 1..]);
             break;
         }
     }

@@ -28,7 +28,7 @@ enum RootRun {
     Store(Block),
     Sink(Arc<dyn BlockSink>),
     Spill(Arc<SpillStore>),
-    Fold(Fold),
+    Fold(Box<Fold>),
     Scan {
         block: Block,
         op: ReduceOp,
@@ -183,7 +183,9 @@ fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>) -> Result<RootR
         StageRoot::Spill { dtype, grid } => {
             RootRun::Spill(Arc::new(SpillStore::create(&rt.temp_dir, *dtype, grid.clone())?))
         }
-        StageRoot::Reduce { op, dtype, axes } => RootRun::Fold(Fold::new(*op, *dtype, axes, &stage.grid)),
+        StageRoot::Reduce { op, dtype, axes } => {
+            RootRun::Fold(Box::new(Fold::new(*op, *dtype, axes, &stage.grid)))
+        }
         StageRoot::Scan { op, dtype, axis } => {
             RootRun::Scan { block: Block::uninit(*dtype, &shape), op: *op, axis: *axis }
         }

@@ -3,7 +3,7 @@
 //! For every panel the machine sets the places that follow tracks (operands read or written where they lie), runs the
 //! steps, and hands the values to the roots that could not be written in place.
 
-use super::emit::Variant;
+use super::emit::{How, MAX_SUMS, Variant};
 use super::geometry::Geometry;
 use super::program::{Code, Program, RootPlan, Step};
 use super::roots::Act;
@@ -122,7 +122,8 @@ impl<'p> Frame<'p> {
             })
             .sum();
         let stored = stored * launch.region.len();
-        let stream = stored >= if launch.streaming { ENOUGH } else { TOO_MANY };
+        // in pieces of rows, whole lines would not be written at once
+        let stream = stored >= if launch.streaming { ENOUGH } else { TOO_MANY } && geometry.stripes == 1;
         let at = geometry.start.clone();
         Frame {
             program,
@@ -254,20 +255,37 @@ impl<'p> Frame<'p> {
                     single |= u32::from(self.uniform[v.0 as usize]) << k;
                     args.push(v.0);
                 }
-                let mut stream = 0;
+                let mut how = How { single, ..How::default() };
                 for (k, v) in group.outputs.iter().enumerate() {
                     args.push(v.0);
-                    if !self.is_direct(*v) {
+                    if group.can_sum()
+                        && how.sums.count_ones() < MAX_SUMS as u32
+                        && let Some(track) = self.summed(*v)
+                    {
+                        self.moves.push((v.0, track));
+                        how.sums |= 1 << k;
+                    } else if !self.is_direct(*v) {
                         self.bounded = true;
                     } else if self.stream && self.program.uses[v.0 as usize] == 1 {
-                        stream |= 1 << k;
+                        how.stream |= 1 << k;
                     }
                 }
-                let Some(code) = group.variant(single, stream) else { return false };
+                let Some(code) = group.variant(how) else { return false };
                 self.ops.push(Op::Group { code, args });
             }
         }
         true
+    }
+
+    /// The track of the sum that is all that becomes of a value, if whole rows are summed.
+    fn summed(&self, v: Value) -> Option<usize> {
+        let along = |track: usize| self.geometry.col.steps[track] == 0 && self.geometry.rows == 1;
+        let sum = |root: &RootPlan| match root {
+            RootPlan::Reduce { value, track, sums_floats: true, .. } if *value == v => Some(*track),
+            _ => None,
+        };
+        let track = self.program.roots.iter().find_map(sum)?;
+        (self.program.uses[v.0 as usize] == 1 && along(track)).then_some(track)
     }
 
     /// Notes that a step of the tile machine computes a value.

@@ -5,6 +5,7 @@
 
 use super::emit::Group;
 use super::geometry::Axis;
+use crate::dtype::DType;
 use crate::ir::{Inst, Kernel, Root, Value};
 use crate::op::ReduceOp;
 use blockwise_kernels::tile::{self, Isa, Operands};
@@ -103,6 +104,8 @@ pub enum RootPlan {
         axes: SmallVec<[u8; 4]>,
         /// Whether it counts positions: their track follows the planes'.
         arg: bool,
+        /// Whether it is the sum of f32 or f64.
+        sums_floats: bool,
         /// The first plane's track.
         track: usize,
         /// Number of planes.
@@ -122,7 +125,7 @@ pub enum Item {
     /// An instruction that is run as it is.
     Inst(usize),
     /// Instructions fused into machine code.
-    Group(Group),
+    Group(Box<Group>),
 }
 
 impl Program {
@@ -136,9 +139,7 @@ impl Program {
         for (at, item) in items.into_iter().enumerate() {
             slots.enter(kernel, at, &item);
             steps.push(match item {
-                Item::Group(group) => {
-                    Step { out: Value(0), args: SmallVec::new(), code: Code::Group(Box::new(group)) }
-                }
+                Item::Group(group) => Step { out: Value(0), args: SmallVec::new(), code: Code::Group(group) },
                 Item::Inst(k) => {
                     let inst = kernel.insts()[k];
                     let code = match inst {
@@ -306,6 +307,7 @@ fn plan_roots(kernel: &Kernel, isa: Isa) -> (Vec<RootPlan>, Vec<usize>, Option<u
                     value: *value,
                     axes: axes.clone(),
                     arg: op.is_arg(),
+                    sums_floats: *op == ReduceOp::Sum && matches!(d, DType::F32 | DType::F64),
                     track,
                     planes: planes.len(),
                     fold_rows: tile::fold_rows(isa, *op, d),

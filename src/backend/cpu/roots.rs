@@ -46,6 +46,9 @@ impl<'p> Frame<'p> {
                     self.acts.push(Act::Copy { from: value.0, track: *track, size, uniform, contiguous });
                 }
                 (root @ RootPlan::Reduce { value, track, planes, .. }, Output::Reduce(_)) => {
+                    if self.follows(value.0, *track) {
+                        continue; // summed by machine code
+                    }
                     self.bound();
                     let steps = &self.geometry.col.steps[*track..*track + *planes];
                     let sizes = &program.track_sizes[*track..*track + *planes];

@@ -276,7 +276,13 @@ fn run(
     let inputs: Vec<Operand> = inputs.iter().map(|i| i.operand.clone()).collect();
     // SAFETY: the arrays have the elements of every point.
     unsafe {
-        code.run(&Launch { region, shape, inputs: &inputs, outputs: &list, streaming: region.len() % 2 == 0 })
+        code.run(&Launch {
+            region,
+            shape,
+            inputs: &inputs,
+            outputs: &list,
+            streaming: region.len().is_multiple_of(2),
+        })
     }
     .expect("runs");
     (outputs.iter().flatten().map(Array::scalars).collect(), counts)

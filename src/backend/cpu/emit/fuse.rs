@@ -6,7 +6,9 @@
 
 use super::asm::gpr::*;
 use super::asm::{Asm, Mem, Rm, Width};
+use super::group::How;
 use super::ops;
+use super::transfer::{PARTIALS, SUMS};
 use crate::dtype::DType;
 use crate::ir::{Inst, Kernel, Value};
 use blockwise_kernels::tile::Isa;
@@ -57,15 +59,15 @@ enum Class {
 pub type N = usize;
 
 /// Argument pointers that have registers of their own; others are read from the argument list when needed.
-const POINTERS: [u8; 9] = [RCX, R8, R9, R10, R11, R12, R13, R14, R15];
+pub const POINTERS: [u8; 9] = [RCX, R8, R9, R10, R11, R12, R13, R14, R15];
 /// Index of the first element of the current iteration.
-const INDEX: u8 = RAX;
-const SCRATCH: u8 = RDX;
+pub const INDEX: u8 = RAX;
+pub const SCRATCH: u8 = RDX;
 const SCRATCH2: u8 = RBX;
 /// Registers that belong to the caller.
 const SAVED: [u8; 5] = [RBX, R12, R13, R14, R15];
 /// The mask of the lanes of the last iteration.
-const TAIL: u8 = 7;
+pub const TAIL: u8 = 7;
 /// Temporary mask register.
 pub const K: u8 = 6;
 /// Largest stack frame: stays within the guard of any stack.
@@ -81,8 +83,11 @@ pub struct Fuse<'k> {
     /// Instructions in order.
     members: Vec<usize>,
     outputs: Vec<Value>,
-    inputs: usize,
-    stream: u32,
+    pub inputs: usize,
+    /// Outputs (bits) that bypass the caches.
+    pub stream: u32,
+    /// Outputs (bits) that are summed.
+    sums: u32,
     /// Points of one vector.
     pub lanes: usize,
     /// Whether this is AVX-512.
@@ -95,12 +100,11 @@ pub struct Fuse<'k> {
     locked: Vec<(Class, u8)>,
     position: usize,
     /// Whether the lanes of this body are masked.
-    tail: bool,
+    pub tail: bool,
 }
 
 impl<'k> Fuse<'k> {
-    /// A function that computes `members`; bits of `single` say which inputs are one element, of `stream` which outputs bypass
-    /// the caches.
+    /// A function that computes `members`; the bits of `how` are about inputs and outputs.
     pub fn new(
         kernel: &'k Kernel,
         isa: Isa,
@@ -108,8 +112,7 @@ impl<'k> Fuse<'k> {
         members: &[usize],
         inputs: &[Value],
         outputs: &[Value],
-        single: u32,
-        stream: u32,
+        how: How,
     ) -> Fuse<'k> {
         let wide = isa == Isa::Avx512;
         let mut fuse = Fuse {
@@ -120,7 +123,8 @@ impl<'k> Fuse<'k> {
             members: members.to_vec(),
             outputs: outputs.to_vec(),
             inputs: inputs.len(),
-            stream,
+            stream: how.stream,
+            sums: how.sums,
             lanes,
             wide,
             registers: if wide { 30 } else { 14 },
@@ -132,7 +136,7 @@ impl<'k> Fuse<'k> {
             tail: false,
         };
         for (k, v) in inputs.iter().enumerate() {
-            let source = if single & (1 << k) != 0 { Source::Single(k) } else { Source::Vector(k) };
+            let source = if how.single & (1 << k) != 0 { Source::Single(k) } else { Source::Vector(k) };
             fuse.add(*v, source);
         }
         for (at, &k) in members.iter().enumerate() {
@@ -178,6 +182,11 @@ impl<'k> Fuse<'k> {
         }
         if unroll == 1 && pressure * 2 < registers && self.members.len() <= 48 {
             unroll = 2;
+        }
+        self.registers -= SUMS * self.sums.count_ones() as u8;
+        let registers = self.registers as usize;
+        if self.sums != 0 {
+            unroll = PARTIALS / self.lanes;
         }
         self.give_homes();
         self.pin(registers.saturating_sub(pressure * unroll + 1));
@@ -259,6 +268,10 @@ impl<'k> Fuse<'k> {
             a.lea(SCRATCH, Mem { base: INDEX, index: None, disp: step as i32 });
             a.cmp(SCRATCH, RSI);
         };
+        let first_sum = self.temp(0) - SUMS * self.sums.count_ones() as u8;
+        for sum in first_sum..self.temp(0) {
+            self.asm.vex3(ops::PXOR[1], 64, sum, sum, Rm::Reg(sum));
+        }
         self.asm.zero(INDEX);
         next(&mut self.asm);
         let to_rest = self.asm.ja();
@@ -268,7 +281,14 @@ impl<'k> Fuse<'k> {
         next(&mut self.asm);
         self.asm.jbe_to(top);
         self.asm.land(to_rest);
-        if self.wide {
+        if self.sums != 0 {
+            // these functions are called for whole rounds of partial sums only
+            for k in 0..self.outputs.len() {
+                if let Some(sums) = self.sums_of(k) {
+                    self.write_sums(k, sums);
+                }
+            }
+        } else if self.wide {
             self.asm.cmp(INDEX, RSI);
             let done = self.asm.jae();
             let top = self.asm.here();
@@ -391,11 +411,21 @@ impl<'k> Fuse<'k> {
             let n = self.node(self.outputs[k]);
             for u in 0..unroll {
                 let r = self.reg(n, u);
-                self.write(k, n, r, u);
+                match self.sums_of(k) {
+                    Some(sums) => self.accumulate(sums, n, r, u),
+                    None => self.write(k, n, r, u),
+                }
                 self.release(&[n], u);
                 self.locked.clear();
             }
         }
+    }
+
+    /// The first register of an output's partial sums.
+    fn sums_of(&self, output: usize) -> Option<u8> {
+        let bit = 1 << output;
+        let before = (self.sums & (bit - 1)).count_ones() as u8;
+        (self.sums & bit != 0).then(|| self.temp(0) - SUMS * (before + 1))
     }
 
     fn class(&self, n: N) -> Class {
@@ -520,118 +550,6 @@ impl<'k> Fuse<'k> {
             Class::Mask => self.asm.kop(ops::KMOV_LOAD, false, r, 0, Rm::Mem(stack(home))),
             Class::Vector => self.asm.vex2(ops::VMOVUPS, self.width(n), r, Rm::Mem(stack(home))),
         }
-    }
-
-    /// Where an argument's elements of this iteration lie.
-    fn address(&mut self, arg: usize, u: usize, size: usize) -> Mem {
-        let base = match POINTERS.get(arg) {
-            Some(r) => *r,
-            None => {
-                self.asm.load(SCRATCH, Mem { base: RDI, index: None, disp: 8 * arg as i32 });
-                SCRATCH
-            }
-        };
-        Mem { base, index: Some((INDEX, size as u8)), disp: (u * self.lanes * size) as i32 }
-    }
-
-    /// Reads an argument's elements.
-    fn read(&mut self, arg: usize, n: N, r: u8, u: usize) {
-        let (dtype, w) = (self.nodes[n].dtype, self.width(n));
-        let m = Rm::Mem(self.address(arg, u, dtype.size()));
-        let tail = if self.tail { TAIL } else { 0 };
-        let load = match dtype {
-            DType::Bool | DType::U8 => ops::VPMOVZXBD,
-            DType::I8 => ops::VPMOVSXBD,
-            DType::U16 => ops::VPMOVZXWD,
-            DType::I16 => ops::VPMOVSXWD,
-            DType::F16 => ops::VCVTPH2PS,
-            DType::I32 | DType::U32 | DType::F32 => ops::LOAD[0],
-            DType::I64 | DType::U64 | DType::F64 => ops::LOAD[1],
-        };
-        match dtype {
-            DType::Bool if self.wide => {
-                let t = self.temp(0);
-                self.asm.masked(tail, true).vex2(load, w, t, m);
-                self.asm.vex3(ops::PTESTM[0], w, r, t, Rm::Reg(t));
-            }
-            DType::Bool => {
-                let t = self.temp(0);
-                self.asm.vex2(load, w, r, m);
-                self.asm.vex3(ops::PXOR[0], w, t, t, Rm::Reg(t));
-                self.asm.vex3(ops::PCMPGT[0], w, r, r, Rm::Reg(t));
-            }
-            _ => self.asm.masked(tail, true).vex2(load, w, r, m),
-        }
-    }
-
-    /// Writes a node to an output.
-    fn write(&mut self, output: usize, n: N, r: u8, u: usize) {
-        let (dtype, w) = (self.nodes[n].dtype, self.width(n));
-        let address = self.address(self.inputs + output, u, dtype.size());
-        let m = Rm::Mem(address);
-        let tail = if self.tail { TAIL } else { 0 };
-        let stream = self.stream & (1 << output) != 0 && !self.tail;
-        let t = self.temp(0);
-        match dtype {
-            DType::I32 | DType::U32 | DType::F32 | DType::I64 | DType::U64 | DType::F64 => {
-                let long = usize::from(dtype.size() == 8);
-                if stream {
-                    self.asm.vex2(ops::STREAM[long], w, r, m);
-                } else {
-                    self.asm.masked(tail, false).vex2(ops::STORE[long], w, r, m);
-                }
-            }
-            DType::F16 => {
-                self.asm.masked(tail, false).vex2(ops::VCVTPS2PH, w, r, m);
-                self.asm.bytes.push(0);
-            }
-            DType::Bool if self.wide => {
-                let one = self.constant(DType::I32, 1);
-                self.asm.masked(r, true).vex2(ops::LOAD[0], w, t, one);
-                self.asm.masked(tail, false).vex2(ops::VPMOVDB, w, t, m);
-            }
-            DType::U8 | DType::I8 if self.wide => {
-                self.asm.masked(tail, false).vex2(ops::VPMOVDB, w, r, m);
-            }
-            DType::U16 | DType::I16 if self.wide => {
-                self.asm.masked(tail, false).vex2(ops::VPMOVDW, w, r, m);
-            }
-            _ => self.write_packed(dtype, w, r, address),
-        }
-    }
-
-    /// Writes 4-byte lanes as 1- or 2-byte elements (AVX2).
-    fn write_packed(&mut self, dtype: DType, w: Width, r: u8, m: Mem) {
-        let (t, t1) = (self.temp(0), self.temp(1));
-        let from = if dtype == DType::Bool {
-            self.asm.vex3(ops::PSHIFTD, w, ops::SRL, t, Rm::Reg(r));
-            self.asm.bytes.push(31);
-            t
-        } else {
-            r
-        };
-        let unsigned = matches!(dtype, DType::U8 | DType::U16);
-        let (pack_words, pack_bytes) = match unsigned {
-            true => (ops::VPACKUSDW, ops::VPACKUSWB),
-            false => (ops::VPACKSSDW, ops::VPACKSSWB),
-        };
-        let high = if w == 32 {
-            self.asm.vex2(ops::VEXTRACTI128, 32, from, Rm::Reg(t1));
-            self.asm.bytes.push(1);
-            t1
-        } else {
-            from
-        };
-        self.asm.vex3(pack_words, 16, t, from, Rm::Reg(high));
-        if dtype.size() == 1 {
-            self.asm.vex3(pack_bytes, 16, t, t, Rm::Reg(t));
-        }
-        let store = match self.lanes * dtype.size() {
-            16 => ops::VMOVUPS_STORE,
-            8 => ops::VMOVQ_STORE,
-            _ => ops::VMOVD_STORE,
-        };
-        self.asm.vex2(store, 16, t, Rm::Mem(m));
     }
 }
 

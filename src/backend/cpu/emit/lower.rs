@@ -14,10 +14,10 @@ use crate::op::{BinaryOp, CompareOp, UnaryOp};
 /// Immediates of float comparisons (quiet).
 const EQ: u8 = 0;
 const UNORDERED: u8 = 3;
-const NE: u8 = 4;
+pub const NE: u8 = 4;
 const LT: u8 = 0x11;
 const LE: u8 = 0x12;
-const GE: u8 = 0x1d;
+pub const GE: u8 = 0x1d;
 
 impl Fuse<'_> {
     /// Emits one copy of an instruction.
@@ -34,12 +34,12 @@ impl Fuse<'_> {
         }
     }
 
-    fn dtype(&self, n: N) -> DType {
+    pub fn dtype(&self, n: N) -> DType {
         self.nodes[n].dtype
     }
 
     /// 1 for lanes of 8 bytes: the index into the pairs of [`ops`].
-    fn long(&self, n: N) -> usize {
+    pub fn long(&self, n: N) -> usize {
         usize::from(self.lane(n) == 8)
     }
 
@@ -54,7 +54,7 @@ impl Fuse<'_> {
     }
 
     /// `out <- op(x)` in one instruction.
-    fn one(&mut self, op: Op, out: N, x: N, u: usize, imm: Option<u8>) {
+    pub fn one(&mut self, op: Op, out: N, x: N, u: usize, imm: Option<u8>) {
         let y = self.operand(x, u);
         self.release(&[x], u);
         let r = self.define(out, u);
@@ -75,7 +75,7 @@ impl Fuse<'_> {
     }
 
     /// A half is a float that every operation rounds.
-    fn round_half(&mut self, n: N, r: u8) {
+    pub fn round_half(&mut self, n: N, r: u8) {
         if self.dtype(n) == DType::F16 {
             let (t, w) = (self.temp(0), self.width(n));
             self.asm.vex2(ops::VCVTPS2PH, w, r, Rm::Reg(t));
@@ -117,14 +117,14 @@ impl Fuse<'_> {
     }
 
     /// A float constant of a node's lanes.
-    fn float(&self, n: N, x: f32) -> (DType, u64) {
+    pub fn float(&self, n: N, x: f32) -> (DType, u64) {
         match self.lane(n) {
             8 => (DType::F64, (x as f64).to_bits()),
             _ => (DType::F32, x.to_bits() as u64),
         }
     }
 
-    fn zero(&mut self, w: usize, t: u8) {
+    pub fn zero(&mut self, w: usize, t: u8) {
         // the EVEX form needs no more than AVX-512F at 64 bytes, VL below
         self.asm.vex3(ops::PXOR[0], w, t, t, Rm::Reg(t));
     }
@@ -201,12 +201,12 @@ impl Fuse<'_> {
     }
 
     /// [`Fuse::wrap`] of the register a node was just given.
-    fn wrap_spot(&mut self, n: N, u: usize) {
+    pub fn wrap_spot(&mut self, n: N, u: usize) {
         let r = self.reg(n, u);
         self.wrap(n, r);
     }
 
-    fn copy(&mut self, out: N, x: N, u: usize) {
+    pub fn copy(&mut self, out: N, x: N, u: usize) {
         let y = self.operand(x, u);
         self.release(&[x], u);
         let r = self.define(out, u);
@@ -356,7 +356,7 @@ impl Fuse<'_> {
     }
 
     /// `out <- compare(x, y)` for lanes like those of `like`.
-    fn compare_floats(&mut self, out: N, like: N, x: u8, y: Rm, how: u8, u: usize, dead: &[N]) {
+    pub fn compare_floats(&mut self, out: N, like: N, x: u8, y: Rm, how: u8, u: usize, dead: &[N]) {
         let (w, l) = (self.width(like), self.long(like));
         self.release(dead, u);
         if self.wide || l == 0 {
@@ -371,7 +371,7 @@ impl Fuse<'_> {
     }
 
     /// Puts the mask in `t` (the first temporary; 8-byte lanes if `long`) into `r` with 4-byte lanes.
-    fn vector_mask(&mut self, out: N, r: u8, t: u8, long: bool) {
+    pub fn vector_mask(&mut self, out: N, r: u8, t: u8, long: bool) {
         if long {
             self.halve(r, t);
         } else {
@@ -380,7 +380,7 @@ impl Fuse<'_> {
     }
 
     /// The low halves of four 8-byte lanes (AVX2).
-    fn halve(&mut self, r: u8, x: u8) {
+    pub fn halve(&mut self, r: u8, x: u8) {
         let t1 = self.temp(1);
         self.asm.vex2(ops::VEXTRACTI128, 32, x, Rm::Reg(t1));
         self.asm.bytes.push(1);
@@ -463,172 +463,6 @@ impl Fuse<'_> {
             let r = self.define(out, u);
             self.asm.vex3(ops::PADD[l], w, r, t, z);
             self.wrap(out, r);
-        }
-    }
-
-    fn cast(&mut self, out: N, x: N, u: usize) {
-        let (from, to) = (self.dtype(x), self.dtype(out));
-        let (long, wide) = (self.long(x) == 1, self.wide);
-        match (from.kind(), to.kind()) {
-            (Kind::Bool, _) => self.from_bool(out, x, u),
-            (_, Kind::Bool) if from.is_float() => {
-                let y = self.reg(x, u);
-                let t = self.temp(1);
-                self.zero(self.width(x), t);
-                self.compare_floats(out, x, y, Rm::Reg(t), NE, u, &[x]);
-            }
-            (_, Kind::Bool) => self.int_to_bool(out, x, u),
-            (Kind::Float, Kind::Float) => match (long, to) {
-                (false, DType::F64) => self.one(ops::VCVTPS2PD, out, x, u, None),
-                (true, DType::F32) => self.one(ops::VCVTPD2PS, out, x, u, None),
-                _ => {
-                    self.copy(out, x, u);
-                    let r = self.reg(out, u);
-                    self.round_half(out, r);
-                }
-            },
-            (Kind::Float, _) => self.float_to_int(out, x, u),
-            (_, Kind::Float) => {
-                let unsigned = matches!(from, DType::U32 | DType::U64);
-                let op = match (unsigned, long, self.long(out) == 1) {
-                    (false, false, false) => ops::VCVTDQ2PS,
-                    (false, false, true) => ops::VCVTDQ2PD,
-                    (true, false, false) => ops::VCVTUDQ2PS,
-                    (true, false, true) => ops::VCVTUDQ2PD,
-                    (false, true, false) => ops::VCVTQQ2PS,
-                    (false, true, true) => ops::VCVTQQ2PD,
-                    (true, true, false) => ops::VCVTUQQ2PS,
-                    (true, true, true) => ops::VCVTUQQ2PD,
-                };
-                self.one(op, out, x, u, None);
-            }
-            _ => {
-                match (long, self.long(out) == 1) {
-                    (false, true) if from == DType::U32 => self.one(ops::VPMOVZXDQ, out, x, u, None),
-                    (false, true) => self.one(ops::VPMOVSXDQ, out, x, u, None),
-                    (true, false) if wide => {
-                        let y = self.reg(x, u);
-                        self.release(&[x], u);
-                        let r = self.define(out, u);
-                        self.asm.vex2(ops::VPMOVQD, self.width(x), y, Rm::Reg(r));
-                    }
-                    (true, false) => {
-                        let y = self.reg(x, u);
-                        self.release(&[x], u);
-                        let r = self.define(out, u);
-                        self.halve(r, y);
-                    }
-                    _ => self.copy(out, x, u),
-                }
-                self.wrap_spot(out, u);
-            }
-        }
-    }
-
-    fn from_bool(&mut self, out: N, x: N, u: usize) {
-        let m = self.reg(x, u);
-        let (w, l) = (self.width(out), self.long(out));
-        let (d, bits) = match (self.dtype(out).is_float(), l) {
-            (true, _) => self.float(out, 1.0),
-            (false, 1) => (DType::I64, 1),
-            (false, _) => (DType::I32, 1),
-        };
-        let one = self.constant(d, bits);
-        self.release(&[x], u);
-        let r = self.define(out, u);
-        if self.wide {
-            self.asm.masked(m, true).vex2(ops::LOAD[l], w, r, one);
-        } else if l == 1 {
-            self.asm.vex2(ops::VPMOVSXDQ, w, r, Rm::Reg(m));
-            self.asm.vex3(ops::PAND[0], w, r, r, one);
-        } else {
-            self.asm.vex3(ops::PAND[0], w, r, m, one);
-        }
-    }
-
-    fn int_to_bool(&mut self, out: N, x: N, u: usize) {
-        let y = self.reg(x, u);
-        let (w, l) = (self.width(x), self.long(x));
-        self.release(&[x], u);
-        if self.wide {
-            let r = self.define(out, u);
-            self.asm.vex3(ops::PTESTM[l], w, r, y, Rm::Reg(y));
-            return;
-        }
-        let (t, t1) = (self.temp(0), self.temp(1));
-        self.zero(w, t1);
-        self.asm.vex3(ops::PCMPEQ[l], w, t, y, Rm::Reg(t1));
-        let r = self.define(out, u);
-        self.vector_mask(out, r, t, l == 1);
-        let ones = self.constant(DType::I32, 0xffff_ffff);
-        self.asm.vex3(ops::PXOR[0], self.width(out), r, r, ones);
-    }
-
-    /// Truncates, saturates, NaN to 0. The machine gives the least integer (all ones if unsigned) for what does not fit.
-    fn float_to_int(&mut self, out: N, x: N, u: usize) {
-        let to = self.dtype(out);
-        let y = self.reg(x, u);
-        let (wx, lx, w, l) = (self.width(x), self.long(x), self.width(out), self.long(out));
-        let (t, t1) = (self.temp(0), self.temp(1));
-        if matches!(to, DType::U32 | DType::U64) {
-            // NaN and negative to 0: the machine's maximum returns its second operand for NaN
-            self.zero(wx, t1);
-            self.asm.vex3(ops::MAX[lx], wx, t, y, Rm::Reg(t1));
-            let op = match (lx, l) {
-                (0, 0) => ops::VCVTTPS2UDQ,
-                (0, _) => ops::VCVTTPS2UQQ,
-                (_, 0) => ops::VCVTTPD2UDQ,
-                _ => ops::VCVTTPD2UQQ,
-            };
-            self.release(&[x], u);
-            let r = self.define(out, u);
-            self.asm.vex2(op, w.max(wx), r, Rm::Reg(t));
-            return;
-        }
-        let op = match (lx, l) {
-            (0, 0) => ops::VCVTTPS2DQ,
-            (0, _) => ops::VCVTTPS2QQ,
-            (_, 0) => ops::VCVTTPD2DQ,
-            _ => ops::VCVTTPD2QQ,
-        };
-        let limit = if l == 1 { 63 } else { 31 };
-        let (d, bits) = self.float(x, (1u64 << limit) as f32);
-        let limit = self.constant(d, bits);
-        let r = self.define(out, u);
-        if self.wide {
-            self.asm.vex3i(ops::CMP[lx], wx, K, y, Rm::Reg(y), 7);
-            // zero where NaN
-            self.asm.masked(K, true).vex2(op, w.max(wx), r, Rm::Reg(y));
-            let most = if l == 1 { (DType::I64, i64::MAX as u64) } else { (DType::I32, i32::MAX as u64) };
-            let most = self.constant(most.0, most.1);
-            self.asm.vex3i(ops::CMP[lx], wx, K, y, limit, GE);
-            self.asm.masked(K, false).vex2(ops::LOAD[l], w, r, most);
-        } else {
-            self.asm.vex2(op, w.max(wx), r, Rm::Reg(y));
-            self.asm.vex3i(ops::CMP[lx], wx, t, y, limit, GE);
-            if lx == 1 {
-                self.halve(t, t);
-            }
-            self.asm.vex3(ops::PXOR[0], w, r, r, Rm::Reg(t));
-            self.asm.vex3i(ops::CMP[lx], wx, t, y, Rm::Reg(y), 7);
-            if lx == 1 {
-                self.halve(t, t);
-            }
-            self.asm.vex3(ops::PAND[0], w, r, r, Rm::Reg(t));
-        }
-        let _ = t1;
-        self.release(&[x], u);
-        if to.size() < 4 {
-            let (least, most) = match to {
-                DType::I8 => (-128i32, 127),
-                DType::U8 => (0, 255),
-                DType::I16 => (-32768, 32767),
-                _ => (0, 65535),
-            };
-            let least = self.constant(DType::I32, least as u32 as u64);
-            self.asm.vex3(ops::PMAXS[0], w, r, r, least);
-            let most = self.constant(DType::I32, most as u64);
-            self.asm.vex3(ops::PMINS[0], w, r, r, most);
         }
     }
 }

@@ -10,6 +10,8 @@
 #[cfg(all(target_arch = "x86_64", unix))]
 mod asm;
 #[cfg(all(target_arch = "x86_64", unix))]
+mod convert;
+#[cfg(all(target_arch = "x86_64", unix))]
 mod fuse;
 mod group;
 #[cfg(all(target_arch = "x86_64", unix))]
@@ -21,8 +23,10 @@ mod ops;
 mod simple;
 #[cfg(test)]
 mod tests;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod transfer;
 
-pub use group::{Group, MAX_ARGS, Variant};
+pub use group::{Group, How, MAX_ARGS, MAX_SUMS, Variant};
 
 use super::program::Item;
 use crate::ir::{Inst, Kernel, Root, Value};
@@ -75,7 +79,7 @@ pub fn partition(kernel: &Kernel, isa: Isa) -> Option<Vec<Item>> {
         }
         if let Some(group) = group {
             load(&group.inputs, &mut items);
-            items.push(Item::Group(group));
+            items.push(Item::Group(Box::new(group)));
             groups += 1;
         }
         if p == phase.iter().copied().max().unwrap_or(0) {

@@ -76,6 +76,7 @@ pub const VPMOVDB: Op = op(2, 2, 0, 0x31);
 pub const VPMOVDW: Op = op(2, 2, 0, 0x33);
 pub const VPMOVQD: Op = op(2, 2, 0, 0x35);
 pub const VEXTRACTI128: Op = op(3, 1, 0, 0x39);
+pub const VEXTRACTF64X4: Op = op(3, 1, 1, 0x1b);
 pub const VSHUFPS: Op = op(1, 0, 0, 0xc6);
 pub const VPACKSSDW: Op = op(1, 1, 0, 0x6b);
 pub const VPACKUSDW: Op = op(2, 1, 0, 0x2b);

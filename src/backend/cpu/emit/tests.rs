@@ -76,7 +76,7 @@ fn check(kernel: &Kernel, n: usize, single: u32, evaluate: impl Fn(&[Scalar]) ->
         let out = kernel.dtype(group.outputs[0]);
         memory.push(vec![0xee; (n + 1) * out.size()]);
         let args: Vec<*mut u8> = memory.iter_mut().map(|m| m.as_mut_ptr()).collect();
-        let variant = group.variant(single, 0).expect("code can be made here");
+        let variant = group.variant(How { single, ..How::default() }).expect("code can be made here");
         // SAFETY: every argument has n elements of its dtype.
         unsafe { variant.call(&args, n) };
         for i in 0..n {

@@ -1,0 +1,46 @@
+//! Runs the Python peers of a row: `benches/peers/run.py` on the files that this run wrote.
+
+use crate::cli::Options;
+use crate::report::Line;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The interpreter.
+fn python() -> String {
+    std::env::var("BLOCKWISE_PEERS_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+/// Whether the interpreter runs at all, and its version.
+pub fn version() -> Option<String> {
+    let output = Command::new(python()).arg("--version").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What the peers of a row take. Peers that are not installed or fail say so on stderr and are left out.
+pub fn run(options: &Options, row: &str, dir: &Path) -> Vec<Line> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/run.py");
+    let output = Command::new(python())
+        .arg(script)
+        .args(["--row", row])
+        .args(["--threads", &options.threads.to_string()])
+        .args(["--size", &options.size.to_string()])
+        .args(["--repeat", &options.repeat.to_string()])
+        .args(["--memory-limit", &options.memory_limit.0.to_string()])
+        .arg("--data")
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    match output {
+        Ok(output) => {
+            if !output.status.success() {
+                eprintln!("suite: peers of {row} ended with {}", output.status);
+            }
+            String::from_utf8_lossy(&output.stdout).lines().filter_map(Line::from_json).collect()
+        }
+        Err(e) => {
+            eprintln!("suite: peers of {row}: {}: {e}", python());
+            vec![]
+        }
+    }
+}

@@ -175,8 +175,9 @@ fn describe(options: &Options, scene: &Array) -> String {
 /// What the picture shows, in a line.
 fn caption(options: &Options, scene: &Array) -> String {
     let name = options.input.file_name().unwrap_or_default().to_string_lossy();
-    let copies = if options.scale > 1 { format!(" x {}", options.scale) } else { String::new() };
-    format!("{name}{copies}, {}", size(scene))
+    let n = options.scale;
+    let copies = if n > 1 { format!("{n} x {n} times ") } else { String::new() };
+    format!("{copies}{name}, {}", size(scene))
 }
 
 fn size(scene: &Array) -> String {

@@ -44,7 +44,7 @@ impl ProgressBar {
     }
 
     fn style(&self, stages: usize) -> ProgressStyle {
-        let stage = if stages > 1 { "  {msg}" } else { "" };
+        let stage = if stages > 1 { "  {wide_msg}" } else { "" };
         let template = format!(
             "{{elapsed_precise}} {{bar:32.green/black.bright}} {{done}} of {{len}} tasks  {{rate}}  {{memory}} in use{stage}"
         );

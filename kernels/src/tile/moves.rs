@@ -132,8 +132,9 @@ impl<T: Copy + Default> PanelLoop for GatherPanel<T> {
             }
             // a transpose: squares are read along columns and written along rows
             let (whole_rows, whole_cols) = (rows - rows % SQUARE, cols - cols % SQUARE);
-            for r in (0..whole_rows).step_by(SQUARE) {
-                for c in (0..whole_cols).step_by(SQUARE) {
+            // source rows outside: a cache line of each is used up before the next ones push it out
+            for c in (0..whole_cols).step_by(SQUARE) {
+                for r in (0..whole_rows).step_by(SQUARE) {
                     let mut columns = [[T::default(); SQUARE]; SQUARE];
                     for (j, column) in columns.iter_mut().enumerate() {
                         *column = at(r, c + j).cast::<[T; SQUARE]>().read();

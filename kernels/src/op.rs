@@ -5,7 +5,7 @@
 //!
 //! **Arithmetic.** Integers wrap. `f16` computes in `f32` and rounds once per operation. `+ - * / sqrt` and
 //! [`UnaryOp::Square`], [`UnaryOp::Reciprocal`] are correctly rounded; nothing is contracted to FMA unless
-//! [`TernaryOp::MulAdd`] asks for it. `bool` takes part only in `And Or Xor Not`, comparisons, `Min Max` and casts,
+//! a fused multiply-add asks for it. `bool` takes part only in `And Or Xor Not`, comparisons, `Min Max` and casts,
 //! and in `Add` (or) and `Mul` (and).
 //!
 //! **Division.** `Div` is for floats only. `FloorDiv` and `Rem` are Python's (`Rem` takes the divisor's sign),

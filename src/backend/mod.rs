@@ -1,6 +1,6 @@
 //! Where kernels run: the [`Backend`] trait and its implementations.
 //!
-//! A backend compiles a verified kernel once per code and runs it on regions. [`reference`] is the definition: a scalar walk
+//! A backend compiles a verified kernel once per code and runs it on regions. [`mod@reference`] is the definition: a scalar walk
 //! of the IR. [`cpu`] is the fast one; both pass the same conformance suite.
 
 pub mod cpu;

@@ -1,6 +1,6 @@
 //! The definition of every kernel: a scalar walk of the IR, one point at a time, in C order of the points.
 //!
-//! Instructions are evaluated by [`naive`](blockwise_kernels::naive) alone. Nothing here is fast or clever.
+//! Instructions are evaluated by [`naive`] alone. Nothing here is fast or clever.
 
 use super::{Backend, Executable, Launch, Operand, Output};
 use crate::dtype::{DType, Scalar, for_dtype};

@@ -1,6 +1,6 @@
 //! Elementary functions over one float, written without branches so that loops over them vectorize.
 //!
-//! [`f32`] and [`f64`] hold the same names: `exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh
+//! [`mod@f32`] and [`mod@f64`] hold the same names: `exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh
 //! tanh asinh acosh atanh cbrt` of one operand, and `atan2 hypot pow logaddexp logaddexp2 nextafter` of two. Every
 //! function `exp::<F>(x)` has a driver over slices, `exp_slice::<F>(x, out)`; all are `#[inline(always)]` and compile
 //! for the target features of the caller. `F` is [`Hard`] where these include FMA, else [`Soft`].

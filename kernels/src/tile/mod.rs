@@ -1,7 +1,7 @@
 //! The operations over tiles: erased functions on contiguous elements, one instance per instruction set.
 //!
 //! A kernel compiler asks once for each function it needs ([`unary`], [`binary`], [`fold_rows`]...) and calls it for
-//! every tile. The loops are written once, over scalars, in a form that the compiler vectorizes (see [`lanes`]), and are
+//! every tile. The loops are written once, over scalars, in a form that the compiler vectorizes (see `lanes`), and are
 //! instantiated under the target features of each [`Isa`].
 //!
 //! # Safety

@@ -1,10 +1,10 @@
 //! The CPU backend: a virtual machine over tiles, and machine code for what fuses.
 //!
-//! A kernel becomes a [`Program`](program::Program): steps over tiles of 512 to 1024 points that stay in the L1 cache, each one
+//! A kernel becomes a `Program`: steps over tiles of 512 to 1024 points that stay in the L1 cache, each one
 //! call into `blockwise_kernels::tile`. On x86-64 maximal groups of simple instructions become one step of machine code
-//! ([`emit`]) whose values live in registers. A launch normalises its axes ([`geometry`]), decides which operands can be
-//! read and written where they lie ([`launch`]), and walks *panels* of rows by columns of points; roots that need more than a
-//! store take the panel's values ([`roots`]).
+//! (`emit`) whose values live in registers. A launch normalises its axes (`geometry`), decides which operands can be
+//! read and written where they lie (`launch`), and walks *panels* of rows by columns of points; roots that need more than a
+//! store take the panel's values (`roots`).
 //!
 //! **Invariant:** the bits of a float fold depend on the kernel and the region, not on strides, threads, or whether code was
 //! emitted: panels of kernels that fold floats are shaped by the region alone.

@@ -7,7 +7,8 @@ use std::path::Path;
 
 fn check(name: &str, arrays: &[&Array]) {
     let session = Session::builder().memory_limit("1GiB").threads(2).build().expect("a session");
-    let target = |a: &&Array| Target { expr: a.expr().expect("sound").clone(), destination: Destination::Memory };
+    let target =
+        |a: &&Array| Target { expr: a.expr().expect("sound").clone(), destination: Destination::Memory };
     let plan = session.plan(&arrays.iter().map(target).collect::<Vec<_>>()).expect("fits").to_string();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
     if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
@@ -18,7 +19,8 @@ fn check(name: &str, arrays: &[&Array]) {
 }
 
 fn bands() -> (Array, Array) {
-    let band = |seed: u16| Array::from_ndarray(ndarray::Array2::from_elem((1024, 2048), seed)).rechunk([256, -1]);
+    let band =
+        |seed: u16| Array::from_ndarray(ndarray::Array2::from_elem((1024, 2048), seed)).rechunk([256, -1]);
     (band(1), band(2))
 }
 

@@ -1,5 +1,7 @@
 //! Files larger than the memory limit: exchanges, passes, and what they hold.
 
+mod io_common;
+
 use blockwise::block::{Block, BlockSource};
 use blockwise::dtype::DType;
 use blockwise::error::Result;
@@ -115,4 +117,15 @@ fn too_small_a_limit_fails_before_reading() {
     assert_eq!((op.as_str(), *limit), ("reading counting", 1 << 20));
     assert!(*needed >= 8_000_000);
     assert_eq!(source.reads.load(Relaxed), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_disk_too_full_to_spill_is_an_error() {
+    io_common::with_file_limit("a_disk_too_full_to_spill_is_an_error", 1 << 20, || {
+        let n = 1024;
+        let (_, x) = Counting::array(&[n, n], &[16, n]);
+        let e = session("8MiB", 2).compute(&x.rechunk([-1, 16])).unwrap_err();
+        assert!(matches!(e.kind(), ErrorKind::Io { action: "writing a spill file in", .. }), "{e}");
+    });
 }

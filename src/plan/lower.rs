@@ -5,22 +5,17 @@
 //!    pass: an iteration space, a value at its points, and a root.
 //! 3. Drafts of one level (none depends on another) that iterate over the same space and share data become one stage:
 //!    `mean`, `std` and `min` of one array are one pass.
-//! 4. Build each stage: values that are elementwise go into its kernel, seen through composed index maps; what is not becomes a
-//!    step; an elementwise value that would be computed at several places per point, or by several kernels, becomes a temporary.
+//! 4. Build each stage ([`StageBuilder`]).
 
-use super::chunking;
 use super::dag::{Dag, NodeId};
 use super::exchange::{self, Exchange};
-use super::memory::StageMemory;
-use super::{AxisGather, Plan, ResultId, Stage, StageRoot, Step, StepId, StepKind};
+use super::stage::StageBuilder;
+use super::{Plan, ResultId};
 use crate::block::{Block, BlockSink};
-use crate::dtype::{DType, Scalar};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::{Expr, Op};
-use crate::ir::{Builder, Value};
-use crate::op::{BinaryOp, ReduceOp};
-use crate::shape::{Dims, Grid, IndexMap};
-use smallvec::SmallVec;
+use crate::op::ReduceOp;
+use crate::shape::{Dims, Grid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -46,23 +41,23 @@ pub enum Destination {
 
 /// What becomes a root of some stage.
 #[derive(Clone, Debug)]
-struct Draft {
+pub(super) struct Draft {
     /// The value at each point.
-    value: NodeId,
+    pub(super) value: NodeId,
     /// The iteration space and its preferred tasks.
-    grid: Grid,
+    pub(super) grid: Grid,
     /// Whether tasks must follow the grid (a sink's chunks).
-    fixed: bool,
+    pub(super) fixed: bool,
     /// Axis permutation of tasks.
-    order: Dims,
-    /// The root's place: made into a [`StageRoot`] once the stage is known.
-    root: RootKind,
+    pub(super) order: Dims,
+    /// The root's place: made into a [`StageRoot`](super::StageRoot) once the stage is known.
+    pub(super) root: RootKind,
     /// How many folds, scans or exchanges must be complete before.
-    level: usize,
+    pub(super) level: usize,
     /// The node that this draft completes, for stages that read it.
-    completes: Option<NodeId>,
+    pub(super) completes: Option<NodeId>,
     /// The target that this draft serves.
-    target: Option<usize>,
+    pub(super) target: Option<usize>,
 }
 
 impl Draft {
@@ -73,7 +68,7 @@ impl Draft {
 }
 
 #[derive(Clone, Debug)]
-enum RootKind {
+pub(super) enum RootKind {
     Store(Destination),
     /// For later stages: in a spill store of these chunks, or in memory.
     Keep(Option<Grid>),
@@ -301,355 +296,4 @@ fn leaves(dag: &Dag, done: &HashMap<NodeId, ResultId>, value: NodeId) -> BTreeSe
         }
     }
     out
-}
-
-/// Which computation needs a value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-enum Context {
-    /// The stage's kernel.
-    Main,
-    /// The kernel of the temporary for this node.
-    Temporary(NodeId),
-    /// A step that is no kernel: the value must be a step itself.
-    Step,
-}
-
-struct StageBuilder<'a> {
-    dag: &'a Dag,
-    done: &'a HashMap<NodeId, ResultId>,
-    /// Rank of the stage's kernel.
-    rank: usize,
-    steps: Vec<Step>,
-    step_of: HashMap<NodeId, StepId>,
-    /// Which kernels need each node, and through which map.
-    uses: HashMap<NodeId, Vec<(Context, IndexMap)>>,
-    /// What is computed into steps of its own.
-    boundaries: BTreeSet<NodeId>,
-    kernels: HashMap<Context, KernelDraft>,
-}
-
-struct KernelDraft {
-    builder: Builder,
-    inputs: Vec<StepId>,
-    values: HashMap<(NodeId, IndexMap), Value>,
-}
-
-impl KernelDraft {
-    fn new(rank: usize) -> KernelDraft {
-        KernelDraft { builder: Builder::new(rank), inputs: vec![], values: HashMap::new() }
-    }
-}
-
-impl<'a> StageBuilder<'a> {
-    fn new(dag: &'a Dag, done: &'a HashMap<NodeId, ResultId>, rank: usize) -> Self {
-        StageBuilder {
-            dag,
-            done,
-            rank,
-            steps: vec![],
-            step_of: HashMap::new(),
-            uses: HashMap::new(),
-            boundaries: BTreeSet::new(),
-            kernels: HashMap::new(),
-        }
-    }
-
-    fn build(mut self, group: &[Draft], exchanges: &BTreeMap<NodeId, Exchange>, limit: u64) -> Result<Stage> {
-        let ndim = self.rank;
-        let identity = IndexMap::identity(ndim);
-        for draft in group {
-            self.need(draft.value, Context::Main, identity.clone());
-        }
-        self.find_uses();
-        self.kernels.insert(Context::Main, KernelDraft::new(ndim));
-        self.emit()?;
-
-        let mut main = self.kernels.remove(&Context::Main).unwrap_or_else(|| KernelDraft::new(ndim));
-        let mut roots = Vec::new();
-        for draft in group {
-            let value = main.values[&(draft.value, identity.clone())];
-            let dtype = self.dag.nodes[draft.value].dtype;
-            roots.push(match &draft.root {
-                RootKind::Store(destination) => {
-                    main.builder.store(value);
-                    match destination {
-                        Destination::Memory => StageRoot::Memory { dtype },
-                        Destination::Into(block) => StageRoot::Into(block.clone()),
-                        Destination::Sink(sink) => StageRoot::Sink(sink.clone()),
-                    }
-                }
-                RootKind::Keep(store) => {
-                    main.builder.store(value);
-                    match store {
-                        Some(grid) => StageRoot::Spill { dtype, grid: grid.clone() },
-                        None => StageRoot::Memory { dtype },
-                    }
-                }
-                RootKind::Reduce { op, axes } => {
-                    main.builder.reduce(*op, value, axes.iter().map(|&a| a as u8));
-                    StageRoot::Reduce { op: *op, dtype, axes: axes.clone() }
-                }
-                RootKind::Scan { op, axis } => {
-                    let to = op.accumulator(dtype);
-                    let value = main.builder.cast(to, value);
-                    main.builder.store(value);
-                    StageRoot::Scan { op: *op, dtype: to, axis: *axis }
-                }
-            });
-        }
-        let kernel = main.builder.finish()?;
-        let grid = match group.iter().find(|d| d.fixed) {
-            Some(d) if matches!(d.root, RootKind::Keep(_)) => d.grid.clone(),
-            Some(d) => exchange::group_tiles(&d.grid, self.dag.nodes[d.value].dtype.size(), limit),
-            None => group[0].grid.clone(),
-        };
-        // tasks that read a store take its pieces whole
-        let store = self
-            .steps
-            .iter()
-            .find_map(|s| exchanges.get(&s.node).filter(|_| self.done.contains_key(&s.node)));
-        let grid = match store {
-            Some(e) if e.store.ndim() == grid.ndim() => {
-                let item = self.dag.nodes[group[0].value].dtype.size();
-                chunking::grow(&grid, &e.store.max_block(), exchange::room(limit) / item)
-            }
-            _ => grid,
-        };
-        let ordered = group.iter().find(|d| !matches!(d.root, RootKind::Store(_))).unwrap_or(&group[0]);
-        Ok(Stage {
-            grid,
-            order: ordered.order.clone(),
-            steps: self.steps,
-            kernel,
-            kernel_inputs: main.inputs,
-            roots,
-            memory: StageMemory::default(),
-        })
-    }
-
-    fn is_leaf(&self, id: NodeId) -> bool {
-        self.done.contains_key(&id) || matches!(self.dag.nodes[id].op, Op::Source(_))
-    }
-
-    /// Whether a value seen through `map` is the same at many points of a kernel: then it is computed once, before.
-    fn is_broadcast(&self, context: Context, map: &IndexMap) -> bool {
-        let rank = match context {
-            Context::Main => self.rank,
-            Context::Temporary(of) => self.dag.nodes[of].shape.len(),
-            Context::Step => 0,
-        };
-        (0..rank).any(|k| map.axes().iter().all(|a| a.from != Some(k as u8)))
-    }
-
-    fn need(&mut self, id: NodeId, context: Context, map: IndexMap) {
-        let uses = self.uses.entry(id).or_default();
-        if !uses.iter().any(|(c, m)| *c == context && *m == map) {
-            uses.push((context, map));
-        }
-    }
-
-    /// Walks from users to operands and settles, for every node, who needs it and whether it is a temporary.
-    fn find_uses(&mut self) {
-        let mut work = self.work();
-        for id in (0..self.dag.nodes.len()).rev() {
-            let Some(uses) = self.uses.get(&id).cloned() else { continue };
-            let node = &self.dag.nodes[id];
-            if self.is_leaf(id) || node.op.is_generated() && !uses.iter().any(|u| u.0 == Context::Step) {
-                continue;
-            }
-            if let Op::View(view) = &node.op
-                && !uses.iter().any(|u| u.0 == Context::Step)
-            {
-                for (context, map) in uses {
-                    self.need(node.inputs[0], context, view.then(&map));
-                }
-                continue;
-            }
-            let fused = node.op.is_elementwise() || node.op.is_generated() || matches!(node.op, Op::View(_));
-            let repeated = work(id) > 0 && uses.iter().any(|(context, map)| self.is_broadcast(*context, map));
-            if fused && !repeated && !needs_temporary(&uses, work(id)) {
-                for &input in &node.inputs {
-                    for (context, map) in &uses {
-                        self.need(input, *context, map.clone());
-                    }
-                }
-                continue;
-            }
-            let context = if fused { Context::Temporary(id) } else { Context::Step };
-            self.boundaries.insert(id);
-            if fused {
-                self.kernels.insert(context, KernelDraft::new(node.shape.len()));
-            }
-            for &input in &node.inputs {
-                let identity = IndexMap::identity(self.dag.nodes[input].shape.len());
-                match &node.op {
-                    Op::View(view) => self.need(input, context, view.clone()),
-                    _ => self.need(input, context, identity),
-                }
-            }
-        }
-    }
-
-    /// A function that counts the elementwise operations behind a node, up to leaves and steps (saturating).
-    fn work(&self) -> impl FnMut(NodeId) -> u32 + use<> {
-        let mut count = vec![0u32; self.dag.nodes.len()];
-        for (id, node) in self.dag.nodes.iter().enumerate() {
-            if self.is_leaf(id) || !(node.op.is_elementwise() || matches!(node.op, Op::View(_))) {
-                continue;
-            }
-            let own = match node.op {
-                Op::View(_) => 0,
-                Op::Unary(op) if op.is_transcendental() => 10,
-                _ => 1,
-            };
-            count[id] = node.inputs.iter().fold(own, |sum: u32, &i| sum.saturating_add(count[i]));
-        }
-        move |id| count[id]
-    }
-
-    /// Emits every node's value into every kernel that needs it, operands first.
-    fn emit(&mut self) -> Result<()> {
-        for id in 0..self.dag.nodes.len() {
-            let Some(uses) = self.uses.get(&id).cloned() else { continue };
-            if self.is_leaf(id) || self.boundaries.contains(&id) {
-                let step = self.make_step(id)?;
-                for (context, map) in uses {
-                    let dtype = self.steps[step].dtype;
-                    let Some(draft) = self.kernels.get_mut(&context) else { continue };
-                    let input = draft.builder.input(dtype, map.clone());
-                    draft.inputs.push(step);
-                    let value = draft.builder.load(input);
-                    draft.values.insert((id, map), value);
-                }
-                continue;
-            }
-            for (context, map) in uses {
-                self.emit_value(id, context, &map)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Emits one elementwise value, seen through `map`, into a kernel.
-    fn emit_value(&mut self, id: NodeId, context: Context, map: &IndexMap) -> Result<()> {
-        let node = &self.dag.nodes[id];
-        let Some(draft) = self.kernels.get_mut(&context) else {
-            return Err(Error::internal(format!("no kernel for {context:?}, which uses {}", node.op)));
-        };
-        let operand = |draft: &KernelDraft, k: usize| match &node.op {
-            Op::View(view) => draft.values[&(node.inputs[k], view.then(map))],
-            _ => draft.values[&(node.inputs[k], map.clone())],
-        };
-        let value = emit_op(&node.op, node.dtype, map, draft, operand)?;
-        draft.values.insert((id, map.clone()), value);
-        Ok(())
-    }
-
-    /// The step that yields a node's value.
-    fn make_step(&mut self, id: NodeId) -> Result<StepId> {
-        if let Some(&step) = self.step_of.get(&id) {
-            return Ok(step);
-        }
-        let node = &self.dag.nodes[id];
-        let inputs = |b: &Self| node.inputs.iter().map(|i| b.step_of[i]).collect::<Vec<_>>();
-        let (kind, inputs) = match &node.op {
-            _ if self.done.contains_key(&id) => (StepKind::ReadResult(self.done[&id]), vec![]),
-            Op::Source(source) => (StepKind::Read(source.0.clone()), vec![]),
-            Op::Reshape => (StepKind::Reshape, inputs(self)),
-            Op::Concat { axis } => {
-                let axis = *axis as usize;
-                let mut at = 0;
-                let starts = node
-                    .inputs
-                    .iter()
-                    .map(|&i| {
-                        at += self.dag.nodes[i].shape[axis];
-                        at - self.dag.nodes[i].shape[axis]
-                    })
-                    .collect();
-                (StepKind::Concat { axis, starts }, inputs(self))
-            }
-            Op::Take { axis, places } => {
-                let chunk = self.dag.nodes[node.inputs[0]].grid.axes()[*axis as usize].max_len();
-                let axes = (0..node.shape.len()).map(|k| match k == *axis as usize {
-                    true => AxisGather::Places { places: places.clone(), chunk },
-                    false => AxisGather::Same,
-                });
-                (StepKind::Gather(axes.collect()), inputs(self))
-            }
-            Op::Pad { before, after, mode } => {
-                let shape = &self.dag.nodes[node.inputs[0]].shape;
-                let axes = (0..node.shape.len()).map(|k| match before[k] + after[k] {
-                    0 => AxisGather::Same,
-                    _ => AxisGather::Pad { before: before[k], len: shape[k], mode: *mode },
-                });
-                (StepKind::Gather(axes.collect()), inputs(self))
-            }
-            Op::MapBlocks(map) => {
-                let (grid, grids) = (node.grid.clone(), node.input_grids.clone());
-                (StepKind::MapBlocks { map: map.clone(), grid, inputs: grids }, inputs(self))
-            }
-            _ => {
-                let map = IndexMap::identity(node.shape.len());
-                self.emit_value(id, Context::Temporary(id), &map)?;
-                let Some(mut draft) = self.kernels.remove(&Context::Temporary(id)) else {
-                    return Err(Error::internal("temporary without a kernel"));
-                };
-                let value = draft.values[&(id, map)];
-                draft.builder.store(value);
-                (StepKind::Kernel(draft.builder.finish()?), draft.inputs)
-            }
-        };
-        self.steps.push(Step { kind, node: id, inputs, dtype: node.dtype, shape: node.shape.clone() });
-        let step = self.steps.len() - 1;
-        self.step_of.insert(id, step);
-        Ok(step)
-    }
-}
-
-/// Whether an elementwise value should be computed once into a temporary rather than wherever it is used.
-fn needs_temporary(uses: &[(Context, IndexMap)], work: u32) -> bool {
-    let contexts: BTreeSet<Context> = uses.iter().map(|u| u.0).collect();
-    let again = uses.len() as u32 - 1;
-    // a temporary costs about a store and a load; below that, computing again is cheaper
-    contexts.contains(&Context::Step) || contexts.len() > 1 && work > 0 || work.saturating_mul(again) > 2
-}
-
-fn emit_op(
-    op: &Op,
-    dtype: DType,
-    map: &IndexMap,
-    draft: &mut KernelDraft,
-    operand: impl Fn(&KernelDraft, usize) -> Value,
-) -> Result<Value> {
-    let arg: SmallVec<[Value; 3]> = match op {
-        Op::Const(_) | Op::Index { .. } => SmallVec::new(),
-        Op::Cast | Op::Unary(_) | Op::View(_) => (0..1).map(|k| operand(draft, k)).collect(),
-        Op::Binary(_) | Op::Compare(_) => (0..2).map(|k| operand(draft, k)).collect(),
-        _ => (0..3).map(|k| operand(draft, k)).collect(),
-    };
-    let b = &mut draft.builder;
-    Ok(match op {
-        Op::Const(s) => b.constant(*s),
-        Op::Index { axis } => {
-            let a = map.axes()[*axis as usize];
-            let start = b.constant(Scalar::from(a.start as i64));
-            match a.from {
-                None => start,
-                Some(k) => {
-                    let (i, step) = (b.index(k), b.constant(Scalar::from(a.step as i64)));
-                    let scaled = if a.step == 1 { i } else { b.binary(BinaryOp::Mul, i, step) };
-                    if a.start == 0 { scaled } else { b.binary(BinaryOp::Add, scaled, start) }
-                }
-            }
-        }
-        Op::Cast => b.cast(dtype, arg[0]),
-        Op::View(_) => arg[0],
-        Op::Unary(op) => b.unary(*op, arg[0]),
-        Op::Binary(op) => b.binary(*op, arg[0], arg[1]),
-        Op::Compare(op) => b.compare(*op, arg[0], arg[1]),
-        Op::Select => b.select(arg[0], arg[1], arg[2]),
-        Op::MulAdd => b.mul_add(arg[0], arg[1], arg[2]),
-        other => return Err(Error::internal(format!("{other} is not elementwise"))),
-    })
 }

@@ -16,6 +16,7 @@ mod exchange;
 mod explain;
 mod lower;
 mod memory;
+mod stage;
 
 pub use demand::Regions;
 pub use lower::{Destination, Target, lower};

@@ -68,7 +68,12 @@ impl<'a> StageBuilder<'a> {
         }
     }
 
-    pub(super) fn build(mut self, group: &[Draft], exchanges: &BTreeMap<NodeId, Exchange>, limit: u64) -> Result<Stage> {
+    pub(super) fn build(
+        mut self,
+        group: &[Draft],
+        exchanges: &BTreeMap<NodeId, Exchange>,
+        limit: u64,
+    ) -> Result<Stage> {
         let ndim = self.rank;
         let identity = IndexMap::identity(ndim);
         for draft in group {

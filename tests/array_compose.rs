@@ -251,8 +251,12 @@ fn failing_functions_are_errors() {
             let ErrorKind::Function { block, .. } = e.kind() else { panic!("{e:?}") };
             assert_eq!(*block, at, "{e}");
             assert!(e.to_string().contains(message), "{e}");
+            assert!(e.location().is_some_and(|l| l.file().ends_with("array_compose.rs")), "{e}");
         }
     }
+    let overlapping = x.map_overlap(&[1], PadMode::Edge, I64, |_| Err(Error::invalid("mine", "no")));
+    let line = line!() - 1;
+    assert_eq!(overlapping.compute().unwrap_err().location().map(|l| l.line()), Some(line));
     let uneven = over_blocks(&[&x, &Array::zeros(&[7], I64).rechunk(2)]).apply(|_, b| Ok(b[0].clone()));
     assert!(matches!(uneven.compute().unwrap_err().kind(), ErrorKind::ShapeMismatch { .. }));
     assert!(over_blocks(&[]).chunks(Grid::single(&[1])).apply(|_, b| Ok(b[0].clone())).expr().is_err());

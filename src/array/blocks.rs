@@ -4,7 +4,7 @@ use super::Array;
 use crate::block::Block;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{BlockContext, Expr, MapBlocks, PadMode};
+use crate::expr::{BlockContext, BlockFn, Expr, MapBlocks, PadMode};
 use crate::shape::{Dims, Grid, Region};
 use std::panic::Location;
 use std::sync::Arc;
@@ -77,10 +77,10 @@ impl BlockMap {
         f: impl Fn(&BlockContext, &[Block]) -> Result<Block> + Send + Sync + 'static,
     ) -> Array {
         let at = Location::caller();
-        self.build(Arc::new(f)).unwrap_or_else(|e| Array::failed(e, at))
+        self.build(Arc::new(f), at).unwrap_or_else(|e| Array::failed(e, at))
     }
 
-    fn build(self, function: Arc<crate::expr::BlockFn>) -> Result<Array> {
+    fn build(self, function: Arc<BlockFn>, at: &'static Location<'static>) -> Result<Array> {
         let Some(first) = self.inputs.first() else {
             return Err(Error::invalid("map_blocks", "needs at least one array"));
         };
@@ -105,7 +105,7 @@ impl BlockMap {
         let dtype = self.dtype.unwrap_or(leader.dtype());
         let same = grid.shape().as_slice() == leader.shape();
         let halo = Dims::from_elem(0, grid.ndim());
-        let map = MapBlocks { function, name: self.name, halo, scratch: self.scratch };
+        let map = MapBlocks { function, name: self.name, halo, scratch: self.scratch, at };
         let out = Array { expr: Ok(Expr::map_blocks(map, inputs, dtype, grid)?), meta: first.meta.clone() };
         Ok(if same { out } else { out.without_geometry() })
     }
@@ -167,7 +167,7 @@ impl Array {
         dtype: DType,
         f: impl Fn(&Block) -> Result<Block> + Send + Sync + 'static,
     ) -> Array {
-        let halo = Dims::from_slice(depth);
+        let (at, halo) = (Location::caller(), Dims::from_slice(depth));
         self.map(|e| {
             if depth.len() != e.ndim() {
                 let message = format!("{} depths for an array of {} axes", depth.len(), e.ndim());
@@ -181,8 +181,7 @@ impl Array {
                 Ok(if cut { out.slice(&Region::new(margin.clone(), own.clone())) } else { out })
             };
             let grid = e.grid().clone();
-            let map =
-                MapBlocks { function: Arc::new(function), name: "map_overlap".into(), halo, scratch: 1 };
+            let map = MapBlocks { halo, scratch: 1, ..MapBlocks::new("map_overlap", 0, at, function) };
             Expr::map_blocks(map, vec![e.pad(depth, depth, mode)?], dtype, grid)
         })
     }

@@ -175,8 +175,7 @@ impl Array {
         f: impl Fn(&BlockContext, &[Block]) -> Result<Block> + Send + Sync + 'static,
     ) -> Array {
         let at = Location::caller();
-        let halo = crate::shape::Dims::from_elem(0, shape.len());
-        let map = MapBlocks { function: Arc::new(f), name: name.into(), halo, scratch: 0 };
+        let map = MapBlocks::new(name, shape.len(), at, f);
         let expr = Expr::map_blocks(map, vec![], dtype, grid).map_err(|e| e.at(at));
         Array::from_expr(expr, Arc::default())
     }

@@ -5,7 +5,7 @@ use super::reduce::resolve_axis;
 use crate::block::Block;
 use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{BlockContext, Expr, MapBlocks};
+use crate::expr::{Expr, MapBlocks};
 use crate::shape::{AxisChunks, AxisMap, Dims, Grid, IndexMap};
 use ndarray::SliceInfoElem;
 use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
@@ -252,10 +252,10 @@ impl Array {
     #[track_caller]
     pub fn select(&self, mask: &Array) -> Array {
         let at = Location::caller();
-        self.try_select(mask).unwrap_or_else(|e| Array::failed(e, at))
+        self.try_select(mask, at).unwrap_or_else(|e| Array::failed(e, at))
     }
 
-    fn try_select(&self, mask: &Array) -> Result<Array> {
+    fn try_select(&self, mask: &Array, at: &'static Location<'static>) -> Result<Array> {
         let (x, m) = (self.expr()?, mask.expr()?);
         if m.dtype() != DType::Bool {
             let hint = "compare to make a mask".into();
@@ -274,15 +274,10 @@ impl Array {
         let grid = Grid::auto(&[x.len()], x.dtype().size());
         let n = grid.len();
         // one count per block of the mask
-        let counts = MapBlocks {
-            function: Arc::new(|_: &BlockContext, blocks: &[Block]| {
-                let held = blocks[0].view::<bool>()?.iter().filter(|&&b| b).count();
-                Ok(Block::from_vec(vec![held as i64]))
-            }),
-            name: "count".into(),
-            halo: Dims::from_elem(0, 1),
-            scratch: 0,
-        };
+        let counts = MapBlocks::new("count", 1, at, |_, blocks| {
+            let held = blocks[0].view::<bool>()?.iter().filter(|&&b| b).count();
+            Ok(Block::from_vec(vec![held as i64]))
+        });
         let blocks = flat_mask.expr()?.clone().rechunk(grid.clone())?;
         let counted = Expr::map_blocks(counts, vec![blocks.clone()], DType::I64, Grid::regular(&[n], &[1]))?;
         let counted = Array::from_expr(Ok(counted), Arc::default()).compute()?;
@@ -309,12 +304,8 @@ impl Array {
             };
             vec![pick(flat.expr()?)?, pick(&blocks)?]
         };
-        let select = MapBlocks {
-            function: Arc::new(|_: &BlockContext, blocks: &[Block]| compact(&blocks[0], &blocks[1])),
-            name: "select".into(),
-            halo: Dims::from_elem(0, 1),
-            scratch: 1,
-        };
+        let select = MapBlocks::new("select", 1, at, |_, blocks| compact(&blocks[0], &blocks[1]));
+        let select = MapBlocks { scratch: 1, ..select };
         let expr = Expr::map_blocks(select, parts, x.dtype(), Grid::new([out]))?;
         Ok(Array { expr: Ok(expr), meta: self.meta.clone() }.without_geometry())
     }

@@ -5,7 +5,7 @@ use crate::block::Block;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::{BlockContext, Expr, MapBlocks};
-use crate::shape::{AxisChunks, Dims, Grid};
+use crate::shape::{AxisChunks, Grid};
 use ndarray::ArrayD;
 use std::ops::Range;
 use std::panic::Location;
@@ -47,8 +47,7 @@ impl Array {
                 x.grid().counts().iter().map(|&n| AxisChunks::regular(n, 1)).collect();
             axes.push(AxisChunks::regular(bins, bins));
             let lead: Vec<usize> = (0..x.ndim()).collect();
-            let halo = Dims::from_elem(0, axes.len());
-            let map = MapBlocks { function: Arc::new(count), name: "histogram".into(), halo, scratch: 1 };
+            let map = MapBlocks { scratch: 1, ..MapBlocks::new("histogram", axes.len(), at, count) };
             Expr::map_blocks(map, vec![x], DType::I64, Grid::new(axes))?
                 .reduce(crate::op::ReduceOp::Sum, &lead)
         };

@@ -8,6 +8,7 @@ use crate::shape::{Dims, Grid, IndexMap, Region};
 use smallvec::SmallVec;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A node of the graph; cheap to clone.
@@ -159,9 +160,22 @@ pub struct MapBlocks {
     pub halo: Dims,
     /// Bytes that the function allocates for itself, per byte of its inputs and output.
     pub scratch: usize,
+    /// The line of the caller's code that asked for it, for errors.
+    pub at: &'static Location<'static>,
 }
 
 impl MapBlocks {
+    /// A function that makes blocks of rank `ndim` from blocks alone, without room of its own.
+    pub fn new(
+        name: &str,
+        ndim: usize,
+        at: &'static Location<'static>,
+        function: impl Fn(&BlockContext, &[Block]) -> Result<Block> + Send + Sync + 'static,
+    ) -> MapBlocks {
+        let halo = Dims::from_elem(0, ndim);
+        MapBlocks { function: Arc::new(function), name: name.into(), halo, scratch: 0, at }
+    }
+
     fn address(&self) -> usize {
         Arc::as_ptr(&self.function) as *const () as usize
     }

@@ -304,7 +304,8 @@ impl Prepared<'_> {
 /// Calls a user's function; a panic in it is its error.
 fn call(map: &MapBlocks, context: &BlockContext, blocks: &[Block]) -> Result<Block> {
     let failed = |message: String| -> Error {
-        ErrorKind::Function { op: map.name.to_string(), block: context.index.to_vec(), message }.into()
+        let kind = ErrorKind::Function { op: map.name.to_string(), block: context.index.to_vec(), message };
+        Error::from(kind).at(map.at)
     };
     match catch_unwind(AssertUnwindSafe(|| (map.function)(context, blocks))) {
         Ok(Ok(block)) => Ok(block),
@@ -328,7 +329,8 @@ fn check_block(map: &MapBlocks, context: &BlockContext, block: &Block, dtype: DT
         dtype,
         context.region.shape
     );
-    Err(ErrorKind::Function { op: map.name.to_string(), block: context.index.to_vec(), message }.into())
+    let kind = ErrorKind::Function { op: map.name.to_string(), block: context.index.to_vec(), message };
+    Err(Error::from(kind).at(map.at))
 }
 
 /// Copies `source[j...]` to `out[i...]` for the product of per-axis pairs `(i, j)`.

@@ -1,9 +1,7 @@
-//! What is composed of reductions, scans and slices: `average`, `moment`, `diff`, `trace`, `nancumsum`.
+//! What is composed of reductions, scans and slices: `average`, `moment`, `trace`, `nancumsum`.
 
-use super::reduce::resolve_axis;
-use super::{Array, Axes, IntoAxes, Ix};
+use super::{Array, Axes, IntoAxes};
 use crate::dtype::DType;
-use std::panic::Location;
 
 impl Array {
     /// The mean of the elements weighted by `weights`, which broadcast to the array; computed in f64 for integers.
@@ -27,34 +25,6 @@ impl Array {
         let axes: Axes = axes.into_axes();
         let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F64) };
         (&x - x.mean(axes.clone().keepdims())).power(order).mean(axes)
-    }
-
-    /// The differences of neighbours along an axis, `n` times over; for bools whether they differ.
-    ///
-    /// ```
-    /// use blockwise::prelude::*;
-    /// let x = Array::from_vec(vec![1i64, 4, 9, 16]);
-    /// assert_eq!(x.diff(1, 0).compute()?.as_slice::<i64>()?, [3, 5, 7]);
-    /// assert_eq!(x.diff(2, -1).compute()?.as_slice::<i64>()?, [2, 2]);
-    /// # Ok::<(), blockwise::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn diff(&self, n: usize, axis: isize) -> Array {
-        let at = Location::caller();
-        let k = match self.expr().and_then(|e| resolve_axis("diff", axis, e.ndim())) {
-            Ok(k) => k,
-            Err(e) => return Array::failed(e, at),
-        };
-        let mut out = self.clone();
-        for _ in 0..n {
-            let mut index = vec![Ix::Slice(None, None, 1); out.ndim()];
-            index[k] = Ix::Slice(Some(1), None, 1);
-            let later = out.index(&index);
-            index[k] = Ix::Slice(None, Some(-1), 1);
-            let earlier = out.index(&index);
-            out = if out.dtype() == DType::Bool { later ^ earlier } else { later - earlier };
-        }
-        out
     }
 
     /// The sum of diagonal `k` of the last two axes.

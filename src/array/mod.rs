@@ -5,21 +5,27 @@
 mod assemble;
 mod assign;
 mod blocks;
+mod choice;
 mod chunks;
 mod compute;
 mod convert;
 mod create;
 mod derived;
+mod differences;
 mod files;
 mod index;
 mod manipulate;
 mod operators;
+mod parts;
 mod reduce;
+mod search;
+mod special;
 mod statistics;
 mod ufunc;
 
 pub use assemble::{dstack, hstack, meshgrid, vstack};
 pub use blocks::{BlockMap, over_blocks};
+pub use choice::{OutOfRange, select};
 pub use chunks::{ChunkSpec, IntoChunks};
 pub use compute::{Batch, compute_all};
 pub use create::linspace;
@@ -28,6 +34,7 @@ pub use index::{IntoIndex, Ix};
 pub use manipulate::{concatenate, stack};
 pub use operators::{IntoArray, Operand, where_};
 pub use reduce::{Axes, IntoAxes, over};
+pub use search::{IntoValues, Side};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

@@ -13,8 +13,10 @@ fn unary(op: UnaryOp, x: &Array) -> Array {
     x.map(|e| {
         let d = e.dtype();
         let d = match op {
+            UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc if !d.is_float() => return Ok(e),
+            UnaryOp::Rint => to_float(d),
             _ if op.accepts(d) => d,
-            UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc => return Ok(e),
+            UnaryOp::Abs => return Ok(e),
             UnaryOp::Square | UnaryOp::Reciprocal => DType::I8,
             UnaryOp::Neg | UnaryOp::Sign | UnaryOp::Not => d,
             _ => to_float(d),
@@ -45,13 +47,13 @@ unary! {
     square Square;
     /// `1 / x`; for integers 0 unless `x` is 1 or -1.
     reciprocal Reciprocal;
-    /// Rounded down.
+    /// Rounded down; integers and bools as they are.
     floor Floor;
-    /// Rounded up.
+    /// Rounded up; integers and bools as they are.
     ceil Ceil;
-    /// Rounded towards zero (NumPy's `trunc` and `fix`).
+    /// Rounded towards zero (NumPy's `trunc` and `fix`); integers and bools as they are.
     trunc Trunc;
-    /// Rounded to the nearest integer, halves to even.
+    /// Rounded to the nearest integer, halves to even; integers in NumPy's smallest float ([`Array::round`] keeps them).
     rint Rint;
     /// `e^x`.
     exp Exp;
@@ -207,11 +209,11 @@ impl Array {
         self.maximum(low).minimum(high)
     }
 
-    /// Rounded to a number of decimals, halves to even; negative `decimals` round left of the point.
+    /// Rounded to a number of decimals, halves to even; negative `decimals` round left of the point. Integers keep their dtype.
     #[track_caller]
     pub fn round(&self, decimals: i32) -> Array {
         if decimals == 0 {
-            return self.rint();
+            return if self.dtype().is_integer() { self.clone() } else { self.rint() };
         }
         let scale = 10f64.powi(decimals.abs());
         match (self.dtype().is_float(), decimals > 0) {

@@ -1,5 +1,6 @@
-//! Builds kernels in canonical form: one value per distinct computation, constants folded, nothing unused.
+//! Builds kernels in canonical form: one value per distinct computation, constants folded, identities applied, nothing unused.
 
+use super::identities::Simpler;
 use super::{Input, Inst, Kernel, Root, Value};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
@@ -28,6 +29,11 @@ impl Builder {
     /// The dtype of a value.
     pub fn dtype(&self, v: Value) -> DType {
         self.dtypes[v.0 as usize]
+    }
+
+    /// The instruction that defines a value.
+    pub(super) fn inst(&self, v: Value) -> Inst {
+        self.insts[v.0 as usize]
     }
 
     /// Declares something to read; the number is [`Builder::load`]'s argument and the input's place at launch.
@@ -80,9 +86,6 @@ impl Builder {
 
     /// `a` where `c`, else `b`.
     pub fn select(&mut self, c: Value, a: Value, b: Value) -> Value {
-        if a == b {
-            return a;
-        }
         self.push(Inst::Select { c, a, b }, self.dtype(a))
     }
 
@@ -107,7 +110,15 @@ impl Builder {
     }
 
     fn push(&mut self, inst: Inst, dtype: DType) -> Value {
-        let inst = self.fold(inst).map_or(inst, Inst::Const);
+        let inst = match self.fold(inst) {
+            Some(s) => Inst::Const(s),
+            None => match self.simpler(inst) {
+                Some(Simpler::Value(v)) => return v,
+                Some(Simpler::Inst(simpler)) => return self.push(simpler, dtype),
+                Some(Simpler::Constant(s)) => Inst::Const(s),
+                None => inst,
+            },
+        };
         if let Some(&v) = self.known.get(&inst) {
             return v;
         }

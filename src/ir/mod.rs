@@ -43,10 +43,12 @@
 //! # Canonical form
 //!
 //! [`Builder`] makes kernels in which equal instructions are one value, constants are folded by the same `naive` code that
-//! defines the operations, and every instruction is used by a root. [`Kernel::verify`] checks all rules above; a backend
+//! defines the operations, identities that hold to the bit (`x * 1`, `x - 0`, `not not x`) are applied, and every instruction is
+//! used by a root. [`Kernel::verify`] checks all rules above; a backend
 //! may rely on a verified kernel.
 
 mod builder;
+mod identities;
 mod print;
 mod verify;
 

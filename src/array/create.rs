@@ -12,16 +12,28 @@ use std::panic::Location;
 use std::sync::Arc;
 
 impl Array {
-    /// An array over an `ndarray` array, without a copy, in automatic chunks.
+    /// An array over an `ndarray` array, owned or shared ([`ndarray::ArcArray`]), without a copy: whatever its strides, it is read where it
+    /// lies. In automatic chunks that follow the order of its memory, so that those of a Fortran-ordered array are runs of columns.
+    ///
+    /// An [`Array`] outlives what it was made in, so a borrowed view is copied (`Array::from(view)`); to share a large array, make it an
+    /// `ArcArray` before (`into_shared`, no copy) and clone that.
     ///
     /// ```
     /// use blockwise::prelude::*;
     /// let x = Array::from_ndarray(ndarray::arr2(&[[1i32, 2], [3, 4]]));
     /// assert_eq!(x.sum(0).compute()?.as_slice::<i64>()?, [4, 6]);
+    /// let shared = ndarray::Array2::<f32>::ones((100, 200)).into_shared();
+    /// let every_other = Array::from(shared.clone().slice_move(s![.., ..;2]));
+    /// assert_eq!(every_other.sum(..).compute()?.to_scalar::<f64>()?, 10_000.0);
     /// # Ok::<(), blockwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn from_ndarray<T: Element, D: ndarray::Dimension + 'static>(array: ndarray::Array<T, D>) -> Array {
+    pub fn from_ndarray<T, S, D>(array: ndarray::ArrayBase<S, D>) -> Array
+    where
+        T: Element,
+        S: ndarray::Data<Elem = T> + Send + Sync + 'static,
+        D: ndarray::Dimension + 'static,
+    {
         Array::from_block(Block::from_array(array))
     }
 
@@ -31,10 +43,18 @@ impl Array {
         Array::from_block(Block::from_vec(values))
     }
 
-    /// An array over a block, without a copy, in automatic chunks.
+    /// An array over a block, without a copy, in automatic chunks that follow the order of its memory.
     #[track_caller]
     pub fn from_block(block: Block) -> Array {
-        let grid = Grid::auto(block.shape(), block.dtype().size());
+        let mut order: Vec<usize> = (0..block.shape().len()).collect();
+        order.sort_by_key(|&k| std::cmp::Reverse(block.strides()[k].unsigned_abs()));
+        let shape: Vec<usize> = order.iter().map(|&k| block.shape()[k]).collect();
+        let grid = Grid::auto(&shape, block.dtype().size());
+        let mut axes = grid.axes().to_vec();
+        for (axis, &k) in grid.axes().iter().zip(&order) {
+            axes[k] = axis.clone();
+        }
+        let grid = Grid::new(axes);
         Array::from_source(Arc::new(MemorySource::new(block, grid)), Meta::default())
     }
 
@@ -178,6 +198,30 @@ impl Array {
         let map = MapBlocks::new(name, shape.len(), at, f);
         let expr = Expr::map_blocks(map, vec![], dtype, grid).map_err(|e| e.at(at));
         Array::from_expr(expr, Arc::default())
+    }
+}
+
+/// Without a copy; see [`Array::from_ndarray`].
+impl<T: Element, D: ndarray::Dimension + 'static> From<ndarray::Array<T, D>> for Array {
+    #[track_caller]
+    fn from(array: ndarray::Array<T, D>) -> Array {
+        Array::from_ndarray(array)
+    }
+}
+
+/// Without a copy, whatever its strides; see [`Array::from_ndarray`].
+impl<T: Element, D: ndarray::Dimension + 'static> From<ndarray::ArcArray<T, D>> for Array {
+    #[track_caller]
+    fn from(array: ndarray::ArcArray<T, D>) -> Array {
+        Array::from_ndarray(array)
+    }
+}
+
+/// Copied: the array outlives what the view borrows. An `ArcArray` is shared instead.
+impl<T: Element, D: ndarray::Dimension + 'static> From<ndarray::ArrayView<'_, T, D>> for Array {
+    #[track_caller]
+    fn from(view: ndarray::ArrayView<'_, T, D>) -> Array {
+        Array::from_ndarray(view.to_owned())
     }
 }
 

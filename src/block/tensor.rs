@@ -77,8 +77,13 @@ impl Block {
         Block::full(&[], value)
     }
 
-    /// A block over an `ndarray` array, without a copy.
-    pub fn from_array<T: Element, D: ndarray::Dimension + 'static>(array: ndarray::Array<T, D>) -> Block {
+    /// A block over an `ndarray` array of any layout, owned or shared ([`ndarray::ArcArray`]), without a copy.
+    pub fn from_array<T, S, D>(array: ndarray::ArrayBase<S, D>) -> Block
+    where
+        T: Element,
+        S: ndarray::Data<Elem = T> + Send + Sync + 'static,
+        D: ndarray::Dimension + 'static,
+    {
         let shape = array.shape().into();
         let strides = array.strides().into();
         let ptr = array.as_ptr() as *const u8;

@@ -128,6 +128,42 @@ pub enum ErrorKind {
         /// What to do instead.
         hint: String,
     },
+    /// A column that a frame does not have.
+    #[error("there is no column {name:?}{}; the columns are {known:?}", nearest.as_ref().map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default())]
+    Column {
+        /// The name asked for.
+        name: String,
+        /// The known name that is most like it, if one is.
+        nearest: Option<String>,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// An operation of columns that their types do not have.
+    #[error("{expression}: {message}")]
+    ColumnType {
+        /// The expression.
+        expression: String,
+        /// What does not fit, and what to do.
+        message: String,
+    },
+    /// A row of a text file that cannot be read.
+    #[error("{}, line {line}: {message}", path.display())]
+    Row {
+        /// File.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with which column.
+        message: String,
+    },
+    /// A value that an operation of columns cannot take.
+    #[error("{op}: {message}")]
+    Value {
+        /// Operation.
+        op: String,
+        /// Which value, and what to do.
+        message: String,
+    },
     /// A user's function returned an error or panicked.
     #[error("{op} at block {block:?}: {message}")]
     Function {

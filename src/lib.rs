@@ -9,9 +9,13 @@ pub mod dtype;
 pub mod error;
 pub mod event;
 pub mod expr;
+#[cfg(feature = "frame")]
+pub mod frame;
 pub mod io;
 pub mod ir;
 pub mod meta;
+#[cfg(feature = "frame")]
+pub mod optimize;
 pub mod plan;
 pub mod schedule;
 pub mod session;

@@ -160,17 +160,42 @@ impl Session {
     /// # Errors
     /// Planning errors before any work, else the first that a task met.
     pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
+        self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
+    }
+
+    /// Plans and runs a frame's relation; its rows.
+    #[cfg(feature = "frame")]
+    pub(crate) fn run_frame(
+        &self,
+        relation: &crate::expr::frame::Relation,
+    ) -> Result<Vec<arrow::array::RecordBatch>> {
+        let plan = plan::frame::lower(&crate::optimize::frame::optimize(relation)?, None)?;
+        self.turn("collect", |rt| schedule::frame::run(&plan, rt))
+    }
+
+    /// Plans and runs a frame's relation; its rows go to a sink.
+    #[cfg(feature = "frame")]
+    pub(crate) fn write_frame(
+        &self,
+        relation: &crate::expr::frame::Relation,
+        sink: Arc<dyn crate::block::BatchSink>,
+    ) -> Result<()> {
+        let plan = plan::frame::lower(&crate::optimize::frame::optimize(relation)?, Some(sink))?;
+        self.turn("write", |rt| schedule::frame::run(&plan, rt)).map(drop)
+    }
+
+    /// Runs something when no other run is going on, and keeps its summary.
+    fn turn<T>(&self, op: &'static str, run: impl FnOnce(&Runtime<'_>) -> Result<(T, Summary)>) -> Result<T> {
         if schedule::in_task() {
             let message = "called from inside a function of blocks, which the run it belongs to waits for; \
-                           pass the array as another input instead";
-            return Err(Error::invalid("compute", message));
+                           pass what it needs as another input instead";
+            return Err(Error::invalid(op, message));
         }
-        let plan = self.plan(targets)?;
         let _turn = self.running.lock().unwrap_or_else(|e| e.into_inner());
         let limit = self.settings.memory_limit;
         pool().set_keep((limit / 2).min(1 << 30) as usize);
         self.cancel.store(false, Relaxed);
-        let rt = Runtime {
+        let (result, summary) = run(&Runtime {
             kernels: &self.kernels,
             pool: &self.pool,
             threads: self.settings.threads,
@@ -178,10 +203,9 @@ impl Session {
             temp_dir: self.settings.temp_dir.clone(),
             observers: &self.settings.observers,
             cancel: &self.cancel,
-        };
-        let (blocks, summary) = schedule::run(&plan, &rt)?;
+        })?;
         *self.last.lock().unwrap_or_else(|e| e.into_inner()) = Some(summary);
-        Ok(blocks)
+        Ok(result)
     }
 
     /// What the last finished run did and used.

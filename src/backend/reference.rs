@@ -121,6 +121,21 @@ impl Walk {
                     unsafe { write(s, operand.element(at)) };
                 }
             }
+            (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(planes)) => {
+                if mask.is_none_or(|m| of(&m).bits() != 0) {
+                    let slot = of(slot).bits() as usize;
+                    let dtypes = op.planes(of(value).dtype());
+                    let at = |p: usize| planes[p].wrapping_add(slot * dtypes[p].size());
+                    // SAFETY: the slot's accumulators are readable and writable.
+                    let mut fold: SmallVec<[Scalar; 3]> =
+                        (0..dtypes.len()).map(|p| unsafe { read(dtypes[p], at(p)) }).collect();
+                    naive::fold::push(*op, &mut fold, of(value), 0);
+                    for (p, s) in fold.into_iter().enumerate() {
+                        // SAFETY: as above.
+                        unsafe { write(s, at(p)) };
+                    }
+                }
+            }
             (Root::Select { mask, value }, Output::Select { ptr, .. }) => {
                 if of(mask).bits() != 0 {
                     let x = of(value);

@@ -7,6 +7,8 @@
 //! **Invariant:** a node's inputs fit it: shapes are equal (broadcasts are explicit views), dtypes are promoted (casts are
 //! explicit nodes), axes are in range. The constructors here check it and return typed errors; later layers rely on it.
 
+#[cfg(feature = "frame")]
+pub mod frame;
 mod node;
 
 pub use node::{BlockContext, BlockFn, Expr, MapBlocks, Node, Op, PadMode, SourceRef};

@@ -4,9 +4,13 @@
 //! destination whole or not at all: it grows beside it under a hidden temporary name and is renamed at the end. (It is
 //! not forced to the disk: after a power cut the last files may be incomplete.)
 
+#[cfg(feature = "frame")]
+pub mod csv;
 #[cfg(feature = "geotiff")]
 pub mod geotiff;
 pub mod npy;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub(crate) mod temp;
 #[cfg(feature = "zarr")]
 pub mod zarr;

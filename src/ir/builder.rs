@@ -109,6 +109,11 @@ impl Builder {
         self.roots.push(Root::Select { mask, value });
     }
 
+    /// Adds a fold by group.
+    pub fn group_reduce(&mut self, op: ReduceOp, value: Value, slot: Value, mask: Option<Value>) {
+        self.roots.push(Root::GroupReduce { op, value, slot, mask });
+    }
+
     fn push(&mut self, inst: Inst, dtype: DType) -> Value {
         let inst = match self.fold(inst) {
             Some(s) => Inst::Const(s),
@@ -186,6 +191,11 @@ impl Builder {
                 Root::Select { mask, value } => {
                     at(mask);
                     at(value);
+                }
+                Root::GroupReduce { value, slot, mask, .. } => {
+                    at(value);
+                    at(slot);
+                    mask.as_mut().map(at);
                 }
             }
         }

@@ -38,7 +38,9 @@
 //!   region alone, never by threads or time.
 //! - `Select { mask, value }` appends `value` to a 1-d output for every point where `mask` holds, in C order of the points.
 //!
-//! A group-reduce root (fold by a label value) is reserved for frames.
+//! - `GroupReduce { op, value, slot, mask }` folds `value`, where `mask` holds (everywhere if there is none), into
+//!   accumulator number `slot` of the planes of [`ReduceOp::planes`], in C order of the points. `slot` is u32 and names an
+//!   accumulator that exists. Arg-reductions have no such fold.
 //!
 //! # Canonical form
 //!
@@ -94,6 +96,7 @@ pub enum Root {
     Store { value: Value },
     Reduce { op: ReduceOp, value: Value, axes: SmallVec<[u8; 4]> },
     Select { mask: Value, value: Value },
+    GroupReduce { op: ReduceOp, value: Value, slot: Value, mask: Option<Value> },
 }
 
 /// A verified kernel in canonical form. Made by [`Builder`].
@@ -121,10 +124,11 @@ impl Inst {
 
 impl Root {
     /// The values it uses.
-    pub fn operands(&self) -> SmallVec<[Value; 2]> {
+    pub fn operands(&self) -> SmallVec<[Value; 3]> {
         match *self {
             Root::Store { value } | Root::Reduce { value, .. } => SmallVec::from_slice(&[value]),
             Root::Select { mask, value } => SmallVec::from_slice(&[mask, value]),
+            Root::GroupReduce { value, slot, mask, .. } => [value, slot].into_iter().chain(mask).collect(),
         }
     }
 }

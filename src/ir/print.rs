@@ -43,6 +43,11 @@ impl fmt::Display for Kernel {
                     let axes: Vec<String> = axes.iter().map(|a| format!("i{a}")).collect();
                     writeln!(f, "  reduce {op} %{} over {}", value.0, axes.join(" "))?;
                 }
+                Root::GroupReduce { op, value, slot, mask } => {
+                    write!(f, "  group_reduce {op} %{} by %{}", value.0, slot.0)?;
+                    mask.map_or(Ok(()), |m| write!(f, " where %{}", m.0))?;
+                    writeln!(f)?;
+                }
                 Root::Select { mask, value } => writeln!(f, "  select %{} where %{}", value.0, mask.0)?,
             }
         }

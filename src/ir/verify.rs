@@ -85,6 +85,18 @@ impl Kernel {
                 Err("the mask is not bool".into())
             }
             Root::Select { .. } => Ok(()),
+            Root::GroupReduce { op, value, slot, mask } => {
+                if self.dtype(*slot) != DType::U32 {
+                    return Err("the slot is not u32".into());
+                }
+                if mask.is_some_and(|m| self.dtype(m) != DType::Bool) {
+                    return Err("the mask is not bool".into());
+                }
+                if op.is_arg() || !op.accepts(self.dtype(*value)) {
+                    return Err(format!("not defined by group for {}", self.dtype(*value)));
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ mod dag;
 mod demand;
 mod exchange;
 mod explain;
+#[cfg(feature = "frame")]
+pub mod frame;
 mod lower;
 mod memory;
 mod stage;

@@ -1,5 +1,6 @@
 //! Folds over many tasks: accumulators per span, merged in the order of spans.
 
+use super::order::InOrder;
 use crate::backend::{Operand, Output};
 use crate::block::Block;
 use crate::dtype::DType;
@@ -7,10 +8,9 @@ use crate::op::ReduceOp;
 use crate::shape::{Dims, Grid, Region};
 use blockwise_kernels::tile;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::AtomicBool;
 
 /// A fold into a dense result.
 pub(super) struct Fold {
@@ -19,17 +19,7 @@ pub(super) struct Fold {
     kept: SmallVec<[usize; 4]>,
     /// The grid of the kept axes.
     kept_grid: Grid,
-    whole: Mutex<Whole>,
-    /// Spans that may wait to be merged: more would be more memory than the plan projects.
-    parked: usize,
-    merged: Condvar,
-}
-
-struct Whole {
-    planes: Planes,
-    /// The span whose accumulators are merged next, and those that came early.
-    next: usize,
-    early: BTreeMap<usize, SpanFold>,
+    whole: InOrder<Planes, SpanFold>,
 }
 
 type Planes = SmallVec<[Block; 3]>;
@@ -45,8 +35,7 @@ impl Fold {
         let kept: SmallVec<[usize; 4]> = (0..grid.ndim()).filter(|k| !axes.contains(k)).collect();
         let kept_grid = Grid::new(kept.iter().map(|&k| grid.axes()[k].clone()));
         let planes = empty(op, dtype, &kept_grid.shape());
-        let whole = Mutex::new(Whole { planes, next: 0, early: BTreeMap::new() });
-        Fold { op, dtype, kept, kept_grid, whole, parked: workers, merged: Condvar::new() }
+        Fold { op, dtype, kept, kept_grid, whole: InOrder::new(planes, workers) }
     }
 
     /// The accumulators for a task, as the output of its kernel.
@@ -77,31 +66,19 @@ impl Fold {
         )
     }
 
-    /// Takes the accumulators of a finished span; every span must come exactly once. Waits while too many that came early wait already
-    /// for an earlier one, which is running on another worker, unless `stop` says that it will never come.
+    /// Takes the accumulators of a finished span; see [`InOrder::put`].
     pub fn merge(&self, number: usize, span: SpanFold, stop: &AtomicBool) {
-        let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
-        while whole.next != number && whole.early.len() >= self.parked {
-            if stop.load(Relaxed) {
-                return;
-            }
-            let wait = self.merged.wait_timeout(whole, Duration::from_millis(20));
-            whole = wait.unwrap_or_else(|e| e.into_inner()).0;
-        }
-        whole.early.insert(number, span);
-        loop {
-            let next = whole.next;
-            let Some(span) = whole.early.remove(&next) else {
-                self.merged.notify_all();
-                return;
-            };
-            whole.next += 1;
+        let merged = self.whole.put(number, span, stop, |planes, span| {
             let mut keys: Vec<usize> = span.sets.keys().copied().collect();
             keys.sort_unstable();
             for key in keys {
-                let (region, planes) = &span.sets[&key];
-                self.merge_set(&mut whole.planes, region, planes);
+                let (region, set) = &span.sets[&key];
+                self.merge_set(planes, region, set);
             }
+            Ok::<(), Infallible>(())
+        });
+        match merged {
+            Ok(()) => {}
         }
     }
 
@@ -139,8 +116,7 @@ impl Fold {
 
     /// The result: the fold of everything merged.
     pub fn finish(self) -> Block {
-        let whole = self.whole.into_inner().unwrap_or_else(|e| e.into_inner());
-        let mut planes = whole.planes;
+        let mut planes = self.whole.into_whole();
         planes.swap_remove(self.op.result_plane())
     }
 }

@@ -6,31 +6,26 @@
 
 mod cache;
 mod fold;
+#[cfg(feature = "frame")]
+pub mod frame;
+mod order;
 mod scan;
 mod spill;
 mod stage;
 mod steps;
+mod workers;
 
 pub use cache::KernelCache;
+pub use workers::in_task;
 
 use crate::block::{Block, BlockSource, pool};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{Plan, StageRoot};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
-
-thread_local! {
-    /// Whether this thread is running tasks: then it must not start a run, which would wait for itself.
-    static IN_TASK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Whether the calling thread is in the middle of a task, as a user's function of blocks is.
-pub fn in_task() -> bool {
-    IN_TASK.get()
-}
 
 /// What a run needs beside the plan.
 pub struct Runtime<'a> {
@@ -146,22 +141,5 @@ fn drop_unread(plan: &Plan, done: usize, results: &mut [Vec<RootResult>]) {
                 *result = RootResult::Gone;
             }
         }
-    }
-}
-
-/// The error of the earliest span, so that which error is reported does not depend on timing more than it must.
-#[derive(Default)]
-pub(crate) struct FirstError(std::sync::Mutex<Option<(usize, Error)>>);
-
-impl FirstError {
-    pub fn put(&self, span: usize, error: Error) {
-        let mut slot = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if slot.as_ref().is_none_or(|(at, _)| span < *at) {
-            *slot = Some((span, error));
-        }
-    }
-
-    pub fn take(self) -> Option<Error> {
-        self.0.into_inner().unwrap_or_else(|e| e.into_inner()).map(|(_, e)| e)
     }
 }

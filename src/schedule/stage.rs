@@ -4,7 +4,8 @@ use super::fold::{Fold, SpanFold};
 use super::scan::{Carry, scan_in_place};
 use super::spill::SpillStore;
 use super::steps::{Permits, Prepared, TaskData, operand};
-use super::{Counters, FirstError, RootResult, Runtime};
+use super::workers::run_spans;
+use super::{Counters, RootResult, Runtime};
 use crate::backend::{Executable, Operand, Output};
 use crate::block::{Block, BlockSink, pool};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,7 +15,7 @@ use crate::plan::{Stage, StageRoot, StepKind};
 use crate::shape::{Dims, Region};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Stored results of a stage above this size bypass the cache.
@@ -87,59 +88,11 @@ pub(super) fn run(
     };
     rt.tell(Event::StageStarted { stage: number, tasks, workers, label: stage.label() });
 
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let first = FirstError::default();
-    let work = |worker: usize| {
-        let _task = InTask::enter(&stop);
-        let mut data = TaskData::new(stage);
-        loop {
-            let span = next.fetch_add(1, Relaxed);
-            if span >= count || stop.load(Relaxed) {
-                return;
-            }
-            let tasks = span * spans..((span + 1) * spans).min(tasks);
-            if let Err(e) = run.span(span, tasks, worker, &mut data, &stop) {
-                stop.store(true, Relaxed);
-                first.put(span, e);
-                return;
-            }
-        }
-    };
-    if workers == 1 {
-        // not on the caller's thread if that is a worker of some other pool: the pool's width is what was promised
-        rt.pool.install(|| work(0));
-    } else {
-        rt.pool.scope(|scope| {
-            for w in 0..workers {
-                let work = &work;
-                scope.spawn(move |_| work(w));
-            }
-        });
-    }
-    match first.take() {
-        Some(e) => Err(e),
-        None => Ok(run.roots.into_iter().map(finish_root).collect()),
-    }
-}
-
-/// Marks the thread as running tasks while it lives; if it ends by a panic, stops the other workers.
-struct InTask<'a>(&'a AtomicBool);
-
-impl InTask<'_> {
-    fn enter(stop: &AtomicBool) -> InTask<'_> {
-        super::IN_TASK.set(true);
-        InTask(stop)
-    }
-}
-
-impl Drop for InTask<'_> {
-    fn drop(&mut self) {
-        super::IN_TASK.set(false);
-        if std::thread::panicking() {
-            self.0.store(true, Relaxed);
-        }
-    }
+    run_spans(rt, workers, count, || TaskData::new(stage), |span, worker, data, stop| {
+        let tasks = span * spans..((span + 1) * spans).min(tasks);
+        run.span(span, tasks, worker, data, stop)
+    })?;
+    Ok(run.roots.into_iter().map(finish_root).collect())
 }
 
 /// How many tasks may run at once: twice the threads where files are read or written, as far as memory admits.

@@ -97,7 +97,9 @@ impl Executable for Compiled {
 /// Whether a launch has the operands that the kernel needs.
 fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<()> {
     let outputs = kernel.roots().iter().zip(launch.outputs).all(|(root, output)| match (root, output) {
-        (Root::Store { .. }, Output::Store(_)) | (Root::Select { .. }, Output::Select { .. }) => true,
+        (Root::Store { .. }, Output::Store(_))
+        | (Root::Select { .. }, Output::Select { .. })
+        | (Root::GroupReduce { .. }, Output::GroupReduce(_)) => true,
         (Root::Reduce { op, .. }, Output::Reduce(planes)) => planes.len() == program::plane_count(*op),
         _ => false,
     });

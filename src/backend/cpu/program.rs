@@ -118,6 +118,12 @@ pub enum RootPlan {
         value: Value,
         compact: tile::CompactFn,
     },
+    GroupReduce {
+        value: Value,
+        slot: Value,
+        mask: Option<Value>,
+        fold: tile::FoldGroups,
+    },
 }
 
 /// What a program is made of, in order of execution.
@@ -170,7 +176,7 @@ impl Program {
             || kernel.roots().iter().any(|root| match root {
                 Root::Store { .. } => false,
                 Root::Reduce { op, .. } => op.is_arg(),
-                Root::Select { .. } => true,
+                Root::Select { .. } | Root::GroupReduce { .. } => true,
             });
         Program {
             inputs: kernel.inputs().len(),
@@ -314,6 +320,12 @@ fn plan_roots(kernel: &Kernel, isa: Isa) -> (Vec<RootPlan>, Vec<usize>, Option<u
                     fold_cols: tile::fold_cols(isa, *op, d),
                 }
             }
+            Root::GroupReduce { op, value, slot, mask } => RootPlan::GroupReduce {
+                value: *value,
+                slot: *slot,
+                mask: *mask,
+                fold: tile::fold_groups(*op, kernel.dtype(*value)).expect("verified: no arg-reduction"),
+            },
             Root::Select { mask, value } => RootPlan::Select {
                 mask: *mask,
                 value: *value,

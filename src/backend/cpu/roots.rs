@@ -23,6 +23,14 @@ pub enum Act<'p> {
         total: Cell<usize>,
         count: *mut usize,
     },
+    /// A fold by group.
+    GroupReduce {
+        from: Value,
+        slot: Value,
+        mask: Option<Value>,
+        fold: tile::FoldGroups,
+        planes: [*mut u8; 3],
+    },
 }
 
 impl<'p> Frame<'p> {
@@ -71,6 +79,11 @@ impl<'p> Frame<'p> {
                         count,
                     });
                 }
+                (RootPlan::GroupReduce { value, slot, mask, fold }, Output::GroupReduce(planes)) => {
+                    self.bound();
+                    let (from, slot, mask, fold, planes) = (*value, *slot, *mask, *fold, *planes);
+                    self.acts.push(Act::GroupReduce { from, slot, mask, fold, planes });
+                }
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }
         }
@@ -88,6 +101,12 @@ impl<'p> Frame<'p> {
                     Act::Copy { .. } => self.copy(act, rows, cols),
                     Act::Fold { from, size, root, along, contiguous } => {
                         self.fold(*from, *size, root, *along, *contiguous, rows, cols)
+                    }
+                    Act::GroupReduce { from, slot, mask, fold, planes } => {
+                        let n = rows * cols;
+                        let mask = mask.map_or(std::ptr::null(), |m| self.elements(m, 1, n));
+                        let slots = self.elements(*slot, 0, n);
+                        fold(self.elements(*from, 2, n), slots.cast(), mask, n, planes);
                     }
                     Act::Select { mask, from, size, f, to, total, .. } => {
                         let mask = self.elements(*mask, 1, rows * cols);

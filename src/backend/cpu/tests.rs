@@ -191,8 +191,18 @@ fn random_kernel(r: &mut Random, rank: usize) -> Kernel {
     }
     for _ in 0..1 + r.below(3) {
         let v = if r.below(3) == 0 { r.pick(&values) } else { values[values.len() - 1] };
-        match r.below(5) {
+        match r.below(6) {
             0..2 => b.store(v),
+            5 => {
+                // slots below 8, whatever the value
+                let (byte, seven) = (b.cast(DType::U8, v), b.constant(Scalar::from(7u8)));
+                let slot = b.binary(BinaryOp::And, byte, seven);
+                let slot = b.cast(DType::U32, slot);
+                let mask = (r.below(2) == 0).then(|| b.cast(DType::Bool, v));
+                let op = r.pick(ReduceOp::ALL);
+                let op = if op.is_arg() || !op.accepts(b.dtype(v)) { ReduceOp::Max } else { op };
+                b.group_reduce(op, v, slot, mask);
+            }
             2..4 => {
                 let op = r.pick(ReduceOp::ALL);
                 let axes: Vec<u8> = (0..rank as u8).filter(|_| r.below(2) == 0).collect();
@@ -241,6 +251,16 @@ fn outputs(r: &mut Random, kernel: &Kernel, shape: &[usize], plain: bool) -> Vec
                 }
                 planes
             }
+            Root::GroupReduce { op, value, .. } => {
+                let d = kernel.dtype(*value);
+                let planes = op.planes(d).into_iter().zip(naive::fold::init(*op, d));
+                let filled = planes.map(|(d, s)| {
+                    let mut plane = Array::with(d, 8, 0, SmallVec::new());
+                    plane.fill(|| s);
+                    plane
+                });
+                filled.collect()
+            }
             Root::Select { value, .. } => {
                 let n = shape.iter().product::<usize>();
                 vec![Array::with(kernel.dtype(*value), n, 0, SmallVec::new())]
@@ -270,6 +290,11 @@ fn run(
         .map(|(k, (root, o))| match root {
             Root::Store { .. } => Output::Store(o[0].operand.clone()),
             Root::Reduce { .. } => Output::Reduce(o.iter().map(|p| p.operand.clone()).collect()),
+            Root::GroupReduce { .. } => {
+                let mut planes = [std::ptr::null_mut(); 3];
+                planes.iter_mut().zip(o).for_each(|(p, a)| *p = a.operand.ptr);
+                Output::GroupReduce(planes)
+            }
             Root::Select { .. } => Output::Select { ptr: o[0].operand.ptr, count: at.wrapping_add(k) },
         })
         .collect();

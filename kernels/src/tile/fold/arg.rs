@@ -2,6 +2,7 @@
 
 use super::super::isa::Level;
 use super::super::lanes::{Lane, W};
+use super::group::{FoldGroups, Grouped};
 use super::{ColsLoop, Fold, Panel, Place, RowsLoop, fold_row};
 use std::marker::PhantomData;
 
@@ -190,6 +191,10 @@ unsafe fn columns<L: Level, X: Lane<Wide: Order>, const MIN: bool, const NUMBERS
             });
         }
     }
+}
+
+impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> Grouped for Arg<X, MIN, NUMBERS> {
+    const FOLD: Option<FoldGroups> = None;
 }
 
 impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> Fold for Arg<X, MIN, NUMBERS> {

@@ -6,8 +6,11 @@
 //! Pointers and plane order are those of [`ReduceOp::planes`]; unused planes may be null.
 
 mod arg;
+mod group;
 mod moments;
 mod plain;
+
+pub use group::FoldGroups;
 
 use super::isa::{Isa, Level, per_isa};
 use super::lanes::Lane;
@@ -56,7 +59,7 @@ per_isa!(
 per_isa!(ColsLoop, cols_loop, unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8; 3], place: Place));
 
 /// The functions of one reduction of one dtype.
-trait Fold: RowsLoop + ColsLoop {
+trait Fold: RowsLoop + ColsLoop + group::Grouped {
     /// A [`MergeFn`].
     unsafe fn merge(into: &[*mut u8; 3], from: &[*mut u8; 3], n: usize);
 }
@@ -80,6 +83,14 @@ impl Visit for Cols {
     type Out = FoldCols;
     fn visit<F: Fold>(self) -> FoldCols {
         cols_loop::<F>(self.0)
+    }
+}
+
+struct Groups;
+impl Visit for Groups {
+    type Out = Option<FoldGroups>;
+    fn visit<F: Fold>(self) -> Option<FoldGroups> {
+        F::FOLD
     }
 }
 
@@ -108,6 +119,14 @@ pub fn fold_rows(isa: Isa, op: ReduceOp, d: DType) -> FoldRows {
 /// If the operation does not accept the dtype.
 pub fn fold_cols(isa: Isa, op: ReduceOp, d: DType) -> FoldCols {
     dispatch(op, d, Cols(isa))
+}
+
+/// The function that folds by group; none for arg-reductions, whose positions have no meaning there.
+///
+/// # Panics
+/// If the operation does not accept the dtype.
+pub fn fold_groups(op: ReduceOp, d: DType) -> Option<FoldGroups> {
+    dispatch(op, d, Groups)
 }
 
 /// The function that folds accumulators into accumulators.

@@ -1,0 +1,74 @@
+//! Folds by group: every element goes into the accumulator that its slot names.
+//!
+//! Elements are folded one after the other, so the bits of a result depend on their order alone. A group's accumulators
+//! are apart from the next one's in every plane: the loop is bound by the cache that holds them, not by arithmetic.
+
+use super::super::lanes::Lane;
+use super::moments::Moments;
+use super::plain::{Plain, Step};
+use crate::naive::fold::chan;
+
+/// Folds element `i` of `n` into accumulator `slots[i]`, where `mask[i]` is true; a null mask is true everywhere.
+pub type FoldGroups =
+    unsafe fn(x: *const u8, slots: *const u32, mask: *const u8, n: usize, planes: &[*mut u8; 3]);
+
+/// A fold that can be done by group.
+pub(super) trait Grouped {
+    /// A [`FoldGroups`], if there is one.
+    const FOLD: Option<FoldGroups>;
+}
+
+/// Calls `push(i, slot)` for every element that counts.
+#[inline(always)]
+unsafe fn each(slots: *const u32, mask: *const u8, n: usize, mut push: impl FnMut(usize, usize)) {
+    // SAFETY: the caller's: `n` slots, and `n` mask bytes unless it is null.
+    unsafe {
+        if mask.is_null() {
+            for i in 0..n {
+                push(i, slots.add(i).read() as usize);
+            }
+        } else {
+            for i in 0..n {
+                if mask.add(i).read() != 0 {
+                    push(i, slots.add(i).read() as usize);
+                }
+            }
+        }
+    }
+}
+
+impl<X: Lane, O: Step<X>> Grouped for Plain<X, O> {
+    const FOLD: Option<FoldGroups> = Some(|x, slots, mask, n, planes| {
+        let (x, acc) = (x.cast::<X>(), planes[0].cast::<O::Plane>());
+        // SAFETY: the caller's: `n` elements, and an accumulator for every slot.
+        unsafe {
+            each(slots, mask, n, |i, slot| {
+                let at = acc.add(slot);
+                at.write(O::store(O::push(O::load(at.read()), x.add(i).read().widen())));
+            });
+        }
+    });
+}
+
+impl<X: Lane<Wide: Into<f64>>, const NUMBERS: bool> Grouped for Moments<X, NUMBERS> {
+    const FOLD: Option<FoldGroups> = Some(|x, slots, mask, n, planes| {
+        let x = x.cast::<X>();
+        let (m2, mean, count) = (planes[0].cast::<f64>(), planes[1].cast::<f64>(), planes[2].cast::<i64>());
+        // SAFETY: the caller's: `n` elements, and accumulators for every slot.
+        unsafe {
+            each(slots, mask, n, |i, slot| {
+                let v: f64 = x.add(i).read().widen().into();
+                if NUMBERS && v.is_nan() {
+                    return;
+                }
+                // one number deviates by 0 from its mean; infinities and NaN by NaN
+                let one = (if v.is_finite() { 0.0 } else { f64::NAN }, v, 1);
+                let (m2, mean, count) = (m2.add(slot), mean.add(slot), count.add(slot));
+                let merged = chan((m2.read(), mean.read(), count.read()), one);
+                m2.write(merged.0);
+                mean.write(merged.1);
+                count.write(merged.2);
+            });
+        }
+    });
+}

@@ -1,0 +1,451 @@
+//! The logical plan of a frame: a tree of relational operations whose schemas are known without running anything.
+
+use super::column::{AggOp, Expr};
+use super::resolve::{common, find, is_text, kernel_dtype, plain_dtype, plain_type};
+use crate::block::BatchSource;
+use crate::dtype::DType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::op::ReduceOp;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::fmt;
+use std::sync::Arc;
+
+/// A relation; cheap to clone.
+#[derive(Clone)]
+pub struct Relation(Arc<RelNode>);
+
+struct RelNode {
+    op: RelOp,
+    inputs: Vec<Relation>,
+    schema: SchemaRef,
+}
+
+/// A user's function of a block of rows.
+pub type BatchFn = dyn Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync;
+
+/// The kinds of relational operation.
+#[derive(Clone)]
+pub enum RelOp {
+    /// The rows of a source: these of its columns, in this order.
+    Scan {
+        /// What is read.
+        source: Arc<dyn BatchSource>,
+        /// Places of the columns in the source's schema.
+        columns: Arc<[usize]>,
+    },
+    /// New columns of every row.
+    Project(Vec<Named>),
+    /// The rows where a bool is true.
+    Filter(Expr),
+    /// One row for every group of rows with equal keys; one row if there are no keys.
+    Aggregate {
+        /// What rows are grouped by.
+        keys: Vec<Named>,
+        /// What is made of a group.
+        aggregates: Vec<Aggregate>,
+    },
+    /// Pairs of rows of two inputs whose keys are equal.
+    Join {
+        /// Which rows without a partner stay.
+        kind: JoinKind,
+        /// Keys of the left input and of the right one.
+        on: Vec<(Expr, Expr)>,
+        /// Columns of the right input that the result has, and what they are called there.
+        right: Vec<(usize, Arc<str>)>,
+    },
+    /// The rows in another order.
+    Sort(Vec<SortKey>),
+    /// `len` rows from number `offset`.
+    Slice {
+        /// First row.
+        offset: usize,
+        /// Number of rows.
+        len: usize,
+    },
+    /// The rows of several inputs of one schema, one after the other.
+    Concat,
+    /// The first of the rows with equal values in these columns.
+    Distinct(Arc<[usize]>),
+    /// A user's function of blocks of rows.
+    MapBatches {
+        /// Name in plans and errors.
+        name: Arc<str>,
+        /// The function.
+        function: Arc<BatchFn>,
+    },
+}
+
+/// A column to be made.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its values.
+    pub expr: Expr,
+}
+
+/// A fold of a group's rows.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// Name of the column it makes.
+    pub name: Arc<str>,
+    /// The fold.
+    pub op: AggOp,
+    /// What is folded.
+    pub input: Expr,
+}
+
+/// Which rows of a join stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JoinKind {
+    /// Pairs only.
+    Inner,
+    /// Pairs, and the left rows without a partner.
+    Left,
+    /// Pairs, and the right rows without a partner.
+    Right,
+    /// Pairs, and all rows without a partner.
+    Full,
+    /// The left rows that have a partner, once each.
+    Semi,
+    /// The left rows that have none.
+    Anti,
+    /// Every pair of rows; no keys.
+    Cross,
+}
+
+/// One key of a sort.
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    /// The values that are compared.
+    pub expr: Expr,
+    /// Whether the largest come first.
+    pub descending: bool,
+    /// Whether nulls come first; last otherwise, ascending or not.
+    pub nulls_first: bool,
+}
+
+impl AggOp {
+    /// The type of the fold of values of a type; an error in words if there is none.
+    pub fn output(self, t: &DataType) -> std::result::Result<DataType, String> {
+        let number = || plain_dtype(t).ok_or_else(|| format!("{self} is not defined for {t}"));
+        Ok(match self {
+            AggOp::Count | AggOp::Len | AggOp::NUnique => DataType::Int64,
+            AggOp::Sum | AggOp::Prod => match t {
+                DataType::Duration(_) if self == AggOp::Sum => t.clone(),
+                _ => {
+                    let d = number()?;
+                    let acc = ReduceOp::Sum.accumulator(d);
+                    plain_type(if d.is_float() { d.max(DType::F32) } else { acc })
+                }
+            },
+            AggOp::Mean | AggOp::Var(_) | AggOp::Std(_) | AggOp::Median | AggOp::Quantile(_) => {
+                number()?;
+                DataType::Float64
+            }
+            AggOp::All | AggOp::Any if *t == DataType::Boolean => DataType::Boolean,
+            AggOp::All | AggOp::Any => return Err(format!("{self} takes bools, not {t}")),
+            AggOp::Min | AggOp::Max if kernel_dtype(t).is_some() || is_text(t) => t.clone(),
+            AggOp::Min | AggOp::Max => return Err(format!("{self} is not defined for {t}")),
+            AggOp::First | AggOp::Last => t.clone(),
+        })
+    }
+}
+
+impl Relation {
+    fn new(op: RelOp, inputs: Vec<Relation>, fields: Vec<Field>) -> Result<Relation> {
+        for (k, field) in fields.iter().enumerate() {
+            if fields[..k].iter().any(|f| f.name() == field.name()) {
+                let message = format!("two columns would be called {:?}; rename one with alias(...)", field.name());
+                return Err(Error::invalid("columns", message));
+            }
+        }
+        Ok(Relation(Arc::new(RelNode { op, inputs, schema: Arc::new(Schema::new(fields)) })))
+    }
+
+    fn same_schema(op: RelOp, input: &Relation) -> Relation {
+        Relation(Arc::new(RelNode { op, inputs: vec![input.clone()], schema: input.schema().clone() }))
+    }
+
+    /// All columns of a source.
+    ///
+    /// # Errors
+    /// If two columns have one name.
+    pub fn scan(source: Arc<dyn BatchSource>) -> Result<Relation> {
+        let fields = source.schema().fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>();
+        let columns = (0..fields.len()).collect();
+        Relation::new(RelOp::Scan { source, columns }, vec![], fields)
+    }
+
+    /// Some columns of a source.
+    pub fn scan_columns(source: Arc<dyn BatchSource>, columns: Arc<[usize]>) -> Relation {
+        let fields: Vec<Field> = columns.iter().map(|&c| source.schema().field(c).clone()).collect();
+        Relation(Arc::new(RelNode {
+            op: RelOp::Scan { source, columns },
+            inputs: vec![],
+            schema: Arc::new(Schema::new(fields)),
+        }))
+    }
+
+    /// New columns.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`], or if two columns have one name.
+    pub fn project(&self, columns: Vec<Named>) -> Result<Relation> {
+        let fields = fields(&columns, self.schema())?;
+        Relation::new(RelOp::Project(columns), vec![self.clone()], fields)
+    }
+
+    /// The rows where the mask is true.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`], or if it is no bool.
+    pub fn filter(&self, mask: Expr) -> Result<Relation> {
+        let t = mask.resolve(self.schema())?.data_type.clone();
+        if t != DataType::Boolean {
+            return Err(ErrorKind::ColumnType {
+                expression: mask.to_string(),
+                message: format!("a filter is a bool, not {t}"),
+            }
+            .into());
+        }
+        Ok(Relation::same_schema(RelOp::Filter(mask), self))
+    }
+
+    /// Groups and their folds.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`], or a fold that the type does not have.
+    pub fn aggregate(&self, keys: Vec<Named>, aggregates: Vec<Aggregate>) -> Result<Relation> {
+        let mut fields = fields(&keys, self.schema())?;
+        for a in &aggregates {
+            let t = a.input.resolve(self.schema())?.data_type.clone();
+            let out = a.op.output(&t).map_err(|message| -> Error {
+                ErrorKind::ColumnType { expression: format!("{}({})", a.op, a.input), message }.into()
+            })?;
+            fields.push(Field::new(&*a.name, out, true));
+        }
+        Relation::new(RelOp::Aggregate { keys, aggregates }, vec![self.clone()], fields)
+    }
+
+    /// Pairs of rows. Columns of the right side whose name the left side has get a suffix; keys that have one name are there once.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`]; keys whose types do not mix.
+    pub fn join(&self, other: &Relation, kind: JoinKind, on: Vec<(Expr, Expr)>, suffix: &str) -> Result<Relation> {
+        for (left, right) in &on {
+            let (a, b) = (left.resolve(self.schema())?, right.resolve(other.schema())?);
+            if common(&a.data_type, &b.data_type).is_none() {
+                return Err(ErrorKind::ColumnType {
+                    expression: format!("{left} == {right}"),
+                    message: format!("keys of type {} and {} do not mix; cast one of them", a.data_type, b.data_type),
+                }
+                .into());
+            }
+        }
+        let mut fields: Vec<Field> = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        let mut right = vec![];
+        if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+            let is_key = |name: &str| {
+                let same = |e: &Expr| matches!(e.node(), super::Node::Column(n) if **n == *name);
+                on.iter().any(|(l, r)| same(l) && same(r))
+            };
+            for (k, field) in other.schema().fields().iter().enumerate() {
+                if is_key(field.name()) {
+                    continue;
+                }
+                let taken = self.schema().fields().iter().any(|f| f.name() == field.name());
+                let name = if taken { format!("{}{suffix}", field.name()) } else { field.name().clone() };
+                fields.push(Field::new(&name, field.data_type().clone(), true));
+                right.push((k, name.as_str().into()));
+            }
+        }
+        Relation::new(RelOp::Join { kind, on, right }, vec![self.clone(), other.clone()], fields)
+    }
+
+    /// Another order.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`].
+    pub fn sort(&self, by: Vec<SortKey>) -> Result<Relation> {
+        for key in &by {
+            key.expr.resolve(self.schema())?;
+        }
+        Ok(Relation::same_schema(RelOp::Sort(by), self))
+    }
+
+    /// Some consecutive rows.
+    pub fn slice(&self, offset: usize, len: usize) -> Relation {
+        Relation::same_schema(RelOp::Slice { offset, len }, self)
+    }
+
+    /// The first of equal rows.
+    ///
+    /// # Errors
+    /// A column that is not there.
+    pub fn distinct(&self, on: &[&str]) -> Result<Relation> {
+        let on = on.iter().map(|name| find(self.schema(), name)).collect::<Result<Arc<[usize]>>>()?;
+        Ok(Relation::same_schema(RelOp::Distinct(on), self))
+    }
+
+    /// A user's function of blocks of rows, whose result has this schema.
+    ///
+    /// # Errors
+    /// If two columns have one name.
+    pub fn map_batches(&self, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        Relation::new(RelOp::MapBatches { name: name.into(), function }, vec![self.clone()], fields)
+    }
+
+    /// Rows of several relations. Columns are matched by name; their types are promoted.
+    ///
+    /// # Errors
+    /// If there is none, or columns differ.
+    pub fn concat(parts: &[Relation]) -> Result<Relation> {
+        let Some(first) = parts.first() else {
+            return Err(Error::invalid("concat", "there is nothing to concatenate"));
+        };
+        let mut fields: Vec<Field> = first.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        for part in &parts[1..] {
+            if part.schema().fields().len() != fields.len() {
+                let names = |s: &Schema| s.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+                let message = format!("columns {:?} and {:?} differ", names(first.schema()), names(part.schema()));
+                return Err(Error::invalid("concat", message));
+            }
+            for field in &mut fields {
+                let other = part.schema().field(find(part.schema(), field.name())?);
+                let t = common(field.data_type(), other.data_type()).ok_or_else(|| -> Error {
+                    ErrorKind::ColumnType {
+                        expression: field.name().clone(),
+                        message: format!("is {} and {}", field.data_type(), other.data_type()),
+                    }
+                    .into()
+                })?;
+                *field = Field::new(field.name(), t, true);
+            }
+        }
+        let schema = Schema::new(fields.clone());
+        let inputs = parts.iter().map(|p| p.conform(&schema)).collect::<Result<Vec<_>>>()?;
+        Relation::new(RelOp::Concat, inputs, fields)
+    }
+
+    /// The relation with exactly the columns of a schema, cast where needed.
+    fn conform(&self, schema: &Schema) -> Result<Relation> {
+        if self.schema().fields().iter().map(|f| (f.name(), f.data_type())).eq(schema.fields().iter().map(|f| (f.name(), f.data_type()))) {
+            return Ok(self.clone());
+        }
+        let named = |f: &Arc<Field>| Named {
+            name: f.name().as_str().into(),
+            expr: super::col(f.name()).cast(f.data_type().clone()),
+        };
+        self.project(schema.fields().iter().map(named).collect())
+    }
+
+    /// The same operation of other inputs, whose columns include those that it uses. A join's result has the right columns that are still
+    /// there.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(crate) fn with_inputs(&self, inputs: Vec<Relation>) -> Result<Relation> {
+        match self.op() {
+            RelOp::Join { kind, on, right } => {
+                let (old, new) = (self.inputs()[1].schema(), inputs[1].schema());
+                let place = |(c, name): &(usize, Arc<str>)| Some((new.index_of(old.field(*c).name()).ok()?, name.clone()));
+                let right: Vec<(usize, Arc<str>)> = right.iter().filter_map(place).collect();
+                let mut fields: Vec<Field> = inputs[0].schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+                fields.extend(right.iter().map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)));
+                Relation::new(RelOp::Join { kind: *kind, on: on.clone(), right }, inputs, fields)
+            }
+            RelOp::Distinct(on) => {
+                let names: Vec<&str> = on.iter().map(|&c| self.schema().field(c).name().as_str()).collect();
+                inputs[0].distinct(&names)
+            }
+            RelOp::Slice { offset, len } => Ok(inputs[0].slice(*offset, *len)),
+            op => {
+                let fields = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+                Relation::new(op.clone(), inputs, fields)
+            }
+        }
+    }
+
+    /// The operation.
+    pub fn op(&self) -> &RelOp {
+        &self.0.op
+    }
+
+    /// What it works on.
+    pub fn inputs(&self) -> &[Relation] {
+        &self.0.inputs
+    }
+
+    /// Names and types of its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.0.schema
+    }
+}
+
+fn fields(columns: &[Named], schema: &Schema) -> Result<Vec<Field>> {
+    let field = |c: &Named| Ok(Field::new(&*c.name, c.expr.resolve(schema)?.data_type.clone(), true));
+    columns.iter().map(field).collect()
+}
+
+impl fmt::Display for RelOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+            items.iter().map(show).collect::<Vec<_>>().join(", ")
+        }
+        let named = |n: &Named| match super::name_of(&n.expr) {
+            Some(name) if name == n.name => n.expr.to_string(),
+            _ => format!("{} as {}", n.expr, n.name),
+        };
+        match self {
+            RelOp::Scan { source, columns } => {
+                let names: Vec<&str> = columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
+                write!(f, "scan {} [{}]", source.label(), names.join(", "))
+            }
+            RelOp::Project(columns) => write!(f, "project {}", list(columns, named)),
+            RelOp::Filter(mask) => write!(f, "filter {mask}"),
+            RelOp::Aggregate { keys, aggregates } => {
+                let folds = list(aggregates, |a| match a.op {
+                    AggOp::Len => "len()".into(),
+                    op => format!("{op}({})", a.input),
+                });
+                match keys.is_empty() {
+                    true => write!(f, "aggregate {folds}"),
+                    false => write!(f, "group by {}: {folds}", list(keys, named)),
+                }
+            }
+            RelOp::Join { kind, on, .. } => {
+                let keys = list(on, |(l, r)| format!("{l} == {r}"));
+                write!(f, "{} join on {keys}", format!("{kind:?}").to_lowercase())
+            }
+            RelOp::Sort(by) => {
+                let keys = list(by, |k| format!("{}{}", k.expr, if k.descending { " descending" } else { "" }));
+                write!(f, "sort by {keys}")
+            }
+            RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),
+            RelOp::Concat => write!(f, "concat"),
+            RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
+            RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),
+        }
+    }
+}
+
+/// The tree, inputs indented below what uses them.
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = vec![(self, 0)];
+        while let Some((r, depth)) = left.pop() {
+            writeln!(f, "{:depth$}{}", "", r.op(), depth = 2 * depth)?;
+            left.extend(r.inputs().iter().rev().map(|i| (i, depth + 1)));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,256 @@
+//! What is done with whole frames.
+
+use super::aggregate::{has_aggregate, plan_aggregates};
+use super::{DataFrame, Expr, IntoColumns, IntoSortKeys, JoinKind, RecordBatch, Schema, col};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::{Named, Node, Relation, name_of};
+use std::sync::Arc;
+
+/// Expressions with the names of the columns that they make.
+pub(super) fn named(columns: Vec<Expr>) -> Vec<Named> {
+    let name = |e: &Expr| name_of(e).unwrap_or_else(|| "literal".into());
+    columns.into_iter().map(|expr| Named { name: name(&expr), expr }).collect()
+}
+
+impl DataFrame {
+    /// A frame made from this one's relation and an operation.
+    #[track_caller]
+    fn then(&self, f: impl FnOnce(&Relation) -> Result<Relation>) -> DataFrame {
+        DataFrame::new(self.relation().and_then(f))
+    }
+
+    /// New columns, one per expression, in place of all. Expressions that fold ([`Expr::sum`]...) make one row; then all must.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("a", vec![1, 2, 3].into()), ("b", vec![10, 20, 30].into())]);
+    /// let sums = df.select([(col("a") + col("b")).alias("sum")]).collect()?;
+    /// assert_eq!(sums.values::<i32>("sum")?, [Some(11), Some(22), Some(33)]);
+    /// assert_eq!(df.select(col("a").max()).collect()?.values::<i32>("a")?, [Some(3)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn select(&self, columns: impl IntoColumns) -> DataFrame {
+        let columns = columns.into_columns();
+        if columns.iter().any(has_aggregate) {
+            return self.then(|r| plan_aggregates(r, vec![], columns));
+        }
+        self.then(|r| r.project(named(columns)))
+    }
+
+    /// All columns, and new ones; a new one replaces an old one of its name.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("a", vec![1, 2].into())]);
+    /// let df = df.with_columns([(col("a") * 2).alias("twice"), (col("a") + 1).alias("a")]);
+    /// assert_eq!(df.columns()?, ["a", "twice"]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn with_columns(&self, columns: impl IntoColumns) -> DataFrame {
+        let new = named(columns.into_columns());
+        self.then(|r| {
+            let old = r.schema().fields().iter().map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) });
+            let mut all: Vec<Named> = old.collect();
+            for column in new {
+                match all.iter_mut().find(|c| c.name == column.name) {
+                    Some(same) => *same = column,
+                    None => all.push(column),
+                }
+            }
+            r.project(all)
+        })
+    }
+
+    /// The rows where a bool is true (neither false nor null).
+    #[track_caller]
+    pub fn filter(&self, mask: impl Into<Expr>) -> DataFrame {
+        let mask = mask.into();
+        self.then(|r| r.filter(mask))
+    }
+
+    /// Columns under other names: `(old, new)` each.
+    #[track_caller]
+    pub fn rename<'a>(&self, names: impl IntoIterator<Item = (&'a str, &'a str)>) -> DataFrame {
+        let names: Vec<(&str, &str)> = names.into_iter().collect();
+        self.then(|r| {
+            for (old, _) in &names {
+                crate::expr::frame::find(r.schema(), old)?;
+            }
+            let column = |name: &String| {
+                let new = names.iter().find(|(old, _)| old == name).map_or(name.as_str(), |(_, new)| new);
+                Named { name: new.into(), expr: col(name) }
+            };
+            r.project(r.schema().fields().iter().map(|f| column(f.name())).collect())
+        })
+    }
+
+    /// All columns but these.
+    #[track_caller]
+    pub fn drop(&self, columns: impl IntoColumns) -> DataFrame {
+        let columns = columns.into_columns();
+        self.then(|r| {
+            let mut gone = vec![];
+            for c in &columns {
+                match c.node() {
+                    Node::Column(name) => gone.push(crate::expr::frame::find(r.schema(), name)?),
+                    _ => return Err(Error::invalid("drop", format!("{c} is no column's name"))),
+                }
+            }
+            let kept = r.schema().fields().iter().enumerate().filter(|(k, _)| !gone.contains(k));
+            r.project(kept.map(|(_, f)| Named { name: f.name().as_str().into(), expr: col(f.name()) }).collect())
+        })
+    }
+
+    /// The first `n` rows; reads no further than it must.
+    #[track_caller]
+    pub fn head(&self, n: usize) -> DataFrame {
+        self.slice(0, n)
+    }
+
+    /// `len` rows from number `offset` (fewer where there are not so many).
+    #[track_caller]
+    pub fn slice(&self, offset: usize, len: usize) -> DataFrame {
+        self.then(|r| Ok(r.slice(offset, len)))
+    }
+
+    /// The rows in another order. Stable: rows with equal keys stay as they are. NaN is larger than any number; nulls come last unless
+    /// the key says otherwise.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("a", vec![2, 3, 1].into())]);
+    /// let sorted = df.sort(col("a").descending()).collect()?;
+    /// assert_eq!(sorted.values::<i32>("a")?, [Some(3), Some(2), Some(1)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sort(&self, by: impl IntoSortKeys) -> DataFrame {
+        let by = by.into_sort_keys();
+        self.then(|r| r.sort(by))
+    }
+
+    /// Pairs of rows with equal values in these columns of both. Nulls equal nothing. A column of `other` whose name this one has gets the
+    /// suffix `_right`. Rows come in this frame's order; `other` is held in memory with a table of its keys.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, JoinKind};
+    /// let flights = DataFrame::from_columns([("carrier", vec!["UA", "B6", "??"].into())]);
+    /// let names = DataFrame::from_columns([
+    ///     ("carrier", vec!["B6", "UA"].into()),
+    ///     ("name", vec!["JetBlue", "United"].into()),
+    /// ]);
+    /// let named = flights.join(&names, ["carrier"], JoinKind::Left).collect()?;
+    /// assert_eq!(named.texts("name")?, [Some("United".into()), Some("JetBlue".into()), None]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn join(&self, other: &DataFrame, on: impl IntoColumns, kind: JoinKind) -> DataFrame {
+        let on = on.into_columns();
+        self.join_on(other, on.clone(), on, kind, "_right")
+    }
+
+    /// [`DataFrame::join`] of keys that differ in the two frames, with a suffix for names that both have.
+    #[track_caller]
+    pub fn join_on(
+        &self,
+        other: &DataFrame,
+        left_on: impl IntoColumns,
+        right_on: impl IntoColumns,
+        kind: JoinKind,
+        suffix: &str,
+    ) -> DataFrame {
+        let (left, right) = (left_on.into_columns(), right_on.into_columns());
+        self.then(|r| {
+            if left.len() != right.len() || (left.is_empty() != (kind == JoinKind::Cross)) {
+                let message = format!("{kind:?} join of {} keys with {}", left.len(), right.len());
+                return Err(Error::invalid("join", message));
+            }
+            r.join(other.relation()?, kind, left.into_iter().zip(right).collect(), suffix)
+        })
+    }
+
+    /// Every pair of rows of both frames.
+    #[track_caller]
+    pub fn cross_join(&self, other: &DataFrame) -> DataFrame {
+        self.join_on(other, Vec::<Expr>::new(), Vec::<Expr>::new(), JoinKind::Cross, "_right")
+    }
+
+    /// The rows of several frames, one after the other. Columns go by name; their types are promoted.
+    #[track_caller]
+    pub fn concat<'a>(frames: impl IntoIterator<Item = &'a DataFrame>) -> DataFrame {
+        let parts = frames.into_iter().map(|f| f.relation().cloned()).collect::<Result<Vec<_>>>();
+        DataFrame::new(parts.and_then(|parts| Relation::concat(&parts)))
+    }
+
+    /// The first of the rows that are equal in these columns; nulls are equal here. Without columns, in all.
+    #[track_caller]
+    pub fn unique(&self, columns: impl IntoColumns) -> DataFrame {
+        let columns = columns.into_columns();
+        self.then(|r| {
+            let mut on = vec![];
+            for c in &columns {
+                match c.node() {
+                    Node::Column(name) => on.push(&**name),
+                    _ => return Err(Error::invalid("unique", format!("{c} is no column's name"))),
+                }
+            }
+            if on.is_empty() {
+                on = r.schema().fields().iter().map(|f| f.name().as_str()).collect();
+            }
+            r.distinct(&on)
+        })
+    }
+
+    /// The rows in which none of these columns is null. Without columns, none of all.
+    #[track_caller]
+    pub fn drop_nulls(&self, columns: impl IntoColumns) -> DataFrame {
+        let columns = columns.into_columns();
+        self.then(|r| {
+            let all = || r.schema().fields().iter().map(|f| col(f.name())).collect();
+            let columns: Vec<Expr> = if columns.is_empty() { all() } else { columns };
+            match columns.iter().map(Expr::is_not_null).reduce(|a, b| a.and(b)) {
+                Some(mask) => r.filter(mask),
+                None => Ok(r.clone()),
+            }
+        })
+    }
+
+    /// The different values of a column with their numbers of rows (`count`), most frequent first; equal ones in order of appearance.
+    #[track_caller]
+    pub fn value_counts(&self, column: &str) -> DataFrame {
+        self.group_by(column).agg(super::len().alias("count")).sort(col("count").descending())
+    }
+
+    /// A user's function of batches of rows, run beside others. Which rows come together is the scheduler's choice: each row must be worked
+    /// on by itself. The function may drop and add rows.
+    ///
+    /// # Errors
+    /// Carried to the run: those of the function, or if its columns are not those of `schema`.
+    #[track_caller]
+    pub fn map_batches(
+        &self,
+        schema: &Schema,
+        function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
+    ) -> DataFrame {
+        self.then(|r| r.map_batches("function", schema, Arc::new(function)))
+    }
+
+    /// The frame, or the error if it has no column of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Column`].
+    pub fn column(&self, name: &str) -> Result<Expr> {
+        let schema = self.schema()?;
+        match schema.column_with_name(name) {
+            Some(_) => Ok(col(name)),
+            None => Err(ErrorKind::Column {
+                name: name.into(),
+                nearest: None,
+                known: schema.fields().iter().map(|f| f.name().clone()).collect(),
+            }
+            .into()),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Filters and columns move towards what is read.
+//!
+//! Two passes, each from the result down. [`push_filters`] splits every filter at its `and`s and takes each part below projections,
+//! sorts, other filters, joins and groups as far as it means the same there. [`prune`] gives every operation only the columns that
+//! something above it uses, so that a scan reads no other.
+
+use crate::error::Result;
+use crate::expr::frame::{Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col};
+use crate::op::BinaryOp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A relation of the same rows that does less.
+///
+/// # Errors
+/// Those of resolving expressions: defects, since they resolved before.
+pub fn optimize(r: &Relation) -> Result<Relation> {
+    let pushed = push_filters(r, vec![])?;
+    let wanted = pushed.schema().fields().iter().map(|f| f.name().as_str().into()).collect();
+    prune(&pushed, &wanted)
+}
+
+type Names = BTreeSet<Arc<str>>;
+
+/// The columns that an expression uses.
+fn uses(e: &Expr, into: &mut Names) {
+    if let Node::Column(name) = e.node() {
+        into.insert(name.clone());
+    }
+    children(e).into_iter().for_each(|c| uses(c, into));
+}
+
+fn children(e: &Expr) -> Vec<&Expr> {
+    match e.node() {
+        Node::Column(_) | Node::Literal(_) | Node::Failed(_) => vec![],
+        Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Alias(_, x) | Node::Aggregate(_, x) => vec![x],
+        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
+        Node::When(c, a, b) => vec![c, a, b],
+        Node::Function(_, inputs) => inputs.iter().collect(),
+    }
+}
+
+fn used(e: &Expr) -> Names {
+    let mut names = Names::new();
+    uses(e, &mut names);
+    names
+}
+
+/// The expression with columns replaced; none if something in it may not be done twice or elsewhere.
+fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
+    let go = |x: &Expr| substitute(x, by);
+    Some(match e.node() {
+        Node::Column(name) => by(name)?,
+        Node::Literal(_) => e.clone(),
+        Node::Failed(_) | Node::Aggregate(..) => return None,
+        Node::Function(Function::User(_), _) => return None,
+        Node::Unary(op, x) => Expr::new(Node::Unary(*op, go(x)?)),
+        Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), go(x)?)),
+        Node::IsNull(x) => Expr::new(Node::IsNull(go(x)?)),
+        Node::Alias(_, x) => go(x)?,
+        Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, go(a)?, go(b)?)),
+        Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, go(a)?, go(b)?)),
+        Node::FillNull(a, b) => Expr::new(Node::FillNull(go(a)?, go(b)?)),
+        Node::When(c, a, b) => Expr::new(Node::When(go(c)?, go(a)?, go(b)?)),
+        Node::Function(f, inputs) => {
+            Expr::new(Node::Function(f.clone(), inputs.iter().map(go).collect::<Option<Vec<_>>>()?))
+        }
+    })
+}
+
+/// Whether an expression may fail, or is a user's: then it must not see rows that an earlier mask takes away.
+fn is_strict(e: &Expr) -> bool {
+    matches!(e.node(), Node::Cast(..) | Node::Function(Function::User(_), _)) || children(e).into_iter().any(is_strict)
+}
+
+fn split(mask: &Expr, into: &mut Vec<Expr>) {
+    match mask.node() {
+        // a row stays if both are true: neither false nor null
+        Node::Binary(BinaryOp::And, a, b) => {
+            split(a, into);
+            split(b, into);
+        }
+        Node::Literal(Literal::Number(s)) if s.bits() == 1 => {}
+        _ => into.push(mask.clone()),
+    }
+}
+
+/// The relation's rows for which all masks are true: in one filter, but for those that must see what earlier ones left.
+fn filtered(mut r: Relation, masks: Vec<Expr>) -> Result<Relation> {
+    let mut together: Option<Expr> = None;
+    for mask in masks {
+        if is_strict(&mask)
+            && let Some(before) = together.take()
+        {
+            r = r.filter(before)?;
+        }
+        together = Some(match together {
+            Some(before) => before.and(mask),
+            None => mask,
+        });
+    }
+    together.map_or(Ok(r.clone()), |mask| r.filter(mask))
+}
+
+/// The relation's rows for which all masks are true.
+fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
+    match r.op() {
+        RelOp::Filter(mask) => {
+            // the lower filter's parts go first: later ones may rely on it
+            let mut all = vec![];
+            split(mask, &mut all);
+            all.append(&mut masks);
+            push_filters(&r.inputs()[0], all)
+        }
+        RelOp::Project(columns) => {
+            let by = |name: &str| columns.iter().find(|c| *c.name == *name).map(|c| c.expr.clone());
+            let (mut below, mut above) = (vec![], vec![]);
+            for mask in masks {
+                match substitute(&mask, &by) {
+                    Some(m) if above.is_empty() => below.push(m),
+                    _ => above.push(mask),
+                }
+            }
+            // a column that may fail must not see rows that were filtered out before, and sees fewer now: fine
+            filtered(push_filters(&r.inputs()[0], below)?.project(columns.clone())?, above)
+        }
+        RelOp::Sort(by) => push_filters(&r.inputs()[0], masks)?.sort(by.clone()),
+        RelOp::Concat => {
+            let parts = r.inputs().iter().map(|i| push_filters(i, masks.clone())).collect::<Result<Vec<_>>>()?;
+            Relation::concat(&parts)
+        }
+        RelOp::Aggregate { keys, aggregates } => {
+            // a mask of keys alone takes away whole groups
+            let by = |name: &str| keys.iter().find(|k| *k.name == *name).map(|k| k.expr.clone());
+            let (mut below, mut above) = (vec![], vec![]);
+            for mask in masks {
+                match substitute(&mask, &by).filter(|_| !keys.is_empty()) {
+                    Some(m) if !used(&mask).is_empty() => below.push(m),
+                    _ => above.push(mask),
+                }
+            }
+            let input = push_filters(&r.inputs()[0], below)?;
+            filtered(input.aggregate(keys.clone(), aggregates.clone())?, above)
+        }
+        RelOp::Join { kind, right, .. } => {
+            let (left_schema, other) = (r.inputs()[0].schema(), &r.inputs()[1]);
+            let left_names: Names = left_schema.fields().iter().map(|f| f.name().as_str().into()).collect();
+            let of_right = |name: &str| {
+                let found = right.iter().find(|(_, n)| **n == *name);
+                found.map(|(c, _)| col(other.schema().field(*c).name()))
+            };
+            let (mut to_left, mut to_right, mut above) = (vec![], vec![], vec![]);
+            for mask in masks {
+                let keeps_left = !matches!(kind, JoinKind::Right | JoinKind::Full);
+                let keeps_right = matches!(kind, JoinKind::Inner | JoinKind::Cross);
+                let strict = is_strict(&mask);
+                if keeps_left && !strict && used(&mask).is_subset(&left_names) {
+                    to_left.push(mask);
+                } else if let Some(m) = substitute(&mask, &of_right).filter(|_| keeps_right && !strict) {
+                    to_right.push(m);
+                } else {
+                    above.push(mask);
+                }
+            }
+            let left = push_filters(&r.inputs()[0], to_left)?;
+            let other = push_filters(other, to_right)?;
+            filtered(r.with_inputs(vec![left, other])?, above)
+        }
+        RelOp::Scan { .. } => filtered(r.clone(), masks),
+        RelOp::Slice { .. } | RelOp::Distinct(_) | RelOp::MapBatches { .. } => {
+            let input = push_filters(&r.inputs()[0], vec![])?;
+            filtered(r.with_inputs(vec![input])?, masks)
+        }
+    }
+}
+
+/// The relation with at least these columns, in its order, and few others.
+fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
+    match r.op() {
+        RelOp::Scan { source, columns } => {
+            let kept = columns.iter().copied().filter(|&c| wanted.contains(source.schema().field(c).name().as_str()));
+            Ok(Relation::scan_columns(source.clone(), kept.collect()))
+        }
+        RelOp::Project(columns) => {
+            let kept: Vec<Named> = columns.iter().filter(|c| wanted.contains(&c.name)).cloned().collect();
+            let mut below = Names::new();
+            kept.iter().for_each(|c| uses(&c.expr, &mut below));
+            let input = prune(&r.inputs()[0], &below)?;
+            // a projection of every column as it is does nothing
+            let same = kept.len() == input.schema().fields().len()
+                && kept.iter().zip(input.schema().fields()).all(|(c, f)| {
+                    c.name.as_ref() == f.name() && matches!(c.expr.node(), Node::Column(n) if **n == **f.name())
+                });
+            if same { Ok(input) } else { input.project(kept) }
+        }
+        RelOp::Filter(mask) => {
+            let mut below = wanted.clone();
+            uses(mask, &mut below);
+            prune(&r.inputs()[0], &below)?.filter(mask.clone())
+        }
+        RelOp::Aggregate { keys, aggregates } => {
+            let kept: Vec<Aggregate> = aggregates.iter().filter(|a| wanted.contains(&a.name)).cloned().collect();
+            let mut below = Names::new();
+            keys.iter().for_each(|k| uses(&k.expr, &mut below));
+            kept.iter().for_each(|a| uses(&a.input, &mut below));
+            prune(&r.inputs()[0], &below)?.aggregate(keys.clone(), kept)
+        }
+        RelOp::Sort(by) => {
+            let mut below = wanted.clone();
+            by.iter().for_each(|k: &SortKey| uses(&k.expr, &mut below));
+            prune(&r.inputs()[0], &below)?.sort(by.clone())
+        }
+        RelOp::Slice { offset, len } => Ok(prune(&r.inputs()[0], wanted)?.slice(*offset, *len)),
+        RelOp::Concat => {
+            // all parts must keep the same columns in the same order
+            let parts = r.inputs().iter().map(|i| {
+                let pruned = prune(i, wanted)?;
+                let keep = r.schema().fields().iter().filter(|f| wanted.contains(f.name().as_str()));
+                let columns: Vec<Named> =
+                    keep.map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) }).collect();
+                let same = pruned.schema().fields().iter().map(|f| f.name().as_str()).eq(columns.iter().map(|c| &*c.name));
+                if same { Ok(pruned) } else { pruned.project(columns) }
+            });
+            Relation::concat(&parts.collect::<Result<Vec<_>>>()?)
+        }
+        RelOp::Distinct(on) => {
+            let mut below = wanted.clone();
+            let names: Vec<&str> = on.iter().map(|&c| r.schema().field(c).name().as_str()).collect();
+            below.extend(names.iter().map(|&n| Arc::from(n)));
+            prune(&r.inputs()[0], &below)?.distinct(&names)
+        }
+        RelOp::Join { on, right, .. } => {
+            let (mut left, mut other) = (Names::new(), Names::new());
+            for (a, b) in on {
+                uses(a, &mut left);
+                uses(b, &mut other);
+            }
+            let schemas = (r.inputs()[0].schema(), r.inputs()[1].schema());
+            left.extend(schemas.0.fields().iter().map(|f| Arc::from(f.name().as_str())).filter(|n| wanted.contains(n)));
+            let taken = right.iter().filter(|(_, name)| wanted.contains(name));
+            other.extend(taken.map(|(c, _)| Arc::from(schemas.1.field(*c).name().as_str())));
+            r.with_inputs(vec![prune(&r.inputs()[0], &left)?, prune(&r.inputs()[1], &other)?])
+        }
+        RelOp::MapBatches { .. } => {
+            let all = r.inputs()[0].schema().fields().iter().map(|f| f.name().as_str().into()).collect();
+            r.with_inputs(vec![prune(&r.inputs()[0], &all)?])
+        }
+    }
+}
+

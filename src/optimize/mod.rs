@@ -1,0 +1,3 @@
+//! From relations to better relations: what is wanted stays the same, less is done for it.
+
+pub mod frame;

@@ -1,0 +1,336 @@
+//! Relations become pipelines: what works row by row joins the pipeline that its rows come from; what needs all rows ends it.
+
+use super::program::{Code, Compiler, Effect, KernelStep, Program};
+use super::{Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, SortPlan};
+use crate::block::BatchSink;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::expr::frame::{
+    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, RelOp, Relation, SortKey, Typed, TypedOp, col, common,
+    kernel_dtype,
+};
+use crate::op::{ReduceOp, UnaryOp};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::sync::Arc;
+
+/// The plan of a relation whose rows go to a sink, or are kept.
+///
+/// # Errors
+/// Those of resolving its expressions, which were found when it was built.
+pub fn lower(relation: &Relation, sink: Option<Arc<dyn BatchSink>>) -> Result<FramePlan> {
+    let mut pipelines = Pipelines(vec![]);
+    let open = pipelines.open(relation)?;
+    let schema = relation.schema().clone();
+    if let Some(sink) = sink {
+        pipelines.close(open, Root::Write(sink), &schema);
+        return Ok(FramePlan { pipelines: pipelines.0, schema });
+    }
+    // a result that a pipeline has left already needs no other one to collect it
+    match open.as_slice() {
+        [Chain { input: Input::Result(n), steps }] if steps.is_empty() && *n + 1 == pipelines.0.len() => {}
+        _ => {
+            pipelines.close(open, Root::Collect { offset: 0, len: usize::MAX }, &schema);
+        }
+    }
+    Ok(FramePlan { pipelines: pipelines.0, schema })
+}
+
+struct Pipelines(Vec<Pipeline>);
+
+type Open = Vec<Chain>;
+
+impl Pipelines {
+    /// The chains that yield a relation's rows.
+    fn open(&mut self, r: &Relation) -> Result<Open> {
+        Ok(match r.op() {
+            RelOp::Scan { source, columns } => {
+                vec![Chain { input: Input::Scan { source: source.clone(), columns: columns.clone() }, steps: vec![] }]
+            }
+            RelOp::Project(columns) => {
+                let input = &r.inputs()[0];
+                let step = RowStep::Project(program(columns.iter().map(|c| &c.expr), input.schema())?, r.schema().clone());
+                then(self.open(input)?, step)
+            }
+            RelOp::Filter(mask) => {
+                let input = &r.inputs()[0];
+                let step = RowStep::Filter(program([mask], input.schema())?);
+                then(self.open(input)?, step)
+            }
+            RelOp::MapBatches { name, function } => {
+                let (name, function, schema) = (name.clone(), function.clone(), r.schema().clone());
+                then(self.open(&r.inputs()[0])?, RowStep::MapBatches { name, function, schema })
+            }
+            RelOp::Concat => {
+                let mut all = vec![];
+                for input in r.inputs() {
+                    all.extend(self.open(input)?);
+                }
+                all
+            }
+            RelOp::Aggregate { keys, aggregates } => {
+                let (input, plan) = grouping(&r.inputs()[0], keys, aggregates)?;
+                let open = self.open(input)?;
+                self.end(open, Root::Group(plan), r.schema())
+            }
+            RelOp::Sort(by) => {
+                let input = &r.inputs()[0];
+                let keys = program(by.iter().map(|k| &k.expr), input.schema())?;
+                let options = by.iter().map(|k: &SortKey| (k.descending, k.nulls_first)).collect();
+                let open = self.open(input)?;
+                self.end(open, Root::Sort(SortPlan { keys, options }), r.schema())
+            }
+            RelOp::Slice { offset, len } => {
+                let open = self.open(&r.inputs()[0])?;
+                self.end(open, Root::Collect { offset: *offset, len: *len }, r.schema())
+            }
+            RelOp::Distinct(on) => {
+                let open = self.open(&r.inputs()[0])?;
+                self.end(open, Root::Distinct(on.to_vec()), r.schema())
+            }
+            RelOp::Join { kind, on, right } => self.join(r, *kind, on, right)?,
+        })
+    }
+
+    /// Ends a pipeline; its result's rows.
+    fn end(&mut self, open: Open, root: Root, schema: &SchemaRef) -> Open {
+        vec![Chain { input: Input::Result(self.close(open, root, schema)), steps: vec![] }]
+    }
+
+    fn close(&mut self, chains: Open, root: Root, schema: &SchemaRef) -> usize {
+        self.0.push(Pipeline { chains, root, schema: schema.clone() });
+        self.0.len() - 1
+    }
+
+    fn join(&mut self, r: &Relation, kind: JoinKind, on: &[(Expr, Expr)], right: &[(usize, Arc<str>)]) -> Result<Open> {
+        let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
+        match kind {
+            // the right rows, each with its partner on the left if it has one
+            JoinKind::Right => self.open(&mirrored(r, left, other, on, right, JoinKind::Left)?),
+            // and all rows without a partner: the left join's, then the right rows that are in no pair
+            JoinKind::Full => {
+                let mut all = self.probe(r, JoinKind::Left, on, right)?;
+                let alone = other.join(left, JoinKind::Anti, swapped(on), "")?;
+                all.extend(self.open(&renamed(r, left, &alone, on, right)?)?);
+                Ok(all)
+            }
+            kind => self.probe(r, kind, on, right),
+        }
+    }
+
+    fn probe(&mut self, r: &Relation, kind: JoinKind, on: &[(Expr, Expr)], right: &[(usize, Arc<str>)]) -> Result<Open> {
+        let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
+        // keys meet in one type
+        let mut keys = (vec![], vec![]);
+        for (a, b) in on {
+            let types = (a.resolve(left.schema())?.data_type.clone(), b.resolve(other.schema())?.data_type.clone());
+            let to = common(&types.0, &types.1).ok_or_else(|| Error::internal("keys were checked to mix"))?;
+            let cast = |e: &Expr, t: &DataType| if *t == to { e.clone() } else { e.cast(to.clone()) };
+            keys.0.push(cast(a, &types.0));
+            keys.1.push(cast(b, &types.1));
+        }
+        let built = self.open(other)?;
+        let build = self.close(built, Root::Build(program(&keys.1, other.schema())?), other.schema());
+        let open = self.open(left)?;
+        let fields = left.schema().fields().iter().map(|f| f.as_ref().clone());
+        let taken = right.iter().map(|(c, name)| {
+            Field::new(&**name, other.schema().field(*c).data_type().clone(), true)
+        });
+        let probe = Probe {
+            build,
+            kind,
+            keys: program(&keys.0, left.schema())?,
+            right: right.iter().map(|(c, _)| *c).collect(),
+            schema: Arc::new(Schema::new(fields.chain(taken).collect::<Vec<_>>())),
+        };
+        Ok(then(open, RowStep::Probe(probe)))
+    }
+}
+
+fn swapped(on: &[(Expr, Expr)]) -> Vec<(Expr, Expr)> {
+    on.iter().map(|(l, r)| (r.clone(), l.clone())).collect()
+}
+
+/// The result of a join of `other` with `left` under the names of `r`, the join of `left` with `other`.
+fn mirrored(
+    r: &Relation,
+    left: &Relation,
+    other: &Relation,
+    on: &[(Expr, Expr)],
+    right: &[(usize, Arc<str>)],
+    kind: JoinKind,
+) -> Result<Relation> {
+    // the left columns under names that nothing else has
+    let hidden = |k: usize| format!("\0left {k}");
+    let fields = left.schema().fields();
+    let named = |(k, f): (usize, &Arc<Field>)| Named { name: hidden(k).as_str().into(), expr: col(f.name()) };
+    let keys = on.iter().enumerate().map(|(k, (l, _))| Named { name: format!("\0key {k}").as_str().into(), expr: l.clone() });
+    let left = left.project(fields.iter().enumerate().map(named).chain(keys).collect())?;
+    let on_hidden = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(format!("\0key {k}")))).collect();
+    let joined = other.join(&left, kind, on_hidden, "")?;
+    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
+        let expr = match k.checked_sub(fields.len()) {
+            Some(k) => col(other.schema().field(right[k].0).name()),
+            // a key of both sides is the right one's where the left has none
+            None => match shared_key(on, field.name()) {
+                Some(key) => key.cast(field.data_type().clone()),
+                None => col(hidden(k)),
+            },
+        };
+        Named { name: field.name().as_str().into(), expr }
+    });
+    joined.project(columns.collect())
+}
+
+/// Rows of the right side alone as rows of the join `r`.
+fn renamed(
+    r: &Relation,
+    left: &Relation,
+    alone: &Relation,
+    on: &[(Expr, Expr)],
+    right: &[(usize, Arc<str>)],
+) -> Result<Relation> {
+    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
+        let expr = match k.checked_sub(left.schema().fields().len()) {
+            Some(k) => col(alone.schema().field(right[k].0).name()),
+            None => match shared_key(on, field.name()) {
+                Some(key) => key.cast(field.data_type().clone()),
+                None => Expr::null().cast(field.data_type().clone()),
+            },
+        };
+        Named { name: field.name().as_str().into(), expr }
+    });
+    alone.project(columns.collect())
+}
+
+/// The right key that is the result's column of this name, because both sides' keys have that name.
+fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
+    let is = |e: &Expr| matches!(e.node(), crate::expr::frame::Node::Column(n) if **n == *name);
+    on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
+}
+
+fn then(mut open: Open, step: RowStep) -> Open {
+    let step = Arc::new(step);
+    for chain in &mut open {
+        chain.steps.push(step.clone());
+    }
+    open
+}
+
+fn program<'a>(expressions: impl IntoIterator<Item = &'a Expr>, schema: &Schema) -> Result<Program> {
+    let typed = expressions.into_iter().map(|e| e.resolve(schema)).collect::<Result<Vec<_>>>()?;
+    Ok(Program::new(schema.fields().len(), &typed))
+}
+
+/// Collects the effects of a group's kernel, each once.
+struct Effects {
+    compiler: Compiler,
+    effects: Vec<Effect>,
+}
+
+impl Effects {
+    fn add(&mut self, effect: Effect) -> usize {
+        let same = |e: &Effect| format!("{e:?}") == format!("{effect:?}");
+        self.effects.iter().position(same).unwrap_or_else(|| {
+            self.effects.push(effect);
+            self.effects.len() - 1
+        })
+    }
+
+    fn fold(&mut self, op: ReduceOp, value: &Code) -> usize {
+        self.add(Effect::Group { op, value: value.clone() })
+    }
+
+    fn count(&mut self, value: &Code) -> usize {
+        self.add(Effect::GroupCount { value: value.clone() })
+    }
+}
+
+fn as_f64(value: Code) -> Code {
+    match &value {
+        Code::Load(_, DType::F64) | Code::Op(_, DType::F64, _) | Code::Literal(_, DType::F64) => value,
+        _ => Code::Op(KernelOp::Cast, DType::F64, vec![value]),
+    }
+}
+
+/// The plan of a group root, and the relation whose rows it folds. With one group and folds in kernels alone a filter is a mask of the
+/// folds, and no row is moved.
+fn grouping<'a>(input: &'a Relation, keys: &[Named], aggregates: &[Aggregate]) -> Result<(&'a Relation, GroupPlan)> {
+    if let RelOp::Filter(mask) = input.op()
+        && keys.is_empty()
+    {
+        let below = &input.inputs()[0];
+        let plan = group(keys, aggregates, Some(mask), below.schema())?;
+        if plan.hosts.is_empty() {
+            return Ok((below, plan));
+        }
+    }
+    Ok((input, group(keys, aggregates, None, input.schema())?))
+}
+
+fn group(keys: &[Named], aggregates: &[Aggregate], mask: Option<&Expr>, schema: &Schema) -> Result<GroupPlan> {
+    let mut e = Effects { compiler: Compiler::new(schema.fields().len()), effects: vec![] };
+    let mut outputs = vec![];
+    for key in keys {
+        let typed = key.expr.resolve(schema)?;
+        outputs.push((e.compiler.register(&typed).0, typed.data_type.clone()));
+    }
+    let mask = mask.map(|m| Ok::<_, Error>(e.compiler.code(&m.resolve(schema)?).0)).transpose()?;
+    let mut hosts = vec![];
+    let mut columns = vec![];
+    for a in aggregates {
+        let input = a.input.resolve(schema)?;
+        let output = a.op.output(&input.data_type).map_err(Error::internal)?;
+        let host = match a.op {
+            AggOp::First => Some(HostFold::First),
+            AggOp::Last => Some(HostFold::Last),
+            AggOp::NUnique => Some(HostFold::NUnique),
+            AggOp::Median => Some(HostFold::Quantile(0.5)),
+            AggOp::Quantile(q) => Some(HostFold::Quantile(q)),
+            AggOp::Min if kernel_dtype(&input.data_type).is_none() => Some(HostFold::Min),
+            AggOp::Max if kernel_dtype(&input.data_type).is_none() => Some(HostFold::Max),
+            _ => None,
+        };
+        if let Some(host) = host {
+            outputs.push((e.compiler.register(&input).0, input.data_type.clone()));
+            columns.push(FoldColumn::Host(hosts.len(), output));
+            hosts.push(host);
+            continue;
+        }
+        if a.op == AggOp::Count && kernel_dtype(&input.data_type).is_none() {
+            let null = Typed { op: TypedOp::IsNull, inputs: vec![input], data_type: DataType::Boolean };
+            let not = Typed {
+                op: TypedOp::Kernel(KernelOp::Unary(UnaryOp::Not)),
+                inputs: vec![Arc::new(null)],
+                data_type: DataType::Boolean,
+            };
+            let value = e.compiler.code(&Arc::new(not)).0;
+            columns.push(FoldColumn::Plane(e.fold(ReduceOp::Sum, &value), output));
+            continue;
+        }
+        let value = e.compiler.code(&input).0;
+        columns.push(match a.op {
+            AggOp::Sum => FoldColumn::Plane(e.fold(ReduceOp::Sum, &value), output),
+            AggOp::Prod => FoldColumn::Plane(e.fold(ReduceOp::Prod, &value), output),
+            AggOp::All => FoldColumn::Plane(e.fold(ReduceOp::All, &value), output),
+            AggOp::Any => FoldColumn::Plane(e.fold(ReduceOp::Any, &value), output),
+            AggOp::Count | AggOp::Len => FoldColumn::Plane(e.count(&value), output),
+            AggOp::Min => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmin, &value), e.count(&value), output),
+            AggOp::Max => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmax, &value), e.count(&value), output),
+            AggOp::Mean => FoldColumn::Mean(e.fold(ReduceOp::Sum, &as_f64(value.clone())), e.count(&value)),
+            AggOp::Var(ddof) | AggOp::Std(ddof) => FoldColumn::Variance {
+                m2: e.fold(ReduceOp::M2, &as_f64(value)),
+                ddof,
+                root: matches!(a.op, AggOp::Std(_)),
+            },
+            _ => return Err(Error::internal("a fold of no kind")),
+        });
+    }
+    let (steps, registers) = e.compiler.finish();
+    Ok(GroupPlan {
+        program: Program { steps, outputs, registers },
+        keys: keys.len(),
+        kernel: KernelStep::new(e.effects, mask),
+        hosts,
+        columns,
+    })
+}

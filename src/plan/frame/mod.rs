@@ -1,0 +1,234 @@
+//! From a relation to pipelines: one pass over the rows of each, nothing kept but what the pipeline's root keeps.
+
+mod lower;
+mod program;
+
+pub use lower::lower;
+pub use program::{Code, Effect, KernelStep, Program, Register, Step, Variant};
+
+use crate::block::{BatchSink, BatchSource};
+use crate::expr::frame::{BatchFn, JoinKind};
+use arrow::datatypes::{DataType, SchemaRef};
+use std::fmt;
+use std::sync::Arc;
+
+/// What to run for a relation: pipelines in order, of which later ones read what earlier ones kept. The last one's root is the result.
+pub struct FramePlan {
+    /// The pipelines.
+    pub pipelines: Vec<Pipeline>,
+    /// Columns of the result.
+    pub schema: SchemaRef,
+}
+
+/// One pass: rows of several inputs, one after the other, through steps into one root.
+pub struct Pipeline {
+    /// Where rows come from, and what is done with each.
+    pub chains: Vec<Chain>,
+    /// Where they end.
+    pub root: Root,
+    /// Columns of the rows that the root leaves.
+    pub schema: SchemaRef,
+}
+
+/// An input and the steps its rows take.
+#[derive(Clone)]
+pub struct Chain {
+    /// Where rows come from.
+    pub input: Input,
+    /// What is done with a batch of them, in order.
+    pub steps: Vec<Arc<RowStep>>,
+}
+
+/// Where rows come from.
+#[derive(Clone)]
+pub enum Input {
+    /// Columns of a source.
+    Scan {
+        /// The source.
+        source: Arc<dyn BatchSource>,
+        /// Places of the columns in its schema.
+        columns: Arc<[usize]>,
+    },
+    /// What an earlier pipeline left.
+    Result(usize),
+}
+
+/// What is done with a batch of rows; each row by itself.
+pub enum RowStep {
+    /// Keeps the rows where the program's one result is true.
+    Filter(Program),
+    /// Makes new columns.
+    Project(Program, SchemaRef),
+    /// Finds the partners of rows in what a pipeline built.
+    Probe(Probe),
+    /// A user's function.
+    MapBatches {
+        /// Name for plans and errors.
+        name: Arc<str>,
+        /// The function.
+        function: Arc<BatchFn>,
+        /// What it yields.
+        schema: SchemaRef,
+    },
+}
+
+/// One side of a join that looks for partners in the other.
+pub struct Probe {
+    /// The pipeline whose root is the other side.
+    pub build: usize,
+    /// `Inner`, `Left`, `Semi`, `Anti` or `Cross`: the rest is made of these.
+    pub kind: JoinKind,
+    /// Makes the keys.
+    pub keys: Program,
+    /// Columns of the other side that are taken.
+    pub right: Vec<usize>,
+    /// Columns of the result: this side's, then those.
+    pub schema: SchemaRef,
+}
+
+/// Where the rows of a pipeline end.
+pub enum Root {
+    /// Kept in order; `len` rows from number `offset`.
+    Collect {
+        /// First row kept.
+        offset: usize,
+        /// Number of rows kept.
+        len: usize,
+    },
+    /// Folded by group.
+    Group(GroupPlan),
+    /// Kept in another order.
+    Sort(SortPlan),
+    /// Kept with a table of their keys, for a probe.
+    Build(Program),
+    /// The first row of every group kept.
+    Distinct(Vec<usize>),
+    /// Handed to a sink, in order.
+    Write(Arc<dyn BatchSink>),
+}
+
+/// How rows are folded by group.
+pub struct GroupPlan {
+    /// What the folds need that their kernel cannot compute; results are the keys, then the values of the host's folds.
+    pub program: Program,
+    /// Number of keys.
+    pub keys: usize,
+    /// The kernel of the folds: its effects are all by group.
+    pub kernel: KernelStep,
+    /// Folds that are no kernel's: values by group are kept until the end.
+    pub hosts: Vec<HostFold>,
+    /// The columns made of the folds, after the keys.
+    pub columns: Vec<FoldColumn>,
+}
+
+/// A fold of which the host does the work.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum HostFold {
+    /// The first value that is not null.
+    First,
+    /// The last one.
+    Last,
+    /// The smallest text.
+    Min,
+    /// The largest text.
+    Max,
+    /// The quantile of numbers.
+    Quantile(f64),
+    /// The number of different values.
+    NUnique,
+}
+
+/// How a column of a grouped result is made of folds. Numbers are those of the kernel's effects.
+#[derive(Clone, Debug)]
+pub enum FoldColumn {
+    /// The effect's first plane, converted to the type.
+    Plane(usize, DataType),
+    /// The same, null where the count (the second effect) is 0.
+    PlaneUnlessEmpty(usize, usize, DataType),
+    /// The first effect's plane by the second's, null where that is 0.
+    Mean(usize, usize),
+    /// Of an M2: by the count less `ddof`, null where that is not positive; the root of it if `root`.
+    Variance {
+        /// The M2's effect.
+        m2: usize,
+        /// Degrees of freedom taken off.
+        ddof: u8,
+        /// Whether the square root is taken.
+        root: bool,
+    },
+    /// The host's fold of this number, of this type.
+    Host(usize, DataType),
+}
+
+/// How rows are put in order.
+pub struct SortPlan {
+    /// Makes the keys.
+    pub keys: Program,
+    /// By key: descending, nulls first.
+    pub options: Vec<(bool, bool)>,
+}
+
+impl fmt::Display for FramePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, pipeline) in self.pipelines.iter().enumerate() {
+            writeln!(f, "pipeline {n}")?;
+            for chain in &pipeline.chains {
+                match &chain.input {
+                    Input::Scan { source, columns } => {
+                        let names: Vec<&str> =
+                            columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
+                        writeln!(f, "  read {} [{}], {} parts", source.label(), names.join(", "), source.parts())?;
+                    }
+                    Input::Result(of) => writeln!(f, "  read pipeline {of}")?,
+                }
+                for step in &chain.steps {
+                    writeln!(f, "    {step}")?;
+                }
+            }
+            writeln!(f, "  {}", pipeline.root)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RowStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RowStep::Filter(program) => write!(f, "filter ({program})"),
+            RowStep::Project(program, schema) => {
+                let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+                write!(f, "project [{}] ({program})", names.join(", "))
+            }
+            RowStep::Probe(probe) => {
+                write!(f, "{} join with pipeline {}", format!("{:?}", probe.kind).to_lowercase(), probe.build)
+            }
+            RowStep::MapBatches { name, .. } => write!(f, "map_batches {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Root::Collect { offset: 0, len: usize::MAX } => write!(f, "collect"),
+            Root::Collect { offset, len } => write!(f, "collect rows {offset} to {}", offset.saturating_add(*len)),
+            Root::Group(g) => {
+                let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };
+                write!(f, "group by {} keys: {} folds in a kernel{masked}", g.keys, g.kernel.effects.len())?;
+                if g.hosts.is_empty() { Ok(()) } else { write!(f, ", {} on the host", g.hosts.len()) }
+            }
+            Root::Sort(s) => write!(f, "sort by {} keys", s.options.len()),
+            Root::Build(p) => write!(f, "build a table of {} keys", p.outputs.len()),
+            Root::Write(sink) => write!(f, "write {}", sink.label()),
+            Root::Distinct(on) => write!(f, "keep the first of equal rows in {} columns", on.len()),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kernels = self.steps.iter().filter(|s| matches!(s, Step::Kernel(_))).count();
+        let hosts = self.steps.iter().filter(|s| matches!(s, Step::Host { .. })).count();
+        write!(f, "{kernels} kernels, {hosts} functions")
+    }
+}

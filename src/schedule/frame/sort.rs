@@ -1,0 +1,68 @@
+//! Sorting: every span's rows are put in order as they come, and the ordered runs are merged.
+
+use super::super::cache::KernelCache;
+use super::evaluate::{evaluate, internal};
+use crate::error::Result;
+use crate::plan::frame::SortPlan;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, concat_batches, interleave_record_batch, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow_row::{OwnedRow, RowConverter, Rows, SortField};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Rows in order, and their keys in a form whose bytes compare as the keys do.
+pub(super) struct Run {
+    rows: RecordBatch,
+    keys: Rows,
+}
+
+/// Rows of the result that are made at once.
+const PIECE: usize = 1 << 16;
+
+impl Run {
+    /// The rows of batches in order; equal ones in the order in which they are.
+    pub fn new(plan: &SortPlan, rows: &[RecordBatch], schema: &SchemaRef, kernels: &KernelCache) -> Result<Run> {
+        let rows = concat_batches(schema, rows).map_err(internal)?;
+        let columns = evaluate(&plan.keys, &rows, kernels)?;
+        let field = |((_, t), &(descending, nulls_first)): (&(usize, _), &(bool, bool))| {
+            SortField::new_with_options(
+                arrow::datatypes::DataType::clone(t),
+                SortOptions { descending, nulls_first },
+            )
+        };
+        let fields = plan.keys.outputs.iter().zip(&plan.options).map(field).collect();
+        let converter = RowConverter::new(fields).map_err(internal)?;
+        let keys = converter.convert_columns(&columns).map_err(internal)?;
+        let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+        order.sort_unstable_by(|&a, &b| keys.row(a as usize).cmp(&keys.row(b as usize)).then(a.cmp(&b)));
+        let mut sorted = converter.empty_rows(order.len(), keys.size());
+        order.iter().for_each(|&i| sorted.push(keys.row(i as usize)));
+        let rows = take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?;
+        Ok(Run { rows, keys: sorted })
+    }
+}
+
+/// The rows of all runs in order; equal ones in the order of runs.
+pub(super) fn merge(mut runs: Vec<Run>) -> Result<Vec<RecordBatch>> {
+    if runs.len() <= 1 {
+        return Ok(runs.pop().map(|r| r.rows).into_iter().collect());
+    }
+    let mut heads: BinaryHeap<Reverse<(OwnedRow, usize, usize)>> = BinaryHeap::new();
+    let head = |r: &Run, run: usize, at: usize| Reverse((r.keys.row(at).owned(), run, at));
+    heads.extend(runs.iter().enumerate().filter(|(_, r)| r.rows.num_rows() > 0).map(|(k, r)| head(r, k, 0)));
+    let batches: Vec<&RecordBatch> = runs.iter().map(|r| &r.rows).collect();
+    let mut out = vec![];
+    let mut piece: Vec<(usize, usize)> = vec![];
+    while let Some(Reverse((_, run, at))) = heads.pop() {
+        piece.push((run, at));
+        if at + 1 < runs[run].rows.num_rows() {
+            heads.push(head(&runs[run], run, at + 1));
+        }
+        if piece.len() == PIECE || heads.is_empty() {
+            out.push(interleave_record_batch(&batches, &piece).map_err(internal)?);
+            piece.clear();
+        }
+    }
+    Ok(out)
+}

@@ -17,7 +17,7 @@ fn matching(path: &Path) -> Result<Vec<PathBuf>> {
     let found = glob::glob(&text).map_err(|e| Error::invalid("path", format!("{text}: {e}")))?;
     let mut paths = vec![];
     for path in found {
-        paths.push(path.map_err(|e| Error::io("reading", e.path().to_owned(), e.into_error()))?);
+        paths.push(path.map_err(|e| Error::io("reading", e.path().to_owned(), e.into()))?);
     }
     if paths.is_empty() {
         return Err(Error::invalid("path", format!("no file matches {text:?}")));

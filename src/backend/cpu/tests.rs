@@ -193,16 +193,6 @@ fn random_kernel(r: &mut Random, rank: usize) -> Kernel {
         let v = if r.below(3) == 0 { r.pick(&values) } else { values[values.len() - 1] };
         match r.below(6) {
             0..2 => b.store(v),
-            5 => {
-                // slots below 8, whatever the value
-                let (byte, seven) = (b.cast(DType::U8, v), b.constant(Scalar::from(7u8)));
-                let slot = b.binary(BinaryOp::And, byte, seven);
-                let slot = b.cast(DType::U32, slot);
-                let mask = (r.below(2) == 0).then(|| b.cast(DType::Bool, v));
-                let op = r.pick(ReduceOp::ALL);
-                let op = if op.is_arg() || !op.accepts(b.dtype(v)) { ReduceOp::Max } else { op };
-                b.group_reduce(op, v, slot, mask);
-            }
             2..4 => {
                 let op = r.pick(ReduceOp::ALL);
                 let axes: Vec<u8> = (0..rank as u8).filter(|_| r.below(2) == 0).collect();
@@ -211,6 +201,16 @@ fn random_kernel(r: &mut Random, rank: usize) -> Kernel {
                 } else {
                     b.reduce(ReduceOp::Max, v, axes);
                 }
+            }
+            4 => {
+                // slots below 8, whatever the value
+                let (byte, seven) = (b.cast(DType::U8, v), b.constant(Scalar::from(7u8)));
+                let slot = b.binary(BinaryOp::And, byte, seven);
+                let slot = b.cast(DType::U32, slot);
+                let mask = (r.below(2) == 0).then(|| b.cast(DType::Bool, v));
+                let op = r.pick(ReduceOp::ALL);
+                let op = if op.is_arg() || !op.accepts(b.dtype(v)) { ReduceOp::Max } else { op };
+                b.group_reduce(op, v, slot, mask);
             }
             _ => {
                 let mask = b.cast(DType::Bool, v);

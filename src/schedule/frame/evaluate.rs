@@ -88,6 +88,9 @@ impl Registers {
     /// Runs a kernel over the rows.
     pub fn launch(&mut self, step: &KernelStep, groups: Option<Groups<'_>>, kernels: &KernelCache) -> Result<()> {
         let rows = self.rows;
+        if step.effects.is_empty() {
+            return Ok(());
+        }
         let mut blocks: Vec<(Block, bool)> = vec![];
         let mut valid: Vec<(Block, bool)> = vec![];
         let mut nulls = vec![];
@@ -231,7 +234,7 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
         TypedOp::When => {
             let c = whole(0)?;
             let c = c.as_any().downcast_ref::<BooleanArray>().ok_or_else(|| Error::internal("a choice by no bool"))?;
-            let c = arrow::compute::prep_null_mask_filter(c);
+            let c = if c.null_count() > 0 { arrow::compute::prep_null_mask_filter(c) } else { c.clone() };
             let (a, b) = (as_type(whole(1)?, to)?, as_type(whole(2)?, to)?);
             arrow::compute::kernels::zip::zip(&c, &a, &b).map_err(internal)
         }

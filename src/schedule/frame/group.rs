@@ -321,7 +321,8 @@ fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
         return Some(a);
     }
     let b = above.iter().copied().fold(f64::INFINITY, f64::min);
-    Some(a + (b - a) * part)
+    // two infinities are their own middle
+    Some(if a == b { a } else { a + (b - a) * part })
 }
 
 /// Rows that are the first of their key.

@@ -63,27 +63,13 @@ impl ParquetSource {
         let parts = files.iter().enumerate().flat_map(groups).collect();
         Ok(ParquetSource { files, schema, parts })
     }
-}
 
-impl BatchSource for ParquetSource {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn label(&self) -> String {
-        let first = self.files[0].0.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if self.files.len() == 1 { first } else { format!("{first} and {} more", self.files.len() - 1) }
-    }
-
-    fn parts(&self) -> usize {
-        self.parts.len()
-    }
-
-    fn rows(&self) -> Option<usize> {
-        Some(self.files.iter().map(|(_, m)| m.metadata().file_metadata().num_rows() as usize).sum())
-    }
-
-    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn read_part(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         let (file, group) = self.parts[part];
         let (path, metadata) = &self.files[file];
         let handle = File::open(path).map_err(|e| Error::io("reading", path, e))?;
@@ -113,6 +99,34 @@ impl BatchSource for ParquetSource {
         }
         Ok(())
     }
+}
+
+impl BatchSource for ParquetSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn label(&self) -> String {
+        let first = self.files[0].0.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if self.files.len() == 1 { first } else { format!("{first} and {} more", self.files.len() - 1) }
+    }
+
+    fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn rows(&self) -> Option<usize> {
+        Some(self.files.iter().map(|(_, m)| m.metadata().file_metadata().num_rows() as usize).sum())
+    }
+
+    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+        // the decoder panics at some kinds of damage
+        let read = std::panic::AssertUnwindSafe(|| self.read_part(part, columns, each));
+        std::panic::catch_unwind(read).unwrap_or_else(|_| {
+            let path = &self.files[self.parts[part].0].0;
+            Err(Error::format("Parquet file", path, "a page cannot be decoded"))
+        })
+    }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {
         // the compressed pages that are read ahead, and a batch with room for decoded pages and dictionaries
@@ -120,11 +134,13 @@ impl BatchSource for ParquetSource {
             let groups = m.metadata().row_groups().iter();
             let bytes = groups.map(|g| {
                 let chunks = columns.iter().filter(|&&c| c < g.num_columns()).map(|&c| g.column(c));
-                chunks.map(|c| c.compressed_size() as usize + (1 << 20)).sum::<usize>()
+                // a damaged footer may say anything
+                let size = chunks.map(|c| usize::try_from(c.compressed_size()).unwrap_or(0).saturating_add(1 << 20));
+                size.fold(0, usize::saturating_add)
             });
             bytes.max().unwrap_or(0)
         };
-        self.files.iter().map(of).max().unwrap_or(0) + columns.len().max(1) * 32 * BATCH
+        self.files.iter().map(of).max().unwrap_or(0).saturating_add(columns.len().max(1) * 32 * BATCH)
     }
 }
 

@@ -8,7 +8,7 @@ pub const HELP: &str = "\
 Usage: cargo bench --bench suite -- [ROW|GROUP ...] [options]
 
 Runs the rows of the benchmark suite, all of them or those named, checks every result, and prints a table.
-Groups: elementwise reductions arrays files overhead
+Groups: elementwise reductions arrays files overhead, and frames with --features parquet
 
   --list             rows and groups, nothing is run
   --threads N        threads of every engine (default: the cores this process may use)
@@ -16,7 +16,7 @@ Groups: elementwise reductions arrays files overhead
   --repeat R         timed runs after a warm-up, the best counts (default 5)
   --device cpu|gpu   where kernels run (default cpu)
   --memory-limit B   of the rows larger than memory, whose data follows from it (default 512MiB)
-  --scale F          makes the data of `files` and `overhead` F times as large, for tests (default 1)
+  --scale F          makes the data of `files`, `overhead` and `frames` F times as large, for tests (default 1)
   --peers            also the Python peers of benches/peers (BLOCKWISE_PEERS_PYTHON, default python3)
   --data DIR         where inputs for peers and files are written and kept (default: a temporary directory)
   --json FILE        one JSON object a line, as benches/record/README.md says

@@ -9,6 +9,8 @@ mod ceilings;
 mod cli;
 mod data;
 mod files;
+#[cfg(feature = "parquet")]
+mod frames;
 mod memory;
 mod oracle;
 mod overhead;
@@ -98,18 +100,25 @@ enum Any {
     Array(&'static Row),
     File(&'static str),
     Overhead(&'static str),
+    #[cfg(feature = "parquet")]
+    Frame(&'static str),
 }
 
 impl Any {
     fn all() -> impl Iterator<Item = Any> {
         let arrays = rows::ROWS.iter().map(Any::Array);
-        arrays.chain(files::ROWS.map(Any::File)).chain(overhead::ROWS.map(Any::Overhead))
+        let all = arrays.chain(files::ROWS.map(Any::File)).chain(overhead::ROWS.map(Any::Overhead));
+        #[cfg(feature = "parquet")]
+        let all = all.chain(frames::ROWS.map(Any::Frame));
+        all
     }
 
     fn name(self) -> &'static str {
         match self {
             Any::Array(row) => row.name,
             Any::File(name) | Any::Overhead(name) => name,
+            #[cfg(feature = "parquet")]
+            Any::Frame(name) => name,
         }
     }
 
@@ -118,6 +127,8 @@ impl Any {
             Any::Array(row) => row.groups.contains(&group),
             Any::File(_) => group == Group::Files,
             Any::Overhead(_) => group == Group::Overhead,
+            #[cfg(feature = "parquet")]
+            Any::Frame(_) => group == Group::Frames,
         }
     }
 
@@ -143,6 +154,8 @@ impl Any {
                 Ok(lines)
             }
             Any::Overhead(row) => Ok(overhead::run(suite, row)),
+            #[cfg(feature = "parquet")]
+            Any::Frame(row) => frames::run(suite, row, dir),
         }
     }
 }

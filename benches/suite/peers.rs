@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The interpreter.
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("BLOCKWISE_PEERS_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 

@@ -14,15 +14,17 @@ pub enum Group {
     Arrays,
     Files,
     Overhead,
+    Frames,
 }
 
 impl Group {
-    pub const ALL: [(&'static str, Group); 5] = [
+    pub const ALL: [(&'static str, Group); 6] = [
         ("elementwise", Group::Elementwise),
         ("reductions", Group::Reductions),
         ("arrays", Group::Arrays),
         ("files", Group::Files),
         ("overhead", Group::Overhead),
+        ("frames", Group::Frames),
     ];
 }
 

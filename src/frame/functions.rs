@@ -65,6 +65,18 @@ pub fn timestamp(year: i32, month: u32, day: u32, hour: u32, minute: u32, second
     }
 }
 
+/// Pearson's correlation of two columns over the rows where neither is null; null or NaN where one of them does not vary.
+///
+/// `(var(a + b) - var(a - b)) / (4 std(a) std(b))`, each variance by Welford's updates.
+pub fn corr(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
+    let (a, b) = (a.into().cast(DataType::Float64), b.into().cast(DataType::Float64));
+    // each only where the other is
+    let where_both = |x: &Expr, other: &Expr| super::when(other.is_null()).then(Expr::null()).otherwise(x);
+    let (a, b) = (where_both(&a, &b), where_both(&b, &a));
+    (a.clone() + b.clone()).var().binary(crate::op::BinaryOp::Sub, (a.clone() - b.clone()).var())
+        / (a.std() * b.std() * 4.0)
+}
+
 /// Days since 1970-01-01, by Howard Hinnant's `days_from_civil`.
 fn days(year: i32, month: u32, day: u32) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

@@ -36,7 +36,7 @@ pub use columns::{Column, IntoColumns, IntoSortKeys};
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
 pub use files::scan_csv;
-pub use functions::{date, timestamp};
+pub use functions::{corr, date, timestamp};
 pub use table::Table;
 
 use crate::block::{BatchSource, MemoryBatches};

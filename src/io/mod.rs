@@ -8,6 +8,8 @@
 pub mod geotiff;
 pub mod npy;
 pub(crate) mod temp;
+#[cfg(any(feature = "geotiff", feature = "zarr"))]
+mod tiles;
 #[cfg(feature = "zarr")]
 pub mod zarr;
 

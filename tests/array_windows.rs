@@ -159,7 +159,7 @@ fn places_of_what_is_not_zero() {
     assert!(no_axis.len() == 1 && no_axis[0].expr().is_err());
     assert_eq!(Array::scalar(1i32).argwhere().shape(), [1, 0]);
     for bad in [
-        ravel_multi_index(&[x.clone()], &[2, 2]),
+        ravel_multi_index(std::slice::from_ref(&x), &[2, 2]),
         ravel_multi_index(&[], &[]),
         x.cast(F32).unravel_index(&[9])[0].clone(),
     ] {

@@ -120,7 +120,8 @@ impl Array {
     pub fn corrcoef(&self) -> Array {
         let c = self.cov(1);
         if c.ndim() == 0 {
-            return &c / &c;
+            let variance = c.clone();
+            return c / variance;
         }
         let spread = c.diagonal(0).sqrt();
         (c / spread.expand_dims(1) / spread).clip(-1, 1)

@@ -16,6 +16,7 @@ mod files;
 mod index;
 mod manipulate;
 mod operators;
+mod order;
 mod parts;
 mod places;
 mod ranges;

@@ -169,6 +169,32 @@ fn places_of_what_is_not_zero() {
 }
 
 #[test]
+fn single_points() {
+    let mut rng = Rng::new(65);
+    for round in 0..100 {
+        let ndim = 1 + rng.below(3);
+        let shape: Vec<usize> = rng.shape_of(ndim).iter().map(|n| n.max(&1).to_owned()).collect();
+        let (x, a) = sample(&shape, &mut rng);
+        let points = rng.below(9);
+        let at: Vec<Vec<usize>> =
+            (0..points).map(|_| shape.iter().map(|&n| rng.below(n)).collect()).collect();
+        let lists: Vec<Vec<isize>> =
+            (0..ndim).map(|k| at.iter().map(|i| rng.signed_axis(i[k], shape[k])).collect()).collect();
+        let lists: Vec<&[isize]> = lists.iter().map(Vec::as_slice).collect();
+        let _story = Story(format!("round {round}: {lists:?} of {shape:?}"));
+        let want: Vec<i64> = at.iter().map(|i| a[IxDyn(i)]).collect();
+        assert_eq!(flat::<i64>(&x.vindex(&lists)), want);
+    }
+    let x = Array::arange(0, 6, 1).reshape(&[2, 3]);
+    for bad in
+        [x.vindex(&[&[0]]), x.vindex(&[&[0], &[0, 1]]), x.vindex(&[&[0], &[3]]), x.vindex(&[&[-3], &[0]])]
+    {
+        let e = bad.compute().expect_err("refused");
+        assert!(e.location().is_some_and(|l| l.file().ends_with("array_windows.rs")), "{e}");
+    }
+}
+
+#[test]
 fn ranges_end_where_they_should() {
     for n in 0..20 {
         for (start, stop) in [(1.0, 1000.0), (1000.0, 1.0), (-2.0, -512.0), (1e-300, 1e300), (5.0, 5.0)] {

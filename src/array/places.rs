@@ -1,4 +1,4 @@
-//! Indices of elements: `nonzero`, `flatnonzero`, `argwhere`, and indices as one number, `unravel_index`, `ravel_multi_index`.
+//! Indices of elements: `nonzero`, `flatnonzero`, `argwhere`, `vindex`, and indices as one number, `unravel_index`, `ravel_multi_index`.
 
 use super::{Array, over_blocks, stack};
 use crate::dtype::DType;
@@ -76,6 +76,49 @@ impl Array {
     #[track_caller]
     pub fn unravel_index(&self, shape: &[usize]) -> Vec<Array> {
         split(&self.index_below("unravel_index", shape.iter().product()), shape)
+    }
+
+    /// The elements at single points, as one axis: `indices[k]` lists the index along axis `k` of each; negative from the end. Dask's
+    /// `vindex`, NumPy's indexing by several lists.
+    ///
+    /// A point costs the read of the chunk's run that holds it; points that lie together are read together.
+    ///
+    /// # Errors
+    /// Another number of lists than axes, lists of different lengths, an index out of bounds.
+    ///
+    /// ```
+    /// use blockwise::prelude::*;
+    /// let x = Array::arange(0, 12, 1).reshape(&[3, 4]);
+    /// assert_eq!(x.vindex(&[&[0, 2, -1], &[1, 0, -1]]).compute()?.as_slice::<i64>()?, [1, 8, 11]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn vindex(&self, indices: &[&[isize]]) -> Array {
+        let at = Location::caller();
+        let places = || -> Result<Vec<isize>> {
+            let shape = self.expr()?.shape();
+            let points = indices.first().map_or(0, |list| list.len());
+            if indices.len() != shape.len() || shape.is_empty() || indices.iter().any(|i| i.len() != points) {
+                let lengths: Vec<usize> = indices.iter().map(|list| list.len()).collect();
+                let message = format!("lists of {lengths:?} indices for {} axes", shape.len());
+                return Err(Error::invalid("vindex", message));
+            }
+            let mut places = vec![0; points];
+            for (axis, (list, &len)) in indices.iter().zip(shape).enumerate() {
+                for (place, &index) in places.iter_mut().zip(*list) {
+                    let i = if index < 0 { index + len as isize } else { index };
+                    if !(0..len as isize).contains(&i) {
+                        return Err(ErrorKind::Index { op: "vindex", index, axis, len }.into());
+                    }
+                    *place = *place * len as isize + i;
+                }
+            }
+            Ok(places)
+        };
+        match places() {
+            Ok(places) => self.ravel().take(&places, 0),
+            Err(e) => Array::failed(e, at),
+        }
     }
 
     /// The array as i64; computing it fails where an element is not in `0..n`.

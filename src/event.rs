@@ -63,6 +63,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// Wall time of each stage.
     pub stages: Vec<Duration>,
+    /// Wall time after the last stage until everything that was written is in its place: indices, headers, renames.
+    pub finishing: Duration,
     /// Tasks run.
     pub tasks: u64,
     /// Bytes read from files, as arrays (decompressed).
@@ -77,8 +79,8 @@ pub struct Summary {
     pub peak_memory: u64,
 }
 
-/// Several lines for people: how long it took, what was read, written and spilled, the peak of memory, kernels, and the time
-/// of each stage.
+/// Several lines for people: how long it took, what was read, written and spilled, the peak of memory, kernels, the time
+/// of each stage, and of finishing what was written.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = if self.ok { "finished" } else { "failed" };
@@ -100,6 +102,9 @@ impl fmt::Display for Summary {
         write!(f, "  kernels    {} compiled", self.kernels_compiled)?;
         for (n, elapsed) in self.stages.iter().enumerate() {
             write!(f, "\n  {:<10} {}", format!("stage {n}"), seconds(*elapsed))?;
+        }
+        if !self.finishing.is_zero() {
+            write!(f, "\n  finishing  {}", seconds(self.finishing))?;
         }
         Ok(())
     }
@@ -137,6 +142,7 @@ mod tests {
             ok: true,
             elapsed: Duration::from_millis(2500),
             stages: vec![Duration::from_millis(2000), Duration::from_micros(499_960)],
+            finishing: Duration::from_millis(12),
             tasks: 1200,
             bytes_read: 5 << 30,
             bytes_written: 1000,
@@ -151,7 +157,8 @@ mod tests {
                     \x20 memory     500.0 MiB at its peak\n\
                     \x20 kernels    3 compiled\n\
                     \x20 stage 0    2.00 s\n\
-                    \x20 stage 1    500.0 ms";
+                    \x20 stage 1    500.0 ms\n\
+                    \x20 finishing  12.0 ms";
         assert_eq!(summary.to_string(), want);
         let failed = Summary { tasks: 1, ..Summary::default() };
         assert!(

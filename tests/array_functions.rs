@@ -131,7 +131,7 @@ fn special_functions() {
     for (a, b) in numbers(&x.i0()).iter().zip(i0) {
         assert!((a / b - 1.0).abs() < 4e-15 || a.is_nan() && b.is_nan(), "{a} {b}");
     }
-    let sinc = [1.0, 0.6366197723675814, -0.2122065907891938];
+    let sinc = [1.0, std::f64::consts::FRAC_2_PI, -0.2122065907891938];
     for (a, b) in numbers(&x.sinc()).iter().zip(sinc) {
         assert!((a / b - 1.0).abs() < 1e-14, "{a} {b}");
     }
@@ -231,9 +231,9 @@ fn slopes_and_integrals() {
     for bad in [
         Array::scalar(1.0f64).gradient(1, 0),
         Array::zeros(&[1, 4], F64).gradient(1, 0),
-        x.gradient(&Array::zeros(&[5], F64), 0),
+        x.gradient(Array::zeros(&[5], F64), 0),
         x.gradient(1, 1),
-        x.trapezoid(&Array::zeros(&[2, 3], F64), 0),
+        x.trapezoid(Array::zeros(&[2, 3], F64), 0),
     ] {
         let e = bad.compute().expect_err("refused");
         assert!(e.location().is_some_and(|l| l.file().ends_with("array_functions.rs")), "{e}");

@@ -71,6 +71,7 @@ fn rows_become_columns_through_a_store_read_once() {
     assert_eq!(source.elements.load(Relaxed), n * n, "every element is read once");
     let summary = session.last_summary().unwrap();
     assert_eq!(summary.bytes_spilled, 4 * (n * n) as u64);
+    assert!(!summary.finishing.is_zero() && summary.finishing < summary.elapsed);
     assert!(summary.peak_memory <= 2 << 20, "{}", summary.peak_memory);
     let got: Array2<f32> = open(path).unwrap().compute().unwrap().try_into().unwrap();
     assert_eq!(got, Array2::from_shape_fn((n, n), |(r, c)| (r * n + c) as f32));

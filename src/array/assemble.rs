@@ -1,9 +1,11 @@
-//! Assembly by NumPy's shorter names: `vstack`, `atleast_2d`, `rot90`, `tril`, `meshgrid`, `insert`, `delete`.
+//! Assembly by NumPy's shorter names: `vstack`, `atleast_2d`, `rot90`, `tril`, `diag`, `meshgrid`, `insert`, `delete`.
 
 use super::create::index_along;
 use super::reduce::resolve_axis;
 use super::{Array, concatenate, where_};
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::PadMode;
 use std::panic::Location;
 
 /// Arrays one below the other: along axis 0, 1-d arrays as rows.
@@ -118,6 +120,37 @@ impl Array {
     #[track_caller]
     pub fn tril(&self, k: isize) -> Array {
         self.triangle("tril", k, true)
+    }
+
+    /// Ones on and below diagonal `k` of a matrix of zeros.
+    #[track_caller]
+    pub fn tri(rows: usize, cols: usize, k: isize, dtype: DType) -> Array {
+        Array::ones(&[rows, cols], dtype).tril(k)
+    }
+
+    /// A square matrix of zeros with this 1-d array on diagonal `k`; of an array of more axes, [`Array::diagonal`] `k`.
+    ///
+    /// # Errors
+    /// If there is no axis.
+    ///
+    /// ```
+    /// use blockwise::prelude::*;
+    /// let x = Array::from_vec(vec![1i64, 2]).diag(-1);
+    /// assert_eq!(x.compute()?.as_slice::<i64>()?, [0, 0, 0, 1, 0, 0, 0, 2, 0]);
+    /// assert_eq!(x.diag(-1).compute()?.as_slice::<i64>()?, [1, 2]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn diag(&self, k: isize) -> Array {
+        if self.ndim() != 1 {
+            return self.diagonal(k);
+        }
+        let n = self.size() + k.unsigned_abs();
+        // as rows below each other, of which the mask leaves one element each
+        let before = (-k).max(0) as usize;
+        let column = self.pad(&[(before, k.unsigned_abs() - before)], PadMode::Constant).expand_dims(1);
+        let on = (index_along(&[n, n], 1) - index_along(&[n, n], 0)).equal(k as i64);
+        where_(on, column, Array::zeros(&[], self.dtype())).without_geometry()
     }
 
     /// The upper triangle of the last two axes from diagonal `k` on; zeros below.

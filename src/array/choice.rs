@@ -1,7 +1,7 @@
 //! Elements chosen from several arrays: `select`, `choose`, `piecewise`.
 
 use super::operators::{Operand, combine, common_dtype};
-use super::{Array, IntoArray, over_blocks, where_};
+use super::{Array, IntoArray, where_};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::Expr;
@@ -107,17 +107,7 @@ impl Array {
         let index = match out_of_range {
             OutOfRange::Wrap => wide.remainder(n).cast(DType::I64),
             OutOfRange::Clip => wide.clip(0, n - 1).cast(DType::I64),
-            OutOfRange::Raise => {
-                let checked = over_blocks(&[&wide.minimum(i64::MAX).cast(DType::I64)]).name("choose");
-                checked.apply(move |_, blocks| {
-                    match blocks[0].view::<i64>()?.iter().find(|i| !(0..n).contains(*i)) {
-                        None => Ok(blocks[0].clone()),
-                        Some(i) => {
-                            Err(Error::invalid("choose", format!("index {i} names none of {n} choices")))
-                        }
-                    }
-                })
-            }
+            OutOfRange::Raise => self.index_below("choose", choices.len()),
         };
         let operands: Vec<Operand> = choices.iter().map(IntoArray::into_operand).collect();
         let d = common_dtype(&operands);

@@ -232,26 +232,6 @@ pub(super) fn index_along(shape: &[usize], axis: usize) -> Array {
     Array::from_expr(Expr::index(axis, Grid::auto(shape, 8)).map_err(|e| e.at(at)), Arc::default())
 }
 
-/// `n` numbers from `start` to `stop`, evenly spaced, both included; f64, each computed as `start + i * step` and the last one exactly
-/// `stop`.
-///
-/// ```
-/// use blockwise::prelude::*;
-/// assert_eq!(linspace(0.0, 1.0, 5).compute()?.as_slice::<f64>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
-/// # Ok::<(), blockwise::Error>(())
-/// ```
-#[track_caller]
-pub fn linspace(start: f64, stop: f64, n: usize) -> Array {
-    let i = index_along(&[n], 0);
-    if n < 2 {
-        return i.cast(DType::F64) + start;
-    }
-    let step = (stop - start) / (n - 1) as f64;
-    let values = i.cast(DType::F64) * step + start;
-    let last = super::operators::compare(CompareOp::Eq, i, (n - 1) as i64);
-    super::where_(last, stop, values)
-}
-
 impl Array {
     /// `self` cut into other chunks: Dask's `rechunk`, with every form of chunk it knows.
     ///

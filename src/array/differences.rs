@@ -147,7 +147,7 @@ impl Array {
 
     /// The elements `start..stop` of an axis.
     #[track_caller]
-    fn part(&self, axis: usize, start: Option<isize>, stop: Option<isize>) -> Array {
+    pub(super) fn part(&self, axis: usize, start: Option<isize>, stop: Option<isize>) -> Array {
         let mut index = vec![Ix::Slice(None, None, 1); self.ndim()];
         if let Some(entry) = index.get_mut(axis) {
             *entry = Ix::Slice(start, stop, 1);

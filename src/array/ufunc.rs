@@ -300,6 +300,12 @@ impl Array {
         if equal_nan { close | (a.isnan() & b.isnan()) } else { close }
     }
 
+    /// Whether all elements are close: [`Array::isclose`] of all, 0-d bool.
+    #[track_caller]
+    pub fn allclose(&self, other: impl IntoArray + Clone, rtol: f64, atol: f64, equal_nan: bool) -> Array {
+        self.isclose(other, rtol, atol, equal_nan).all(..)
+    }
+
     /// In NumPy's smallest float that computes this dtype.
     #[track_caller]
     pub(super) fn in_float(&self) -> Array {

@@ -12,6 +12,8 @@ pub mod npy;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub(crate) mod temp;
+#[cfg(any(feature = "geotiff", feature = "zarr"))]
+mod tiles;
 #[cfg(feature = "zarr")]
 pub mod zarr;
 

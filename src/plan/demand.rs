@@ -1,6 +1,7 @@
 //! Which regions of every step a task needs: inferred from the end backwards.
 
-use super::{Stage, StepKind};
+use super::{Stage, StepId, StepKind};
+use crate::ir::Kernel;
 use crate::shape::Region;
 use smallvec::SmallVec;
 
@@ -20,16 +21,22 @@ impl Stage {
         for list in demands.iter_mut() {
             list.clear();
         }
-        for (input, &step) in self.kernel.inputs().iter().zip(&self.kernel_inputs) {
-            add(&mut demands[step], input.map.source_region(region), !in_memory(&self.steps[step].kind));
+        let mergeable = |step: StepId| !in_memory(&self.steps[step].kind);
+        for (step, r) in kernel_regions(&self.kernel, &self.kernel_inputs, region, mergeable) {
+            add(&mut demands[step], r, mergeable(step));
         }
         for (k, step) in self.steps.iter().enumerate().rev() {
             for i in 0..if step.inputs.is_empty() { 0 } else { demands[k].len() } {
                 let own = demands[k][i].clone();
+                if let StepKind::Kernel(kernel) = &step.kind {
+                    for (from, r) in kernel_regions(kernel, &step.inputs, &own, mergeable) {
+                        add(&mut demands[from], r, mergeable(from));
+                    }
+                    continue;
+                }
                 for (n, &from) in step.inputs.iter().enumerate() {
-                    let mergeable = !in_memory(&self.steps[from].kind);
                     for r in self.step_demands(step, n, &own) {
-                        add(&mut demands[from], r, mergeable);
+                        add(&mut demands[from], r, mergeable(from));
                     }
                 }
             }
@@ -43,12 +50,45 @@ fn add(regions: &mut Regions, region: Region, mergeable: bool) {
     }
     if mergeable {
         for r in regions.iter_mut() {
-            let hull = r.hull(&region);
-            if hull.len() * 4 <= (r.len() + region.len()) * 5 {
+            if let Some(hull) = together(r, &region) {
                 *r = hull;
                 return;
             }
         }
     }
     regions.push(region);
+}
+
+/// One region for two that overlap much or lie side by side.
+fn together(a: &Region, b: &Region) -> Option<Region> {
+    let hull = a.hull(b);
+    (hull.len() * 4 <= (a.len() + b.len()) * 5).then_some(hull)
+}
+
+/// The regions of its inputs' steps that a kernel over `region` reads.
+///
+/// Shifted views of one step (a halo, every second element and those between) that overlap much or lie side by side are one region. They lie
+/// equally far apart wherever the kernel runs, so the memory projection relies on it.
+pub(super) fn kernel_regions(
+    kernel: &Kernel,
+    steps: &[StepId],
+    region: &Region,
+    mergeable: impl Fn(StepId) -> bool,
+) -> SmallVec<[(StepId, Region); 4]> {
+    // each with the number of an input that it is for
+    let mut found: SmallVec<[(usize, Region); 4]> = SmallVec::new();
+    for (n, (input, &step)) in kernel.inputs().iter().zip(steps).enumerate() {
+        let own = input.map.source_region(region);
+        if own.is_empty() {
+            continue;
+        }
+        let shifted = |of: usize| steps[of] == step && kernel.inputs()[of].map.is_shift_of(&input.map);
+        let hull = found.iter_mut().filter(|(of, _)| mergeable(step) && shifted(*of));
+        let hull = hull.into_iter().find_map(|(_, r)| together(r, &own).map(|hull| (r, hull)));
+        match hull {
+            Some((r, hull)) => *r = hull,
+            None => found.push((n, own)),
+        }
+    }
+    found.into_iter().map(|(n, r)| (steps[n], r)).collect()
 }

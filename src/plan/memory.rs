@@ -4,8 +4,10 @@
 //! not go straight to their place`, with every region at its largest. `held = results that must be in memory while the stage
 //! runs`. A stage runs `n` tasks at once only if `held + n * task <= limit`.
 
-use super::{Plan, ResultId, Stage, StageRoot, Step, StepKind, reshape_hull};
+use super::demand::kernel_regions;
+use super::{Plan, ResultId, Stage, StageRoot, Step, StepId, StepKind, reshape_hull};
 use crate::error::{ErrorKind, Result};
+use crate::ir::Kernel;
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Grid, Region};
 use std::ops::Range;
@@ -153,11 +155,18 @@ fn step_bytes(step: &Step, extent: &[usize]) -> u64 {
 /// For every step, the extents of the regions that a task of this extent asks of it, at their largest.
 fn demands(stage: &Stage, block: &[usize]) -> Vec<Vec<Dims>> {
     let mut out: Vec<Vec<Dims>> = vec![vec![]; stage.steps.len()];
-    for (input, &step) in stage.kernel.inputs().iter().zip(&stage.kernel_inputs) {
-        out[step].push(input.map.source_extent(block));
-    }
+    let kernel = |kernel: &Kernel, steps: &[StepId], extent: &[usize], out: &mut Vec<Vec<Dims>>| {
+        for (step, r) in kernel_regions(kernel, steps, &Region::whole(extent), |_| true) {
+            out[step].push(r.shape);
+        }
+    };
+    kernel(&stage.kernel, &stage.kernel_inputs, block, &mut out);
     for (k, step) in stage.steps.iter().enumerate().rev() {
         for extent in out[k].clone() {
+            if let StepKind::Kernel(code) = &step.kind {
+                kernel(code, &step.inputs, &extent, &mut out);
+                continue;
+            }
             for n in touched_inputs(stage, step, &extent) {
                 let from = step.inputs[n];
                 for e in input_extents(stage, step, n, &extent) {
@@ -194,8 +203,7 @@ fn input_extents(stage: &Stage, step: &Step, input: usize, extent: &[usize]) -> 
     let source = &stage.steps[step.inputs[input]];
     let clip = |e: Dims| -> Dims { e.iter().zip(&source.shape).map(|(&n, &m)| n.min(m)).collect() };
     match &step.kind {
-        StepKind::Read(_) | StepKind::ReadResult(_) => vec![],
-        StepKind::Kernel(kernel) => vec![kernel.inputs()[input].map.source_extent(extent)],
+        StepKind::Read(_) | StepKind::ReadResult(_) | StepKind::Kernel(_) => vec![],
         StepKind::Concat { .. } => vec![clip(extent.into())],
         StepKind::Reshape => vec![reshape_extent(extent, &step.shape, &source.shape)],
         StepKind::Gather(axes) => gather_extents(axes, extent, &step.shape, &source.shape),

@@ -83,18 +83,18 @@ pub fn run(plan: &Plan, rt: &Runtime<'_>) -> Result<(Vec<Option<Block>>, Summary
     pool().reset_peak();
     let tasks = plan.stages.iter().map(|s| s.tasks()).sum();
     rt.tell(Event::RunStarted { stages: plan.stages.len(), tasks });
-    let mut stages = Vec::new();
-    let outcome = run_stages(plan, rt, &counters, &mut stages);
+    let mut times = Summary::default();
+    let outcome = run_stages(plan, rt, &counters, &mut times);
     let summary = Summary {
         ok: outcome.is_ok(),
         elapsed: started.elapsed(),
-        stages,
         tasks: counters.tasks.load(Relaxed),
         bytes_read: counters.bytes_read.load(Relaxed),
         bytes_written: counters.bytes_written.load(Relaxed),
         bytes_spilled: counters.bytes_spilled.load(Relaxed),
         kernels_compiled: rt.kernels.compiled() - compiled,
         peak_memory: pool().peak() as u64,
+        ..times
     };
     rt.tell(Event::RunFinished(summary.clone()));
     outcome.map(|blocks| (blocks, summary))
@@ -104,7 +104,7 @@ fn run_stages(
     plan: &Plan,
     rt: &Runtime<'_>,
     counters: &Counters,
-    times: &mut Vec<std::time::Duration>,
+    times: &mut Summary,
 ) -> Result<Vec<Option<Block>>> {
     let mut results: Vec<Vec<RootResult>> = Vec::new();
     for (n, stage) in plan.stages.iter().enumerate() {
@@ -112,14 +112,14 @@ fn run_stages(
         let done = stage::run(n, stage, &results, rt, counters)?;
         results.push(done);
         drop_unread(plan, n, &mut results);
-        times.push(started.elapsed());
+        times.stages.push(started.elapsed());
         rt.tell(Event::StageFinished { stage: n, elapsed: started.elapsed() });
     }
-    for stage in &plan.stages {
-        for root in &stage.roots {
-            if let StageRoot::Sink(sink) = root {
-                sink.finish()?;
-            }
+    for root in plan.stages.iter().flat_map(|s| &s.roots) {
+        if let StageRoot::Sink(sink) = root {
+            let started = Instant::now();
+            sink.finish()?;
+            times.finishing += started.elapsed();
         }
     }
     // one block may serve several targets

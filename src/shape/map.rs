@@ -58,6 +58,12 @@ impl IndexMap {
         }))
     }
 
+    /// Whether two views of one source walk it alike, so that the distance of their elements is the same everywhere.
+    pub fn is_shift_of(&self, other: &IndexMap) -> bool {
+        let alike = |(a, b): (&AxisMap, &AxisMap)| a.from == b.from && (a.from.is_none() || a.step == b.step);
+        self.axes.len() == other.axes.len() && self.axes.iter().zip(&other.axes).all(alike)
+    }
+
     /// The smallest region of the source that holds all that a region of the view reads.
     pub fn source_region(&self, view: &Region) -> Region {
         let mut r = Region::default();

@@ -5,6 +5,7 @@ use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::Opened;
+use crate::io::tiles::{self, Tile};
 use crate::meta::Meta;
 use crate::shape::{Grid, Region};
 use std::fmt;
@@ -74,6 +75,8 @@ pub struct GeoTiffSource {
     dtype: DType,
     /// Rows and columns of what is decoded at a time: a tile, a strip, or rows of an uncompressed strip.
     unit: [usize; 2],
+    /// The image cut into these units, of all bands where they are interleaved.
+    units: Grid,
     /// Uncompressed strips are read by rows, without the decoder.
     raw: Option<RawStrips>,
     grid: Grid,
@@ -179,6 +182,7 @@ impl GeoTiffSource {
         }
         Ok(GeoTiffSource {
             grid: Grid::regular(&shape, &[bands, down, across]),
+            units: Grid::regular(&shape, &[bands, unit[0], unit[1]]),
             // the decoder refuses what is longer
             max_stored: stored.max_bytes.min(4 * unit_bytes + 4096),
             cache_bytes: options.cache_bytes,
@@ -294,57 +298,24 @@ impl BlockSource for GeoTiffSource {
     }
 
     fn read(&self, region: &Region) -> Result<Block> {
-        let mut out = Block::uninit(self.dtype, &region.shape);
-        if region.is_empty() {
-            return Ok(out);
-        }
-        let size = self.dtype.size();
         let planar = self.layout.planar_configuration == 2;
-        let (bands, rows, cols) = (region.shape[0], region.shape[1], region.shape[2]);
-        // groups of bands that are decoded together
-        let groups = if planar { bands } else { 1 };
-        let units = |axis: usize| {
-            let unit = self.unit[axis - 1];
-            region.start[axis] / unit..region.end(axis).div_ceil(unit)
-        };
-        for group in 0..groups {
-            let band = region.start[0] + group;
-            // an interleaved window of which one band is wanted is taken apart by the decoder
-            let one = planar || (bands == 1 && self.raw.is_none());
+        // an interleaved window of which one band is wanted is taken apart by the decoder
+        let one = planar || (region.shape[0] == 1 && self.raw.is_none());
+        tiles::read(self.dtype, &self.units, region, |_, part| {
+            let (band, rows, cols) = (part.start[0], part.shape[1], part.shape[2]);
+            let w = Window { row: part.start[1], col: part.start[2], rows, cols };
+            let bytes = self.window(band, one, w)?;
             let samples = if one { 1 } else { self.layout.samples_per_pixel };
-            for i in units(1) {
-                for j in units(2) {
-                    let row = region.start[1].max(i * self.unit[0]);
-                    let col = region.start[2].max(j * self.unit[1]);
-                    let w = Window {
-                        row,
-                        col,
-                        rows: region.end(1).min((i + 1) * self.unit[0]) - row,
-                        cols: region.end(2).min((j + 1) * self.unit[1]) - col,
-                    };
-                    let window = self.window(band, one, w)?;
-                    if window.len() != w.rows * w.cols * samples * size {
-                        return Err(self.read_error(TiffError::Other("a short block".into()), band, w));
-                    }
-                    let (first, count) = match (planar, one) {
-                        (true, _) => (0, 1),
-                        (false, true) => (0, 1),
-                        (false, false) => (band, bands),
-                    };
-                    for b in 0..count {
-                        for r in 0..w.rows {
-                            let to = ((group + b) * rows + w.row - region.start[1] + r) * cols + w.col
-                                - region.start[2];
-                            let from = r * w.cols * samples + first + b;
-                            let target = &mut out.bytes_mut()[to * size..(to + w.cols) * size];
-                            let end = (r + 1) * w.cols * samples * size;
-                            pick(target, &window[from * size..end], samples, size);
-                        }
-                    }
-                }
+            if bytes.len() != rows * cols * samples * self.dtype.size() {
+                return Err(self.read_error(TiffError::Other("a short block".into()), band, w));
             }
-        }
-        Ok(out)
+            let mut held = part.clone();
+            if !one {
+                // all bands, side by side
+                (held.start[0], held.shape[0]) = (0, samples);
+            }
+            Ok(Tile { bytes, region: held, strides: [1, cols * samples, samples].as_slice().into() })
+        })
     }
 
     fn read_bytes(&self, extent: &[usize]) -> usize {
@@ -357,22 +328,6 @@ impl BlockSource for GeoTiffSource {
             None => self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.cache_bytes,
         };
         extent.iter().product::<usize>() * size + decoding
-    }
-}
-
-/// Every `samples`-th element of `from`, from its first.
-fn pick(target: &mut [u8], from: &[u8], samples: usize, size: usize) {
-    fn strided<const N: usize>(target: &mut [u8], from: &[u8], step: usize) {
-        for (t, s) in target.chunks_exact_mut(N).zip(from.chunks(step)) {
-            t.copy_from_slice(&s[..N]);
-        }
-    }
-    match (samples, size) {
-        (1, _) => target.copy_from_slice(from),
-        (_, 1) => strided::<1>(target, from, samples),
-        (_, 2) => strided::<2>(target, from, samples * 2),
-        (_, 4) => strided::<4>(target, from, samples * 4),
-        _ => strided::<8>(target, from, samples * 8),
     }
 }
 

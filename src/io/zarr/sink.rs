@@ -1,6 +1,6 @@
 //! [`ZarrSink`]: whole chunks, from any thread, into a directory that appears when it is complete.
 
-use super::source::{copy_box, open_error};
+use super::source::open_error;
 use super::store::Directory;
 use super::{Map, Value, attributes, codec_options, is_array};
 use crate::block::{Block, BlockSink};
@@ -81,7 +81,7 @@ pub struct ZarrSink {
     array: Array<Directory>,
     temp: Mutex<Option<tempfile::TempDir>>,
     dtype: DType,
-    fill: Block,
+    fill: Scalar,
     grid: Grid,
     /// Shape of a whole stored chunk.
     chunk: Dims,
@@ -149,7 +149,7 @@ impl ZarrSink {
         Ok(ZarrSink {
             grid: Grid::regular(shape, &stored),
             chunk: stored.as_slice().into(),
-            fill: Block::scalar(fill),
+            fill,
             path,
             array,
             temp: Mutex::new(Some(temp)),
@@ -262,18 +262,15 @@ impl BlockSink for ZarrSink {
                     self.path.display()
                 )));
             }
-            let part = block.slice(&chunk.relative_to(region)).to_contiguous();
+            let part = block.slice(&chunk.relative_to(region));
             if chunk.shape == self.chunk {
-                self.store(&index, part.bytes())?;
+                self.store(&index, part.to_contiguous().bytes())?;
                 continue;
             }
             // stored chunks are whole: the fill value pads those at the ends
-            let size = self.dtype.size();
-            let mut padded = self.fill.bytes().repeat(self.chunk.iter().product());
-            let start: Dims = chunk.shape.iter().map(|_| 0).collect();
-            let target = Region { start: start.clone(), shape: chunk.shape.clone() };
-            copy_box(&mut padded, &self.chunk, &target, part.bytes(), &chunk.shape, &start, size);
-            self.store(&index, &padded)?;
+            let mut padded = Block::full(&self.chunk, self.fill);
+            padded.copy_from(&Region::whole(&chunk.shape), &part);
+            self.store(&index, padded.bytes())?;
         }
         self.written.fetch_add(region.len(), Relaxed);
         Ok(())

@@ -6,6 +6,7 @@ use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::Opened;
+use crate::io::tiles::{self, Tile};
 use crate::meta::Meta;
 use crate::shape::{Dims, Grid, Region};
 use std::fmt;
@@ -179,22 +180,11 @@ impl BlockSource for ZarrSource {
     }
 
     fn read(&self, region: &Region) -> Result<Block> {
-        let mut out = Block::uninit(self.dtype, &region.shape);
-        for index in self.grid.blocks_in(region) {
-            let bytes = self.chunk(&index)?;
-            let chunk = self.grid.region(&index);
-            let part = chunk.intersect(region);
-            copy_box(
-                out.bytes_mut(),
-                &region.shape,
-                &part.relative_to(region),
-                &bytes,
-                &self.chunk,
-                &part.relative_to(&chunk).start,
-                self.dtype.size(),
-            );
-        }
-        Ok(out)
+        tiles::read(self.dtype, &self.grid, region, |index, _| {
+            // stored chunks are whole, at the ends too
+            let start = self.grid.region(index).start;
+            Ok(Tile::c_ordered(self.chunk(index)?, Region { start, shape: self.chunk.clone() }))
+        })
     }
 
     fn read_bytes(&self, extent: &[usize]) -> usize {
@@ -204,47 +194,6 @@ impl BlockSource for ZarrSource {
         let indices = self.shards.as_ref().map_or(0, |s| s.bytes);
         let decoding = chunk.saturating_add(DECODER_STATE).saturating_add(indices);
         decoding.saturating_add(extent.iter().product::<usize>() * size)
-    }
-}
-
-/// Copies a box of elements between two C-ordered arrays of bytes: to `target` (a region of `to`, whose shape is
-/// `to_shape`), from the box of the same shape at `start` in `from`.
-pub(super) fn copy_box(
-    to: &mut [u8],
-    to_shape: &[usize],
-    target: &Region,
-    from: &[u8],
-    from_shape: &[usize],
-    start: &[usize],
-    size: usize,
-) {
-    if target.is_empty() {
-        return;
-    }
-    let (to_strides, from_strides) = (crate::shape::c_strides(to_shape), crate::shape::c_strides(from_shape));
-    let rows = target.ndim().saturating_sub(1);
-    let run = target.shape[rows..].iter().product::<usize>() * size;
-    let at = |index: &[usize], start: &[usize], strides: &[isize]| -> usize {
-        let offset = |k: usize| (start[k] + index.get(k).copied().unwrap_or(0)) * strides[k] as usize;
-        (0..start.len()).map(offset).sum::<usize>() * size
-    };
-    let mut index: Dims = target.shape[..rows].iter().map(|_| 0).collect();
-    loop {
-        let t = at(&index, &target.start, &to_strides);
-        let f = at(&index, start, &from_strides);
-        to[t..t + run].copy_from_slice(&from[f..f + run]);
-        let mut k = rows;
-        loop {
-            if k == 0 {
-                return;
-            }
-            k -= 1;
-            index[k] += 1;
-            if index[k] < target.shape[k] {
-                break;
-            }
-            index[k] = 0;
-        }
     }
 }
 

@@ -143,6 +143,30 @@ fn casts() {
 }
 
 #[test]
+fn folds_by_group_of_every_dtype() {
+    let backends = backends();
+    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
+        if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
+            continue;
+        }
+        for (shape, masked) in [(&[3000][..], false), (&[41][..], true), (&[7, 90][..], true), (&[][..], false)] {
+            let rank = shape.len();
+            let mut b = Builder::new(rank);
+            let inputs = [d, DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));
+            let [x, slot, mask] = inputs.map(|n| b.load(n));
+            let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+            let last = b.constant(Scalar::from((case::GROUPS - 1) as u32));
+            let slot = b.binary(BinaryOp::And, slot, last);
+            b.group_reduce(op, x, slot, masked.then_some(mask));
+            let kernel = b.finish().expect("a fold by group");
+            let start = vec![5; rank];
+            let case = Case::new(&mut Rng::new(7), kernel, Region::new(start.as_slice(), shape));
+            check(&backends, &case, Tolerance::Exact, &format!("{op} {d} by group"));
+        }
+    }
+}
+
+#[test]
 fn reductions_over_every_subset_of_axes() {
     let backends = backends();
     let shapes: [&[usize]; 6] = [&[], &[65], &[9, 33], &[33, 3], &[3, 1, 70], &[2, 5, 7, 3]];

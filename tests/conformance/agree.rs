@@ -90,7 +90,7 @@ fn compare(case: &Case, root: &Root, got: &Written, want: &Written, stored: Tole
         }
         for (i, (a, b)) in got.iter().zip(want).enumerate() {
             let ok = match root {
-                Root::Reduce { op, value, .. } => {
+                Root::Reduce { op, value, .. } | Root::GroupReduce { op, value, .. } => {
                     fold_allows(case, *op, case.kernel.dtype(*value), p, *a, *b)
                 }
                 _ => stored.allows(*a, *b),

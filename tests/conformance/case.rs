@@ -108,6 +108,12 @@ impl Memory {
         Memory { words, offset: first * d.size(), strides }
     }
 
+    /// `n` elements one after the other.
+    fn contiguous(n: usize, d: DType) -> Memory {
+        let words = vec![0x5a5a_5a5a_5a5a_5a5a; (n * d.size()).div_ceil(8).max(1)];
+        Memory { words, offset: 0, strides: SmallVec::from_slice(&[d.size() as isize]) }
+    }
+
     fn base(&mut self) -> *mut u8 {
         // SAFETY: the offset is that of an element inside.
         unsafe { self.words.as_mut_ptr().cast::<u8>().add(self.offset) }
@@ -155,6 +161,9 @@ pub struct Case {
 /// What a root wrote: each plane's values in C order of the places.
 pub type Written = Vec<Vec<Scalar>>;
 
+/// Accumulators of a fold by group.
+pub const GROUPS: usize = 8;
+
 impl Case {
     /// Operands with random values and layouts for a kernel over a region.
     pub fn new(rng: &mut Rng, kernel: Kernel, region: Region) -> Case {
@@ -186,9 +195,10 @@ impl Case {
                     let planes = op.planes(d(*value));
                     planes.into_iter().map(|d| Memory::layout(rng, &region.shape, d, &fixed)).collect()
                 }
-                Root::Select { value, .. } => {
-                    vec![Memory::layout(rng, &[region.len()], d(*value), &[false])]
+                Root::GroupReduce { op, value, .. } => {
+                    op.planes(d(*value)).into_iter().map(|d| Memory::contiguous(GROUPS, d)).collect()
                 }
+                Root::Select { value, .. } => vec![Memory::contiguous(region.len(), d(*value))],
             }
         });
         let outputs = outputs.collect();
@@ -209,10 +219,11 @@ impl Case {
         let mut inputs = self.inputs.clone();
         let mut memory = self.outputs.clone();
         for (root, planes) in self.kernel.roots().iter().zip(&mut memory) {
-            if let Root::Select { value, .. } = root {
-                let d = self.kernel.dtype(*value);
-                planes[0] = Memory::layout(&mut Rng::new(0), &[self.region.len()], d, &[false]);
-                planes[0].offset = 0;
+            if let Root::GroupReduce { op, value, .. } = root {
+                let empty = naive::fold::init(*op, self.kernel.dtype(*value));
+                for (plane, s) in planes.iter_mut().zip(empty) {
+                    (0..GROUPS).for_each(|g| plane.set(&[g], s));
+                }
             }
             if let Root::Reduce { op, value, .. } = root {
                 let empty = naive::fold::init(*op, self.kernel.dtype(*value));
@@ -237,6 +248,11 @@ impl Case {
                     Root::Store { .. } => Output::Store(planes[0].operand(&from)),
                     Root::Reduce { .. } => {
                         Output::Reduce(planes.iter_mut().map(|m| m.operand(&from)).collect())
+                    }
+                    Root::GroupReduce { .. } => {
+                        let mut at = [std::ptr::null_mut(); 3];
+                        at.iter_mut().zip(planes).for_each(|(p, m)| *p = m.base());
+                        Output::GroupReduce(at)
                     }
                     Root::Select { .. } => Output::Select { ptr: planes[0].base(), count },
                 });
@@ -273,6 +289,11 @@ impl Case {
                     .zip(dtypes)
                     .map(|(m, d)| points(&kept).map(|at| m.get(d, &at)).collect())
                     .collect()
+            }
+            Root::GroupReduce { op, value, .. } => {
+                let dtypes = op.planes(d(*value));
+                let of = |(m, d): (&Memory, DType)| (0..GROUPS).map(|g| m.get(d, &[g])).collect();
+                planes.iter().zip(dtypes).map(of).collect()
             }
             Root::Select { value, .. } => {
                 vec![

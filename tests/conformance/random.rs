@@ -1,6 +1,6 @@
 //! Random kernels.
 
-use crate::case::{Rng, rounds};
+use crate::case::{GROUPS, Rng, rounds};
 use blockwise::dtype::{DType, Scalar};
 use blockwise::ir::{Builder, Kernel, Value};
 use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
@@ -49,6 +49,7 @@ pub fn kernel(rng: &mut Rng, rank: usize) -> Kernel {
                 b.select_root(mask, value);
             }
             1..5 => reduce(rng, &mut b, value, rank),
+            5 => group_reduce(rng, &mut b, value),
             _ => b.store(value),
         }
     }
@@ -65,6 +66,21 @@ fn reduce(rng: &mut Rng, b: &mut Builder, value: Value, rank: usize) {
     let axes: Vec<u8> = (0..rank as u8).filter(|_| rng.chance(60)).collect();
     let value = if rounds(op, d) { tame(b, value) } else { value };
     b.reduce(op, value, axes);
+}
+
+/// A fold into one of eight groups that a value of another kind may choose.
+pub fn group_reduce(rng: &mut Rng, b: &mut Builder, value: Value) {
+    let op = rng.pick(ReduceOp::ALL);
+    let d = b.dtype(value);
+    if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
+        return b.store(value);
+    }
+    let (byte, mask) = (b.cast(DType::U8, value), b.constant(Scalar::from((GROUPS - 1) as u8)));
+    let slot = b.binary(BinaryOp::And, byte, mask);
+    let slot = b.cast(DType::U32, slot);
+    let mask = rng.chance(50).then(|| truth(rng, b, value));
+    let value = if rounds(op, d) { tame(b, value) } else { value };
+    b.group_reduce(op, value, slot, mask);
 }
 
 /// The value, but 1 where it is larger than 1000: sums of these neither overflow nor cancel to nothing.

@@ -97,6 +97,15 @@ impl GroupState {
         })
     }
 
+    /// Nothing folded yet, for other rows of the same pipeline.
+    pub fn sibling(&self) -> GroupState {
+        GroupState {
+            keys: self.keys.sibling(),
+            planes: self.planes.iter().map(|p| Planes::new(p.op, p.dtype)).collect(),
+            kept: self.kept.iter().map(|_| Kept::default()).collect(),
+        }
+    }
+
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let planes: usize = self.planes.iter().flat_map(|p| &p.blocks).map(Block::nbytes).sum();
@@ -334,6 +343,11 @@ pub(super) struct DistinctState {
 impl DistinctState {
     pub fn new(on: &[usize], schema: &SchemaRef) -> Result<DistinctState> {
         Ok(DistinctState { keys: Keys::new(on.iter().map(|&c| schema.field(c).data_type().clone()))?, rows: vec![] })
+    }
+
+    /// No rows yet, for others of the same pipeline.
+    pub fn sibling(&self) -> DistinctState {
+        DistinctState { keys: self.keys.sibling(), rows: vec![] }
     }
 
     /// Keeps the rows of a batch whose keys are new.

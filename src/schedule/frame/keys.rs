@@ -6,11 +6,13 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::is_text;
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt32Array, make_array, new_null_array,
+};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, UInt64Type};
 use hashbrown::HashTable;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Codes from here on are interned.
 const INTERNED: u32 = 1 << 31;
@@ -85,6 +87,13 @@ impl Interner {
         }
     }
 
+    /// The codes of texts: 0 for null, else one more than the number.
+    fn texts(&mut self, array: &ArrayRef, codes: &mut Vec<u32>) -> Result<()> {
+        let array = cast(array, &DataType::LargeUtf8).map_err(internal)?;
+        codes.extend(array.as_string::<i64>().iter().map(|v| v.map_or(0, |v| self.bytes(v.as_bytes()) + 1)));
+        if self.len() >= FOREIGN as usize - 1 { Err(too_many()) } else { Ok(()) }
+    }
+
     fn find_number(&self, value: u64) -> Option<u32> {
         self.table.find(mix(value), |&c| self.numbers[c as usize] == value).copied()
     }
@@ -113,13 +122,55 @@ enum Coding {
     Text,
 }
 
+/// The values of dictionaries, numbered once for all that fold or look up the rows of one pipeline. Which worker numbers a dictionary
+/// first has no influence on results: numbers are only compared.
+#[derive(Default)]
+struct Dictionaries {
+    interner: Interner,
+    /// Dictionaries seen lately, and the codes of their values.
+    recent: Vec<(ArrayRef, Arc<Codes>)>,
+}
+
+/// The codes of a dictionary's values.
+struct Codes {
+    of: Vec<u32>,
+    /// Whether the code of value `k` is `k + 1`, as for the first dictionary if no value comes twice.
+    plain: bool,
+}
+
+/// Dictionaries that are remembered.
+const RECENT: usize = 4;
+
+impl Dictionaries {
+    fn codes(&mut self, values: &ArrayRef) -> Result<Arc<Codes>> {
+        if let Some((_, known)) = self.recent.iter().find(|(seen, _)| same_memory(seen, values)) {
+            return Ok(known.clone());
+        }
+        let mut of = vec![];
+        self.interner.texts(values, &mut of)?;
+        let plain = of.iter().enumerate().all(|(k, &code)| code as usize == k + 1);
+        let codes = Arc::new(Codes { of, plain });
+        if self.recent.len() == RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push((values.clone(), codes.clone()));
+        Ok(codes)
+    }
+}
+
+fn same_memory(a: &ArrayRef, b: &ArrayRef) -> bool {
+    Arc::ptr_eq(a, b) || a.to_data().ptr_eq(&b.to_data())
+}
+
 /// The codes of one key column.
 struct KeyColumn {
     data_type: DataType,
     coding: Coding,
     interner: Interner,
+    /// Of a dictionary column: the numbers of values, which others share.
+    shared: Option<Arc<Mutex<Dictionaries>>>,
     /// The dictionary seen last, and the codes of its values.
-    dictionary: Option<(ArrayRef, Vec<u32>)>,
+    dictionary: Option<(ArrayRef, Arc<Codes>)>,
     codes: Vec<u32>,
 }
 
@@ -141,50 +192,50 @@ impl KeyColumn {
                 .into());
             }
         };
-        let data_type = data_type.clone();
-        Ok(KeyColumn { data_type, coding, interner: Interner::default(), dictionary: None, codes: vec![] })
+        let shared = matches!(data_type, DataType::Dictionary(..)).then(Arc::default);
+        let (data_type, interner) = (data_type.clone(), Interner::default());
+        Ok(KeyColumn { data_type, coding, interner, shared, dictionary: None, codes: vec![] })
+    }
+
+    /// A column of the same dictionaries, without rows.
+    fn sibling(&self) -> KeyColumn {
+        KeyColumn {
+            data_type: self.data_type.clone(),
+            coding: self.coding,
+            interner: Interner::default(),
+            shared: self.shared.clone(),
+            dictionary: None,
+            codes: vec![],
+        }
+    }
+
+    /// Does something with the numbers of values.
+    fn with_interner<R>(&self, f: impl FnOnce(&Interner) -> R) -> R {
+        match &self.shared {
+            Some(shared) => f(&shared.lock().unwrap_or_else(|e| e.into_inner()).interner),
+            None => f(&self.interner),
+        }
     }
 
     /// The codes of a column's rows, in `self.codes`.
     fn encode(&mut self, array: &ArrayRef) -> Result<()> {
         self.codes.clear();
-        if let DataType::Dictionary(..) = array.data_type() {
-            let dictionary = array.as_any_dictionary();
-            let same = self.dictionary.as_ref().is_some_and(|(seen, _)| {
-                Arc::ptr_eq(seen, dictionary.values()) || seen.to_data().ptr_eq(&dictionary.values().to_data())
-            });
-            if !same {
-                let values = dictionary.values().clone();
-                self.encode_plain(&values)?;
-                self.dictionary = Some((values, std::mem::take(&mut self.codes)));
-            }
-            let Some((_, of)) = &self.dictionary else { return Ok(()) };
-            let keys = cast(&with_type_of_keys(array), &DataType::UInt32).map_err(internal)?;
-            let keys = keys.as_primitive::<arrow::datatypes::UInt32Type>();
-            match keys.nulls().filter(|n| n.null_count() > 0) {
-                None => self.codes.extend(keys.values().iter().map(|&k| of[k as usize])),
-                Some(_) => self.codes.extend(keys.iter().map(|k| k.map_or(0, |k| of[k as usize]))),
-            }
-            return Ok(());
+        let Some(shared) = &self.shared else { return self.encode_plain(array) };
+        let values = array.as_any_dictionary().values();
+        if !self.dictionary.as_ref().is_some_and(|(seen, _)| same_memory(seen, values)) {
+            let codes = shared.lock().unwrap_or_else(|e| e.into_inner()).codes(values)?;
+            self.dictionary = Some((values.clone(), codes));
         }
-        self.encode_plain(array)
+        let Some((_, codes)) = &self.dictionary else { return Ok(()) };
+        dictionary_codes(array, codes, &mut self.codes)
     }
 
     fn encode_plain(&mut self, array: &ArrayRef) -> Result<()> {
         let KeyColumn { coding, interner, codes, .. } = self;
-        codes.reserve(array.len());
         match coding {
-            Coding::Text => {
-                let array = cast(array, &DataType::LargeUtf8).map_err(internal)?;
-                for value in array.as_string::<i64>() {
-                    codes.push(value.map_or(0, |v| interner.bytes(v.as_bytes()) + 1));
-                }
-                // codes of text need no room for small numbers
-                if interner.len() >= FOREIGN as usize - 1 {
-                    return Err(too_many());
-                }
-            }
+            Coding::Text => interner.texts(array, codes)?,
             coding => {
+                codes.reserve(array.len());
                 let bits = as_bits(array, *coding)?;
                 let values = bits.as_primitive::<UInt64Type>();
                 let mut code = |v: u64| {
@@ -209,6 +260,8 @@ impl KeyColumn {
     fn translate(&mut self, other: &KeyColumn, code: u32) -> u32 {
         match self.coding {
             _ if code == 0 => 0,
+            // siblings have the same numbers
+            Coding::Text if self.shared.is_some() => code,
             Coding::Text => {
                 self.interner.bytes(Interner::text_of(&other.interner.text, &other.interner.ends, code - 1)) + 1
             }
@@ -224,9 +277,10 @@ impl KeyColumn {
         }
         match self.coding {
             Coding::Text => {
-                let of = |c: usize| Interner::text_of(&self.interner.text, &self.interner.ends, c as u32);
-                let values = (0..self.interner.ends.len()).map(|c| std::str::from_utf8(of(c)).unwrap_or_default());
-                let values: arrow::array::LargeStringArray = values.map(Some).collect();
+                let values: arrow::array::LargeStringArray = self.with_interner(|i| {
+                    let of = |c: usize| std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c as u32));
+                    (0..i.ends.len()).map(|c| Some(of(c).unwrap_or_default())).collect()
+                });
                 let places: UInt32Array = codes.iter().map(|&c| c.checked_sub(1)).collect();
                 let values = cast(&values, &text_type(&self.data_type)).map_err(internal)?;
                 cast(&take(&values, &places, None).map_err(internal)?, &self.data_type).map_err(internal)
@@ -249,10 +303,6 @@ fn text_type(t: &DataType) -> DataType {
         DataType::Dictionary(_, v) => text_type(v),
         other => other.clone(),
     }
-}
-
-fn with_type_of_keys(array: &ArrayRef) -> ArrayRef {
-    arrow::array::make_array(array.as_any_dictionary().keys().to_data())
 }
 
 fn internal(e: arrow::error::ArrowError) -> Error {
@@ -328,6 +378,13 @@ impl Keys {
         let columns = types.into_iter().map(|t| KeyColumn::new(&t)).collect::<Result<Vec<_>>>()?;
         let words = columns.len().div_ceil(2);
         Ok(Keys { columns, words, table: HashTable::new(), direct: vec![], keys: vec![], count: 0, row: vec![] })
+    }
+
+    /// No keys yet, of the same columns; numbers of dictionary values are shared.
+    pub fn sibling(&self) -> Keys {
+        let columns = self.columns.iter().map(KeyColumn::sibling).collect();
+        let (table, words) = (HashTable::new(), self.words);
+        Keys { columns, words, table, direct: vec![], keys: vec![], count: 0, row: vec![] }
     }
 
     /// How many there are.
@@ -407,7 +464,9 @@ impl Keys {
             for (c, (column, known)) in self.columns.iter_mut().zip(&mut translated).enumerate() {
                 let code = code_of(key, c);
                 let own = match column.coding {
-                    Coding::Text => *known.entry(code).or_insert_with(|| column.translate(&other.columns[c], code)),
+                    Coding::Text if column.shared.is_none() => {
+                        *known.entry(code).or_insert_with(|| column.translate(&other.columns[c], code))
+                    }
                     _ => column.translate(&other.columns[c], code),
                 };
                 self.row[c / 2] |= u64::from(own) << (32 * (c % 2));
@@ -518,7 +577,7 @@ pub(super) struct Encoder {
 /// The codes of the dictionary that a thread saw last.
 #[derive(Default)]
 struct KeyColumnView {
-    dictionary: Option<(ArrayRef, Vec<u32>)>,
+    dictionary: Option<(ArrayRef, Codes)>,
 }
 
 impl Encoder {
@@ -536,26 +595,28 @@ impl Encoder {
 impl KeyColumn {
     /// Codes without adding any.
     fn look_up(&self, view: &mut KeyColumnView, array: &ArrayRef) -> Result<Vec<u32>> {
-        if let DataType::Dictionary(..) = array.data_type() {
-            let dictionary = array.as_any_dictionary();
-            if !view.dictionary.as_ref().is_some_and(|(seen, _)| Arc::ptr_eq(seen, dictionary.values())) {
-                let values = dictionary.values().clone();
-                let codes = self.look_up_plain(&values)?;
-                view.dictionary = Some((values, codes));
-            }
-            let Some((_, of)) = &view.dictionary else { return Ok(vec![]) };
-            let keys = cast(&with_type_of_keys(array), &DataType::UInt32).map_err(internal)?;
-            let keys = keys.as_primitive::<arrow::datatypes::UInt32Type>();
-            return Ok(keys.iter().map(|k| k.map_or(0, |k| of[k as usize])).collect());
+        if self.shared.is_none() {
+            return self.look_up_plain(array);
         }
-        self.look_up_plain(array)
+        let values = array.as_any_dictionary().values();
+        if !view.dictionary.as_ref().is_some_and(|(seen, _)| same_memory(seen, values)) {
+            let codes = Codes { of: self.look_up_plain(values)?, plain: false };
+            view.dictionary = Some((values.clone(), codes));
+        }
+        let mut out = vec![];
+        if let Some((_, codes)) = &view.dictionary {
+            dictionary_codes(array, codes, &mut out)?;
+        }
+        Ok(out)
     }
 
     fn look_up_plain(&self, array: &ArrayRef) -> Result<Vec<u32>> {
         if self.coding == Coding::Text {
             let array = cast(array, &DataType::LargeUtf8).map_err(internal)?;
-            let code = |v: &str| self.interner.find_bytes(v.as_bytes()).map_or(FOREIGN, |c| c + 1);
-            return Ok(array.as_string::<i64>().iter().map(|v| v.map_or(0, code)).collect());
+            return Ok(self.with_interner(|i| {
+                let code = |v: &str| i.find_bytes(v.as_bytes()).map_or(FOREIGN, |c| c + 1);
+                array.as_string::<i64>().iter().map(|v| v.map_or(0, code)).collect()
+            }));
         }
         let bits = as_bits(array, self.coding)?;
         let code = |v: u64| match v < u64::from(INTERNED) - 1 {
@@ -564,6 +625,19 @@ impl KeyColumn {
         };
         Ok(bits.as_primitive::<UInt64Type>().iter().map(|v| v.map_or(0, code)).collect())
     }
+}
+
+/// The codes of the rows of a dictionary column, given those of its values.
+fn dictionary_codes(array: &ArrayRef, codes: &Codes, out: &mut Vec<u32>) -> Result<()> {
+    let keys = make_array(array.as_any_dictionary().keys().to_data());
+    let keys = if *keys.data_type() == DataType::Int32 { keys } else { cast(&keys, &DataType::Int32).map_err(internal)? };
+    let keys = keys.as_primitive::<arrow::datatypes::Int32Type>();
+    match (keys.nulls().filter(|n| n.null_count() > 0), codes.plain) {
+        (None, true) => out.extend(keys.values().iter().map(|&k| k as u32 + 1)),
+        (None, false) => out.extend(keys.values().iter().map(|&k| codes.of[k as usize])),
+        (Some(_), _) => out.extend(keys.iter().map(|k| k.map_or(0, |k| codes.of[k as usize]))),
+    }
+    Ok(())
 }
 
 /// Hashes codes.

@@ -209,10 +209,12 @@ impl PipelineRun<'_> {
         let label = self.pipeline.root.to_string();
         self.rt.tell(Event::StageStarted { stage: self.number, tasks: tasks.len(), workers, label });
 
-        let whole = InOrder::new(Whole::new(self.pipeline)?, workers);
+        let whole = Whole::new(self.pipeline)?;
+        let empty = whole.sibling();
+        let whole = InOrder::new(whole, workers);
         let rt = self.rt;
         run_spans(rt, workers, spans, Encoders::default, |span, worker, encoders, stop| {
-            let mut state = self.state()?;
+            let mut state = empty.sibling();
             let mut held = self.budget.hold();
             for &(k, part) in &tasks[span * per_span..((span + 1) * per_span).min(tasks.len())] {
                 if rt.cancel.load(Relaxed) {
@@ -263,13 +265,6 @@ impl PipelineRun<'_> {
         })
     }
 
-    fn state(&self) -> Result<State> {
-        Ok(match &self.pipeline.root {
-            Root::Collect { .. } | Root::Sort(_) | Root::Build(_) | Root::Write(_) => State::Rows(vec![]),
-            Root::Group(plan) => State::Group(Box::new(GroupState::new(plan)?)),
-            Root::Distinct(on) => State::Distinct(Box::new(DistinctState::new(on, &self.pipeline.schema)?)),
-        })
-    }
 
     /// Reads a part and takes it through the steps; the bytes read.
     fn part(
@@ -410,6 +405,15 @@ impl Whole {
         })
     }
 
+    /// The state of a span before its first row.
+    fn sibling(&self) -> State {
+        match self {
+            Whole::Rows(..) | Whole::Runs(_) => State::Rows(vec![]),
+            Whole::Group(state) => State::Group(Box::new(state.sibling())),
+            Whole::Distinct(state) => State::Distinct(Box::new(state.sibling())),
+        }
+    }
+
     fn merge(&mut self, pipeline: &Pipeline, part: Part) -> Result<()> {
         match (self, part, &pipeline.root) {
             (Whole::Rows(..), Part::State(State::Rows(rows)), Root::Write(sink)) => {
@@ -441,6 +445,15 @@ impl Whole {
 }
 
 impl State {
+    /// Another one before its first row.
+    fn sibling(&self) -> State {
+        match self {
+            State::Rows(_) => State::Rows(vec![]),
+            State::Group(state) => State::Group(Box::new(state.sibling())),
+            State::Distinct(state) => State::Distinct(Box::new(state.sibling())),
+        }
+    }
+
     fn nbytes(&self) -> usize {
         match self {
             State::Rows(rows) => rows.iter().map(batch_bytes).sum(),

@@ -33,7 +33,9 @@ mod tests;
 pub use binary::{binary, mul_add};
 pub use cast::cast;
 pub use compare::{compare, select};
-pub use fold::{FoldCols, FoldRows, MergeFn, Panel, Place, fold_cols, fold_rows, init, merge};
+pub use fold::{
+    FoldCols, FoldRows, MergeFn, PLANES, Panel, Place, fold_cols, fold_rows, init, joint, merge, shared,
+};
 pub use isa::Isa;
 pub use moves::{
     CompactFn, GatherFn, IotaFn, PanelFn, ScatterFn, StreamFn, compact, gather, gather_panel, iota, scatter,

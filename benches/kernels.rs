@@ -406,20 +406,45 @@ fn folds(c: &mut Criterion, cpu: Cpu) {
     };
     contest(c, "sum norm", 2 * bytes, rivals(by_hand, &job1, &job2));
 
+    // one walk each: everything at once, what standardizing asks for, means of numbers along both axes
+    let column: Vec<Array> = (0..6).map(|_| Array::new(DType::F64, &[n])).collect();
+    let read = || {
+        std::hint::black_box(hand::read(&a.slice()[..n * n / 2]));
+    };
+    let contest_of = |c: &mut Criterion, name: &str, k: Kernel, out: &dyn Fn() -> Vec<Output>| {
+        let (job1, job2) = (reduce(cpu, &k, &[&a], out()), reduce(tiles, &k, &[&a], out()));
+        let mut list = rivals(read, &job1, &job2);
+        list[0].0 = "read";
+        contest(c, name, bytes, list);
+    };
     let k = kernel(2, &[DType::F32], |b, v| {
         for op in [ReduceOp::Sum, ReduceOp::M2, ReduceOp::Min, ReduceOp::Max] {
             b.reduce(op, v[0], [0, 1]);
         }
     });
-    let out = || {
+    contest_of(c, "statistics", k, &|| {
         let m2 = planes(&[&one[1], &one[2], &one[3]], &[0, 0]);
         vec![planes(&[&one[0]], &[0, 0]), m2, planes(&[&one[4]], &[0, 0]), planes(&[&one[5]], &[0, 0])]
-    };
-    let (job1, job2) = (reduce(cpu, &k, &[&a], out()), reduce(tiles, &k, &[&a], out()));
-    let read = || {
-        std::hint::black_box(hand::read(&a.slice()[..n * n / 2]));
-    };
-    contest(c, "statistics", bytes, rivals(read, &job1, &job2));
+    });
+    let k = kernel(2, &[DType::F32], |b, v| {
+        b.reduce(ReduceOp::Sum, v[0], [0]);
+        b.reduce(ReduceOp::M2, v[0], [0]);
+    });
+    contest_of(c, "moments 0", k, &|| {
+        let m2 = planes(&[&column[1], &column[2], &column[3]], &[0, 8]);
+        vec![planes(&[&column[0]], &[0, 8]), m2]
+    });
+    let k = kernel(2, &[DType::F32], |b, v| {
+        for op in [ReduceOp::NanSum, ReduceOp::Count] {
+            b.reduce(op, v[0], [0]);
+            b.reduce(op, v[0], [1]);
+        }
+    });
+    contest_of(c, "numbers 0 1", k, &|| {
+        let (down, along) = ([0, 8].as_slice(), [8, 0].as_slice());
+        let of = |k: usize, strides: &[isize]| planes(&[&column[k]], strides);
+        vec![of(0, down), of(1, along), of(2, down), of(3, along)]
+    });
 }
 
 fn moves(c: &mut Criterion, cpu: Cpu) {

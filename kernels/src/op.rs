@@ -189,6 +189,10 @@ names! {
     ReduceOp {
         /// Sum; `bool` and integers in i64/u64 (wrapping), floats in f64.
         Sum = "sum",
+        /// Sum of the elements that are not NaN (floats).
+        NanSum = "nansum",
+        /// How many elements are not NaN (floats).
+        Count = "count",
         /// Product; accumulates as `Sum` does.
         Prod = "prod",
         /// Minimum; NaN wins.
@@ -271,7 +275,7 @@ impl ReduceOp {
     pub const fn accepts(self, d: DType) -> bool {
         match self {
             ReduceOp::All | ReduceOp::Any => matches!(d, DType::Bool),
-            ReduceOp::M2 | ReduceOp::NanM2 => d.is_float(),
+            ReduceOp::NanSum | ReduceOp::Count | ReduceOp::M2 | ReduceOp::NanM2 => d.is_float(),
             _ => true,
         }
     }
@@ -281,6 +285,8 @@ impl ReduceOp {
     /// | operation | planes |
     /// |---|---|
     /// | `Sum Prod` | total: f64, i64 or u64 |
+    /// | `NanSum` | total: f64 |
+    /// | `Count` | i64 |
     /// | `Min Max Fmin Fmax` | value: the element's dtype |
     /// | `All Any` | bool |
     /// | `ArgMin ArgMax NanArg*` | value: the element's dtype; index: i64, -1 while empty |
@@ -301,7 +307,8 @@ impl ReduceOp {
                 DType::U8 | DType::U16 | DType::U32 | DType::U64 => DType::U64,
                 _ => DType::I64,
             },
-            ReduceOp::M2 | ReduceOp::NanM2 => DType::F64,
+            ReduceOp::NanSum | ReduceOp::M2 | ReduceOp::NanM2 => DType::F64,
+            ReduceOp::Count => DType::I64,
             ReduceOp::All | ReduceOp::Any => DType::Bool,
             ReduceOp::ArgMin | ReduceOp::ArgMax | ReduceOp::NanArgMin | ReduceOp::NanArgMax => DType::I64,
             _ => d,
@@ -321,9 +328,9 @@ impl ReduceOp {
         self.result_plane() == 1
     }
 
-    /// Whether an empty selection has a result (`sum` 0, `prod` 1, `all` true, `any` false, `m2` 0).
+    /// Whether an empty selection has a result (`sum` and `count` 0, `prod` 1, `all` true, `any` false, `m2` 0).
     pub const fn has_identity(self) -> bool {
         use ReduceOp::*;
-        matches!(self, Sum | Prod | All | Any | M2 | NanM2)
+        matches!(self, Sum | NanSum | Count | Prod | All | Any | M2 | NanM2)
     }
 }

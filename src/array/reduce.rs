@@ -336,7 +336,8 @@ impl Array {
     /// The sum of the elements that are not NaN.
     #[track_caller]
     pub fn nansum(&self, axes: impl IntoAxes) -> Array {
-        self.without_nan(0.0).sum(axes)
+        let op = if self.dtype().is_float() { ReduceOp::NanSum } else { ReduceOp::Sum };
+        self.total("nansum", op, axes)
     }
 
     /// The product of the elements that are not NaN.
@@ -353,8 +354,8 @@ impl Array {
         }
         let axes = axes.into_axes();
         let wanted = axes.dtype.unwrap_or(self.dtype());
-        let total = self.without_nan(0.0).sum(axes.clone().dtype(DType::F64));
-        (total / (!self.isnan()).count_nonzero(Axes { dtype: None, ..axes })).cast(wanted)
+        let total = self.fold("nanmean", axes.clone(), |f| f.reduce(ReduceOp::NanSum));
+        (total / self.fold("nanmean", axes, |f| f.reduce(ReduceOp::Count))).cast(wanted)
     }
 
     /// The variance of the elements that are not NaN.
@@ -379,7 +380,7 @@ impl Array {
         let wanted = axes.dtype.unwrap_or(self.dtype());
         let plain = Axes { dtype: None, ..axes };
         let m2 = self.fold(name, plain.clone(), |f| f.reduce(ReduceOp::NanM2));
-        let n = (!self.isnan()).count_nonzero(plain).cast(DType::F64) - ddof;
+        let n = self.fold(name, plain, |f| f.reduce(ReduceOp::Count)).cast(DType::F64) - ddof;
         let var = m2 / where_(n.gt(0.0), &n, f64::NAN);
         if root { var.sqrt().cast(wanted) } else { var.cast(wanted) }
     }

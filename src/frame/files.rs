@@ -17,7 +17,10 @@ fn matching(path: &Path) -> Result<Vec<PathBuf>> {
     let found = glob::glob(&text).map_err(|e| Error::invalid("path", format!("{text}: {e}")))?;
     let mut paths = vec![];
     for path in found {
-        paths.push(path.map_err(|e| Error::io("reading", e.path().to_owned(), e.into()))?);
+        paths.push(path.map_err(|e| {
+            let at = e.path().to_owned();
+            Error::io("reading", at, e.into())
+        })?);
     }
     if paths.is_empty() {
         return Err(Error::invalid("path", format!("no file matches {text:?}")));

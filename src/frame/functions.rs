@@ -225,67 +225,67 @@ fn part(x: &[Argument], part: DatePart) -> Result<ArrayRef> {
 }
 
 impl Text {
-    fn call(self, f: &'static Builtin, rest: impl IntoIterator<Item = Expr>) -> Expr {
-        Expr::call(f, std::iter::once(self.0).chain(rest))
+    fn call(&self, f: &'static Builtin, rest: impl IntoIterator<Item = Expr>) -> Expr {
+        Expr::call(f, std::iter::once(self.0.clone()).chain(rest))
     }
 
     /// In capital letters.
-    pub fn to_uppercase(self) -> Expr {
+    pub fn to_uppercase(&self) -> Expr {
         self.call(&UPPER, [])
     }
 
     /// In small letters.
-    pub fn to_lowercase(self) -> Expr {
+    pub fn to_lowercase(&self) -> Expr {
         self.call(&LOWER, [])
     }
 
     /// Without white space at both ends.
-    pub fn trim(self) -> Expr {
+    pub fn trim(&self) -> Expr {
         self.call(&TRIM, [])
     }
 
     /// Number of characters (Unicode scalar values), i32.
-    pub fn len_chars(self) -> Expr {
+    pub fn len_chars(&self) -> Expr {
         self.call(&LEN, [])
     }
 
     /// Whether it contains this text.
-    pub fn contains(self, what: impl Into<Expr>) -> Expr {
+    pub fn contains(&self, what: impl Into<Expr>) -> Expr {
         self.call(&CONTAINS, [what.into()])
     }
 
     /// Whether it starts with this text.
-    pub fn starts_with(self, what: impl Into<Expr>) -> Expr {
+    pub fn starts_with(&self, what: impl Into<Expr>) -> Expr {
         self.call(&STARTS, [what.into()])
     }
 
     /// Whether it ends with this text.
-    pub fn ends_with(self, what: impl Into<Expr>) -> Expr {
+    pub fn ends_with(&self, what: impl Into<Expr>) -> Expr {
         self.call(&ENDS, [what.into()])
     }
 
     /// Whether it is like an SQL pattern: `%` is any text, `_` any character.
-    pub fn like(self, pattern: impl Into<Expr>) -> Expr {
+    pub fn like(&self, pattern: impl Into<Expr>) -> Expr {
         self.call(&LIKE, [pattern.into()])
     }
 
     /// Whether a regular expression (of the `regex` crate) matches somewhere in it.
-    pub fn matches(self, pattern: &str) -> Expr {
+    pub fn matches(&self, pattern: &str) -> Expr {
         self.call(&MATCHES, [pattern.into()])
     }
 
     /// With every occurrence of a text replaced by another.
-    pub fn replace(self, from: &str, to: &str) -> Expr {
+    pub fn replace(&self, from: &str, to: &str) -> Expr {
         self.call(&REPLACE, [from.into(), to.into()])
     }
 
     /// `len` characters from number `start`, which counts from the end if negative.
-    pub fn slice(self, start: i64, len: i64) -> Expr {
+    pub fn slice(&self, start: i64, len: i64) -> Expr {
         self.call(&SLICE, [start.into(), len.into()])
     }
 
     /// Followed by other texts; null if any is.
-    pub fn concat(self, others: impl IntoIterator<Item = Expr>) -> Expr {
+    pub fn concat(&self, others: impl IntoIterator<Item = Expr>) -> Expr {
         self.call(&CONCAT, others)
     }
 }
@@ -294,8 +294,8 @@ macro_rules! parts {
     ($($(#[$doc:meta])* $name:ident $f:ident;)*) => {
         impl Time {$(
             $(#[$doc])*
-            pub fn $name(self) -> Expr {
-                Expr::call(&$f, [self.0])
+            pub fn $name(&self) -> Expr {
+                Expr::call(&$f, [self.0.clone()])
             }
         )*}
     };

@@ -114,7 +114,7 @@ fn fold_allows(case: &Case, op: ReduceOp, d: DType, plane: usize, got: Scalar, w
     let n = case.region.len() as f64;
     let size = match (op, plane) {
         (ReduceOp::Prod, _) => want.as_f64().abs(),
-        (ReduceOp::Sum, _) => 1e3 * n,
+        (ReduceOp::Sum | ReduceOp::NanSum, _) => 1e3 * n,
         (_, 0) => 1e6 * n,
         _ => 1e3,
     };

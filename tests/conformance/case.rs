@@ -320,6 +320,6 @@ pub fn points(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
 
 /// Whether the order of a fold shows in its result.
 pub fn rounds(op: ReduceOp, d: DType) -> bool {
-    matches!(op, ReduceOp::M2 | ReduceOp::NanM2)
+    matches!(op, ReduceOp::M2 | ReduceOp::NanM2 | ReduceOp::NanSum)
         || matches!(op, ReduceOp::Sum | ReduceOp::Prod) && d.is_float()
 }

@@ -10,7 +10,9 @@ use crate::{DType, Scalar, f16};
 /// The fold of nothing.
 pub fn init(op: ReduceOp, d: DType) -> Vec<Scalar> {
     match op {
-        ReduceOp::Sum | ReduceOp::Any => vec![Scalar::zero(op.accumulator(d))],
+        ReduceOp::Sum | ReduceOp::NanSum | ReduceOp::Count | ReduceOp::Any => {
+            vec![Scalar::zero(op.accumulator(d))]
+        }
         ReduceOp::Prod | ReduceOp::All => vec![Scalar::one(op.accumulator(d))],
         ReduceOp::Fmin | ReduceOp::Fmax if d.is_float() => vec![Scalar::from(f64::NAN).cast(d)],
         ReduceOp::Min | ReduceOp::Fmin => vec![largest(d)],
@@ -32,6 +34,8 @@ pub fn push(op: ReduceOp, planes: &mut [Scalar], x: Scalar, index: i64) {
                 merge(op, planes, &[m2.into(), x.into(), Scalar::from(1i64)]);
             }
         }
+        ReduceOp::NanSum if is_nan(x) => {}
+        ReduceOp::Count => merge(op, planes, &[Scalar::from(i64::from(!is_nan(x)))]),
         op if op.is_arg() => merge(op, planes, &[x, Scalar::from(index)]),
         op => merge(op, planes, &[x.cast(op.accumulator(x.dtype()))]),
     }
@@ -40,7 +44,7 @@ pub fn push(op: ReduceOp, planes: &mut [Scalar], x: Scalar, index: i64) {
 /// Folds `b` into `a`.
 pub fn merge(op: ReduceOp, a: &mut [Scalar], b: &[Scalar]) {
     let plain = match op {
-        ReduceOp::Sum => BinaryOp::Add,
+        ReduceOp::Sum | ReduceOp::NanSum | ReduceOp::Count => BinaryOp::Add,
         ReduceOp::Prod => BinaryOp::Mul,
         ReduceOp::Min => BinaryOp::Min,
         ReduceOp::Max => BinaryOp::Max,

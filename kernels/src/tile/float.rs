@@ -2,6 +2,11 @@
 
 /// What the loops need of `f32` and `f64`.
 pub(super) trait Float: Copy + Default + PartialOrd + 'static {
+    const INFINITY: Self;
+    const NEG_INFINITY: Self;
+    fn is_nan(self) -> bool;
+    /// A number rounded to this precision.
+    fn rounded(x: f64) -> f64;
     fn sign(self) -> Self;
     fn floor_div(self, b: Self) -> Self;
     fn min(self, b: Self) -> Self;
@@ -14,6 +19,16 @@ pub(super) trait Float: Copy + Default + PartialOrd + 'static {
 macro_rules! float {
     ($T:ty) => {
         impl Float for $T {
+            const INFINITY: $T = <$T>::INFINITY;
+            const NEG_INFINITY: $T = <$T>::NEG_INFINITY;
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+            #[inline(always)]
+            fn rounded(x: f64) -> f64 {
+                x as $T as f64
+            }
             #[inline(always)]
             fn sign(self) -> $T {
                 let s = if self > 0.0 { 1.0 } else { 0.0 };

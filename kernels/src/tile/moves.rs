@@ -95,12 +95,23 @@ per_isa!(
     unsafe fn(src: *const u8, row_stride: isize, col_stride: isize, out: *mut u8, rows: usize, cols: usize)
 );
 
-struct GatherPanel<T>(std::marker::PhantomData<T>);
+/// K elements are 16 bytes.
+struct GatherPanel<T, const K: usize>(std::marker::PhantomData<T>);
 
-/// Rows and columns of the squares in which a transpose goes.
-const SQUARE: usize = 8;
+/// Columns from those that are read to those that are asked for: source rows lie too far apart for the machine to guess.
+const AHEAD: usize = 16;
 
-impl<T: Copy + Default> PanelLoop for GatherPanel<T> {
+/// Asks for the cache line of an address, which need not be readable.
+#[inline(always)]
+fn prefetch(_at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch of any address is.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(_at.cast());
+    }
+}
+
+impl<T: Copy + Default, const K: usize> PanelLoop for GatherPanel<T, K> {
     #[inline(always)]
     unsafe fn run<L: Level>(
         src: *const u8,
@@ -131,18 +142,16 @@ impl<T: Copy + Default> PanelLoop for GatherPanel<T> {
                 return;
             }
             // a transpose: squares are read along columns and written along rows
-            let (whole_rows, whole_cols) = (rows - rows % SQUARE, cols - cols % SQUARE);
+            let (whole_rows, whole_cols) = (rows - rows % K, cols - cols % K);
             // source rows outside: a cache line of each is used up before the next ones push it out
-            for c in (0..whole_cols).step_by(SQUARE) {
-                for r in (0..whole_rows).step_by(SQUARE) {
-                    let mut columns = [[T::default(); SQUARE]; SQUARE];
-                    for (j, column) in columns.iter_mut().enumerate() {
-                        *column = at(r, c + j).cast::<[T; SQUARE]>().read();
+            for c in (0..whole_cols).step_by(K) {
+                for j in (c + AHEAD..c + AHEAD + K).filter(|j| *j < cols) {
+                    for r in (0..whole_rows).step_by(64 / size_of::<T>()) {
+                        prefetch(at(r, j).cast());
                     }
-                    let rows: [[T; SQUARE]; SQUARE] = from_fn(|i| from_fn(|j| columns[j][i]));
-                    for (i, row) in rows.into_iter().enumerate() {
-                        out.add((r + i) * cols + c).cast::<[T; SQUARE]>().write(row);
-                    }
+                }
+                for r in (0..whole_rows).step_by(K) {
+                    square::<T, K>(at(r, c), col_stride, out.add(r * cols + c), cols);
                 }
             }
             for r in 0..rows {
@@ -154,10 +163,55 @@ impl<T: Copy + Default> PanelLoop for GatherPanel<T> {
     }
 }
 
+/// Transposes K by K elements: columns `col_stride` bytes apart into rows `pitch` elements apart.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn square<T, const K: usize>(src: *const T, col_stride: isize, out: *mut T, pitch: usize) {
+    use std::arch::x86_64::*;
+    // SAFETY: the caller's: K columns and K rows of K elements; SSE2 is part of x86-64.
+    unsafe {
+        let mut v: [__m128i; K] =
+            from_fn(|j| _mm_loadu_si128(src.cast::<u8>().wrapping_offset(j as isize * col_stride).cast()));
+        // to interleave the first half with the second is to turn the bits of (column, row) round by one
+        for _ in 0..K.ilog2() {
+            v = from_fn(|i| {
+                let (a, b) = (v[i / 2], v[(i + K) / 2]);
+                match (size_of::<T>(), i % 2) {
+                    (1, 0) => _mm_unpacklo_epi8(a, b),
+                    (1, _) => _mm_unpackhi_epi8(a, b),
+                    (2, 0) => _mm_unpacklo_epi16(a, b),
+                    (2, _) => _mm_unpackhi_epi16(a, b),
+                    (4, 0) => _mm_unpacklo_epi32(a, b),
+                    (4, _) => _mm_unpackhi_epi32(a, b),
+                    (_, 0) => _mm_unpacklo_epi64(a, b),
+                    (_, _) => _mm_unpackhi_epi64(a, b),
+                }
+            });
+        }
+        for (i, row) in v.into_iter().enumerate() {
+            _mm_storeu_si128(out.add(i * pitch).cast(), row);
+        }
+    }
+}
+
+/// Transposes K by K elements: columns `col_stride` bytes apart into rows `pitch` elements apart.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+unsafe fn square<T: Copy, const K: usize>(src: *const T, col_stride: isize, out: *mut T, pitch: usize) {
+    // SAFETY: the caller's: K columns and K rows of K elements.
+    unsafe {
+        let v: [[T; K]; K] =
+            from_fn(|j| src.cast::<u8>().wrapping_offset(j as isize * col_stride).cast::<[T; K]>().read());
+        for i in 0..K {
+            out.add(i * pitch).cast::<[T; K]>().write(from_fn(|j| v[j][i]));
+        }
+    }
+}
+
 /// The function that reads a panel with any strides into `rows` contiguous rows of `cols` elements. Fast if the
 /// elements are contiguous along rows, or along columns (a transpose).
 pub fn gather_panel(isa: Isa, size: usize) -> PanelFn {
-    by_size!(size, T => panel_loop::<GatherPanel<T>>(isa))
+    by_size!(size, T => panel_loop::<GatherPanel<T, { 16 / size_of::<T>() }>>(isa))
 }
 
 /// The function that copies bytes past the caches, for results that are not read again soon. Bytes before and after

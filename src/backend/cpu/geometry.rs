@@ -13,9 +13,11 @@ use crate::backend::{Launch, Output};
 use smallvec::SmallVec;
 
 /// Most rows that inputs are packed for at a time.
-pub const STRIPES: usize = 32;
-/// Columns of such rows.
-pub const STRIPE_COLS: usize = 256;
+const STRIPES: usize = 32;
+/// Columns of such rows where they are cut.
+const STRIPE_COLS: usize = 256;
+/// Most points that inputs are packed for at a time.
+pub const STRIPE_POINTS: usize = STRIPES * STRIPE_COLS;
 
 /// One axis: its length and every track's step along it.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,7 @@ pub struct Geometry {
     pub rows: usize,
     /// Columns of a full panel.
     pub cols: usize,
-    /// Rows that inputs are packed for at a time, while everything else goes row by row; 1 if not so.
+    /// Rows that inputs are packed for at a time, while everything else goes panel by panel; 1 if not so.
     pub stripes: usize,
     /// If the row axis stands for several that some inputs cannot merge: those axes, outermost first.
     pub parts: SmallVec<[Axis; 2]>,
@@ -228,27 +230,38 @@ fn is_packed(program: &Program, col: &Axis, track: usize) -> bool {
 
 /// Rows and columns of a full panel, and its stripes.
 fn panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, usize, usize) {
+    let turned = |t: &usize| {
+        is_packed(program, col, *t) && row.steps[*t].unsigned_abs() < col.steps[*t].unsigned_abs()
+    };
+    let turned = if row.len > 1 { (0..program.inputs).find(turned) } else { None };
+    // whole cache lines of what is contiguous along the rows, and long pieces of what is not
+    let stripes = turned.map(|t| (64 / program.track_sizes[t]).clamp(8, STRIPES).min(row.len));
+    let (rows, cols) = plain_panel(program, row, col, unbounded);
+    match stripes {
+        None => (rows, cols, 1),
+        // packing ahead leaves the panels as they are, and their order
+        Some(stripes) if program.ordered => {
+            let stripes = stripes.min(STRIPE_POINTS / cols) / rows * rows;
+            (rows, cols, if cols == col.len { stripes.max(1) } else { 1 })
+        }
+        Some(_) if rows > 1 => (rows, cols, 1),
+        Some(stripes) => (1, col.len.min(STRIPE_COLS), stripes),
+    }
+}
+
+/// Rows and columns of a full panel, from the region and the roots alone.
+fn plain_panel(program: &Program, row: &Axis, col: &Axis, unbounded: bool) -> (usize, usize) {
     let tile = program.tile;
     if row.len > 1 {
         if short(program, col) && col.len <= tile {
-            return (row.len.min(tile / col.len).max(1), col.len, 1);
-        }
-        let turned = |t: &usize| {
-            is_packed(program, col, *t) && row.steps[*t].unsigned_abs() < col.steps[*t].unsigned_abs()
-        };
-        if !program.ordered
-            && let Some(t) = (0..program.inputs).find(turned)
-        {
-            // whole cache lines of what is contiguous along the rows, and long pieces of what is not
-            let stripes = (64 / program.track_sizes[t]).clamp(8, STRIPES);
-            return (1, col.len.min(STRIPE_COLS), stripes.min(row.len));
+            return (row.len.min(tile / col.len).max(1), col.len);
         }
         // where nothing is computed: the accumulators are touched once for several rows, which are read in place
         if program.is_direct && program.folds_across(row, col) {
-            let cols = col.len.min(512);
-            return (row.len.min(tile / cols), cols, 1);
+            // more rows are more streams than the machine fetches ahead
+            return (row.len.min(8), col.len.min(1024));
         }
     }
     let widest = if program.folds_apart(col) { tile.min(1024) } else { tile };
-    (1, if unbounded { col.len } else { col.len.min(widest) }, 1)
+    (1, if unbounded { col.len } else { col.len.min(widest) })
 }

@@ -279,13 +279,10 @@ impl<'p> Frame<'p> {
 
     /// The track of the sum that is all that becomes of a value, if whole rows are summed.
     fn summed(&self, v: Value) -> Option<usize> {
-        let along = |track: usize| self.geometry.col.steps[track] == 0 && self.geometry.rows == 1;
-        let sum = |root: &RootPlan| match root {
-            RootPlan::Reduce { value, track, sums_floats: true, .. } if *value == v => Some(*track),
-            _ => None,
-        };
-        let track = self.program.roots.iter().find_map(sum)?;
-        (self.program.uses[v.0 as usize] == 1 && along(track)).then_some(track)
+        let fold = self.program.folds.iter().find(|f| f.sums_floats && f.value == v)?;
+        let track = fold.planes[0]?;
+        let along = self.geometry.col.steps[track] == 0 && self.geometry.rows == 1;
+        (self.program.uses[v.0 as usize] == 1 && along).then_some(track)
     }
 
     /// Notes that a step of the tile machine computes a value.
@@ -379,29 +376,28 @@ impl<'p> Frame<'p> {
         let mut origin = self.geometry.start.clone();
         let (rows, cols) = (self.geometry.rows.max(self.geometry.stripes), self.geometry.cols);
         let (row_len, col_len) = (self.geometry.row.len, self.geometry.col.len);
+        let (down, across) = (row_len.div_ceil(rows), col_len.div_ceil(cols));
+        // below a panel that is packed lie the lines that came with its own
+        let by_columns = self.geometry.stripes > 1 && !self.program.ordered;
         loop {
-            let mut row = 0;
-            while row < row_len {
-                let mut col = 0;
-                while col < col_len {
-                    for t in 0..origin.len() {
-                        let g = &self.geometry;
-                        self.at[t] = origin[t]
-                            .wrapping_add(g.row.steps[t].wrapping_mul(row as isize))
-                            .wrapping_add(g.col.steps[t].wrapping_mul(col as isize));
-                    }
-                    let (rows, cols) = (rows.min(row_len - row), cols.min(col_len - col));
-                    // SAFETY: the panel lies inside the region.
-                    unsafe {
-                        if self.geometry.stripes > 1 {
-                            self.striped(row, rows, cols);
-                        } else {
-                            self.panel(row, rows, cols);
-                        }
-                    }
-                    col += cols;
+            for n in 0..down * across {
+                let (i, j) = if by_columns { (n % down, n / down) } else { (n / across, n % across) };
+                let (row, col) = (i * rows, j * cols);
+                for t in 0..origin.len() {
+                    let g = &self.geometry;
+                    self.at[t] = origin[t]
+                        .wrapping_add(g.row.steps[t].wrapping_mul(row as isize))
+                        .wrapping_add(g.col.steps[t].wrapping_mul(col as isize));
                 }
-                row += rows;
+                let (rows, cols) = (rows.min(row_len - row), cols.min(col_len - col));
+                // SAFETY: the panel lies inside the region.
+                unsafe {
+                    if self.geometry.stripes > 1 {
+                        self.striped(row, rows, cols);
+                    } else {
+                        self.panel(row, rows, cols);
+                    }
+                }
             }
             // the next point of the outer axes, in C order
             let mut k = outer.len();
@@ -424,7 +420,7 @@ impl<'p> Frame<'p> {
         }
     }
 
-    /// A panel for which inputs are packed together, and everything else is done row by row.
+    /// Rows for which inputs are packed together, and everything else is done panel by panel.
     ///
     /// # Safety
     /// As for [`Frame::panel`].
@@ -443,14 +439,15 @@ impl<'p> Frame<'p> {
                 unsafe { self.pack(*track, self.places[*out as usize], *size, *any_stride, row, rows, cols) };
             }
         }
-        for r in 0..rows {
+        let each = self.geometry.rows;
+        for r in (0..rows).step_by(each) {
             for (place, size, tile) in &packed {
                 self.places[*place as usize] = tile.wrapping_add(r * cols * size);
             }
             // SAFETY: as above.
-            unsafe { self.panel(row + r, 1, cols) };
+            unsafe { self.panel(row + r, each.min(rows - r), cols) };
             for (at, step) in self.at.iter_mut().zip(&self.geometry.row.steps) {
-                *at = at.wrapping_add(*step);
+                *at = at.wrapping_add(step.wrapping_mul(each as isize));
             }
         }
         for (place, _, tile) in packed {

@@ -4,7 +4,7 @@
 //! launch, in [`super::launch`].
 
 use super::emit::Group;
-use super::geometry::{Axis, STRIPE_COLS, STRIPES};
+use super::geometry::{Axis, STRIPE_POINTS};
 use crate::dtype::DType;
 use crate::ir::{Inst, Kernel, Root, Value};
 use crate::op::ReduceOp;
@@ -18,6 +18,8 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// What to do with the values of a panel.
     pub roots: Vec<RootPlan>,
+    /// What the reductions among the roots do with them: one walk each.
+    pub folds: Vec<FoldPlan>,
     /// Number of inputs: the first tracks are theirs.
     pub inputs: usize,
     /// Bytes of an element of every operand's track (8 for indices and positions).
@@ -100,18 +102,11 @@ pub enum RootPlan {
         track: usize,
     },
     Reduce {
-        value: Value,
         axes: SmallVec<[u8; 4]>,
         /// Whether it counts positions: their track follows the planes'.
         arg: bool,
-        /// Whether it is the sum of f32 or f64.
-        sums_floats: bool,
         /// The first plane's track.
         track: usize,
-        /// Number of planes.
-        planes: usize,
-        fold_rows: tile::FoldRows,
-        fold_cols: tile::FoldCols,
     },
     Select {
         mask: Value,
@@ -126,6 +121,23 @@ pub enum RootPlan {
     },
 }
 
+/// One walk over a panel's values: a reduction, or several of the same value.
+#[derive(Debug)]
+pub struct FoldPlan {
+    /// What is folded.
+    pub value: Value,
+    /// The tracks of the planes; `None` for those that the walk could fold and nobody asks for.
+    pub planes: SmallVec<[Option<usize>; tile::PLANES]>,
+    /// The track of the position, for reductions that count them.
+    pub place: Option<usize>,
+    /// Whether it is the sum of f32 or f64, and nothing else.
+    pub sums_floats: bool,
+    /// Into accumulators of rows.
+    pub fold_rows: tile::FoldRows,
+    /// Into accumulators of columns.
+    pub fold_cols: tile::FoldCols,
+}
+
 /// What a program is made of, in order of execution.
 pub enum Item {
     /// An instruction that is run as it is.
@@ -138,7 +150,8 @@ impl Program {
     /// The program of a kernel that runs these items. Every value that an item or a root uses must come from an item or be a
     /// constant.
     pub fn new(kernel: &Kernel, isa: Isa, items: Vec<Item>) -> Program {
-        let (roots, mut track_sizes, first_store) = plan_roots(kernel, isa);
+        let (roots, mut track_sizes, first_store) = plan_roots(kernel);
+        let folds = plan_folds(kernel, &roots, isa);
         let mut index_axes = SmallVec::new();
         let mut slots = Slots::new(kernel, &items);
         let mut steps = Vec::new();
@@ -169,7 +182,7 @@ impl Program {
             at as u32
         };
         let temps = [area(tile), area(tile), area(tile)];
-        let planes = area(3 * tile);
+        let planes = area(folds.iter().map(|f| f.planes.len()).max().unwrap_or(0) * tile);
         let constants = (0..kernel.insts().len() as u32).map(Value).filter_map(|v| constant(kernel, v));
         let sensitive = kernel.roots().iter().any(|root| folds_floats(kernel, root));
         let ordered = sensitive
@@ -189,6 +202,7 @@ impl Program {
                 && steps.iter().all(|s: &Step| matches!(s.code, Code::Load { .. })),
             unbounded: roots.iter().all(|r| matches!(r, RootPlan::Store { .. })),
             roots,
+            folds,
             steps,
             tile,
             constants: constants.collect(),
@@ -248,7 +262,7 @@ fn constant(kernel: &Kernel, v: Value) -> Option<(Value, u64)> {
 /// Whether the bits of a root's result depend on the order of the points.
 fn folds_floats(kernel: &Kernel, root: &Root) -> bool {
     match root {
-        Root::Reduce { op: ReduceOp::M2 | ReduceOp::NanM2, .. } => true,
+        Root::Reduce { op: ReduceOp::M2 | ReduceOp::NanM2 | ReduceOp::NanSum, .. } => true,
         Root::Reduce { op: ReduceOp::Sum | ReduceOp::Prod, value, .. } => kernel.dtype(*value).is_float(),
         _ => false,
     }
@@ -290,7 +304,7 @@ fn code(kernel: &Kernel, isa: Isa, inst: &Inst) -> Code {
 }
 
 /// Roots, the sizes of the tracks of inputs and roots, and the first store's track.
-fn plan_roots(kernel: &Kernel, isa: Isa) -> (Vec<RootPlan>, Vec<usize>, Option<usize>) {
+fn plan_roots(kernel: &Kernel) -> (Vec<RootPlan>, Vec<usize>, Option<usize>) {
     let mut sizes: Vec<usize> = kernel.inputs().iter().map(|i| i.dtype.size()).collect();
     let mut first_store = None;
     let mut roots = Vec::new();
@@ -303,22 +317,11 @@ fn plan_roots(kernel: &Kernel, isa: Isa) -> (Vec<RootPlan>, Vec<usize>, Option<u
                 RootPlan::Store { value: *value, track }
             }
             Root::Reduce { op, value, axes } => {
-                let d = kernel.dtype(*value);
-                let planes = op.planes(d);
-                sizes.extend(planes.iter().map(|p| p.size()));
+                sizes.extend(op.planes(kernel.dtype(*value)).iter().map(|p| p.size()));
                 if op.is_arg() {
                     sizes.push(8);
                 }
-                RootPlan::Reduce {
-                    value: *value,
-                    axes: axes.clone(),
-                    arg: op.is_arg(),
-                    sums_floats: *op == ReduceOp::Sum && matches!(d, DType::F32 | DType::F64),
-                    track,
-                    planes: planes.len(),
-                    fold_rows: tile::fold_rows(isa, *op, d),
-                    fold_cols: tile::fold_cols(isa, *op, d),
-                }
+                RootPlan::Reduce { axes: axes.clone(), arg: op.is_arg(), track }
             }
             Root::GroupReduce { op, value, slot, mask } => RootPlan::GroupReduce {
                 value: *value,
@@ -334,6 +337,52 @@ fn plan_roots(kernel: &Kernel, isa: Isa) -> (Vec<RootPlan>, Vec<usize>, Option<u
         });
     }
     (roots, sizes, first_store)
+}
+
+/// The walks that fold: reductions of one value over the same axes share one where there is a function for that.
+fn plan_folds(kernel: &Kernel, roots: &[RootPlan], isa: Isa) -> Vec<FoldPlan> {
+    let mut walks: Vec<(Value, &[u8], SmallVec<[(ReduceOp, usize); 5]>)> = Vec::new();
+    for (root, plan) in kernel.roots().iter().zip(roots) {
+        if let (Root::Reduce { op, value, axes }, RootPlan::Reduce { track, .. }) = (root, plan) {
+            let place = |op: ReduceOp| tile::shared(op, kernel.dtype(*value));
+            let fits = |with: &(ReduceOp, usize)| match (place(*op), place(with.0)) {
+                (Some((a, numbers)), Some((b, numbers_too))) => a != b && numbers == numbers_too,
+                _ => false,
+            };
+            let known = walks
+                .iter_mut()
+                .find(|(v, a, ops)| v == value && *a == axes.as_slice() && ops.iter().all(fits));
+            match known {
+                Some((_, _, ops)) => ops.push((*op, *track)),
+                None => walks.push((*value, axes, SmallVec::from_slice(&[(*op, *track)]))),
+            }
+        }
+    }
+    walks.into_iter().map(|(value, _, ops)| plan_fold(kernel.dtype(value), value, &ops, isa)).collect()
+}
+
+/// The walk of these reductions, each with its first track.
+fn plan_fold(d: DType, value: Value, ops: &[(ReduceOp, usize)], isa: Isa) -> FoldPlan {
+    if let &[(op, track)] = ops {
+        let planes = plane_count(op);
+        return FoldPlan {
+            value,
+            planes: (track..track + planes).map(Some).collect(),
+            place: op.is_arg().then_some(track + planes),
+            sums_floats: op == ReduceOp::Sum && matches!(d, DType::F32 | DType::F64),
+            fold_rows: tile::fold_rows(isa, op, d),
+            fold_cols: tile::fold_cols(isa, op, d),
+        };
+    }
+    let mut planes = SmallVec::from_elem(None, tile::PLANES);
+    for &(op, track) in ops {
+        for k in 0..plane_count(op) {
+            planes[tile::shared(op, d).map_or(0, |(first, _)| first) + k] = Some(track + k);
+        }
+    }
+    let list: SmallVec<[ReduceOp; 5]> = ops.iter().map(|(op, _)| *op).collect();
+    let (fold_rows, fold_cols) = tile::joint(isa, &list, d);
+    FoldPlan { value, planes, place: None, sums_floats: false, fold_rows, fold_cols }
 }
 
 /// Gives values places in the scratch memory; a place is used again after its value's last use.
@@ -392,7 +441,7 @@ impl Slots {
         for v in defined {
             // loads may be packed before any step runs, for several rows: their places are their own
             let is_load = matches!(kernel.insts()[v.0 as usize], Inst::Load(_));
-            let points = if is_load { self.tile.max(STRIPES * STRIPE_COLS) } else { self.tile };
+            let points = if is_load { self.tile.max(STRIPE_POINTS) } else { self.tile };
             let bytes = padded(points * kernel.dtype(v).size());
             let slot = match self.free.iter().position(|(size, _)| *size == bytes && !is_load) {
                 Some(k) => self.free.swap_remove(k).1,

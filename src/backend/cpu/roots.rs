@@ -1,7 +1,7 @@
 //! What is done with a panel's values: copies to outputs that could not be written in place, folds, compaction.
 
 use super::launch::{Frame, Place};
-use super::program::RootPlan;
+use super::program::{FoldPlan, RootPlan};
 use crate::backend::{Launch, Output};
 use crate::ir::Value;
 use blockwise_kernels::tile;
@@ -12,7 +12,7 @@ pub enum Act<'p> {
     /// Elements to an output.
     Copy { from: Place, track: usize, size: usize, uniform: bool, contiguous: bool },
     /// A fold into planes.
-    Fold { from: Value, size: usize, root: &'p RootPlan, along: bool, contiguous: bool },
+    Fold { fold: &'p FoldPlan, along: bool, contiguous: bool },
     /// Compaction.
     Select {
         mask: Value,
@@ -53,18 +53,7 @@ impl<'p> Frame<'p> {
                     let size = self.size(*value);
                     self.acts.push(Act::Copy { from: value.0, track: *track, size, uniform, contiguous });
                 }
-                (root @ RootPlan::Reduce { value, track, planes, .. }, Output::Reduce(_)) => {
-                    if self.follows(value.0, *track) {
-                        continue; // summed by machine code
-                    }
-                    self.bound();
-                    let steps = &self.geometry.col.steps[*track..*track + *planes];
-                    let sizes = &program.track_sizes[*track..*track + *planes];
-                    let along = steps.iter().all(|s| *s == 0);
-                    let contiguous = steps.iter().zip(sizes).all(|(s, size)| *s == *size as isize);
-                    let size = self.size(*value);
-                    self.acts.push(Act::Fold { from: *value, size, root, along, contiguous });
-                }
+                (RootPlan::Reduce { .. }, Output::Reduce(_)) => {} // see below
                 (RootPlan::Select { mask, value, compact }, Output::Select { ptr, count }) => {
                     let size = self.size(*value);
                     self.bound();
@@ -87,6 +76,17 @@ impl<'p> Frame<'p> {
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }
         }
+        for fold in &program.folds {
+            let tracks = || fold.planes.iter().copied().flatten();
+            if tracks().any(|t| self.follows(fold.value.0, t)) {
+                continue; // summed by machine code
+            }
+            self.bound();
+            let step = |t: usize| self.geometry.col.steps[t];
+            let along = tracks().all(|t| step(t) == 0);
+            let contiguous = tracks().all(|t| step(t) == program.track_sizes[t] as isize);
+            self.acts.push(Act::Fold { fold, along, contiguous });
+        }
     }
 
     /// Does the roots on a panel.
@@ -99,9 +99,7 @@ impl<'p> Frame<'p> {
             unsafe {
                 match act {
                     Act::Copy { .. } => self.copy(act, rows, cols),
-                    Act::Fold { from, size, root, along, contiguous } => {
-                        self.fold(*from, *size, root, *along, *contiguous, rows, cols)
-                    }
+                    Act::Fold { fold, along, contiguous } => self.fold(fold, *along, *contiguous, rows, cols),
                     Act::GroupReduce { from, slot, mask, fold, planes } => {
                         let n = rows * cols;
                         let mask = mask.map_or(std::ptr::null(), |m| self.elements(m, 1, n));
@@ -193,61 +191,43 @@ impl<'p> Frame<'p> {
 
     /// # Safety
     /// As for [`Frame::act`].
-    unsafe fn fold(
-        &self,
-        from: Value,
-        size: usize,
-        root: &RootPlan,
-        along: bool,
-        contiguous: bool,
-        rows: usize,
-        cols: usize,
-    ) {
-        let RootPlan::Reduce { track, planes, arg, fold_rows, fold_cols, .. } = root else { return };
-        let (track, planes) = (*track, *planes);
+    unsafe fn fold(&self, fold: &FoldPlan, along: bool, contiguous: bool, rows: usize, cols: usize) {
         let g = &self.geometry;
         // SAFETY: as for `act`.
-        let x = unsafe { self.elements(from, 0, rows * cols) };
-        let row_stride = match self.strided.iter().find(|(v, _)| *v == from) {
+        let x = unsafe { self.elements(fold.value, 0, rows * cols) };
+        let row_stride = match self.strided.iter().find(|(v, _)| *v == fold.value) {
             Some((_, t)) => g.row.steps[*t],
-            None => (cols * size) as isize,
+            None => (cols * self.size(fold.value)) as isize,
         };
-        let place = match arg {
-            true => {
-                let t = track + planes;
-                tile::Place {
-                    start: self.at[t] as i64,
-                    row_step: g.row_step(t) as i64,
-                    col_step: if g.col.len == 1 { 0 } else { g.col.steps[t] as i64 },
-                }
-            }
-            false => tile::Place { start: 0, row_step: 0, col_step: 0 },
+        let place = match fold.place {
+            Some(t) => tile::Place {
+                start: self.at[t] as i64,
+                row_step: g.row_step(t) as i64,
+                col_step: if g.col.len == 1 { 0 } else { g.col.steps[t] as i64 },
+            },
+            None => tile::Place { start: 0, row_step: 0, col_step: 0 },
         };
-        let mut to = [std::ptr::null_mut::<u8>(); 3];
-        let mut steps = [0isize; 3];
-        for p in 0..planes {
-            to[p] = self.at[track + p] as *mut u8;
-            steps[p] = g.row_step(track + p);
+        let mut to = [std::ptr::null_mut::<u8>(); tile::PLANES];
+        let mut steps = [0isize; tile::PLANES];
+        for (p, t) in fold.planes.iter().enumerate().filter_map(|(p, t)| t.map(|t| (p, t))) {
+            to[p] = self.at[t] as *mut u8;
+            steps[p] = g.row_step(t);
         }
+        let panel = tile::Panel { rows, cols, row_stride };
         // SAFETY: the planes' elements are those of the panel's points, and the value has the panel's elements at these
         // strides.
         unsafe {
             if along {
-                fold_rows(x, tile::Panel { rows, cols, row_stride }, &to, &steps, place);
-            } else if steps[..planes].iter().all(|s| *s == 0) {
-                let panel = tile::Panel { rows, cols, row_stride };
-                self.fold_kept(x, panel, &to, track, planes, contiguous, place, *fold_cols);
+                (fold.fold_rows)(x, panel, &to, &steps, place);
+            } else if steps.iter().all(|s| *s == 0) {
+                self.fold_kept(x, panel, &to, fold, contiguous, place);
             } else {
                 // every row has accumulators of its own
                 for r in 0..rows {
-                    let panel = tile::Panel { rows: 1, cols, row_stride };
                     let place = tile::Place { start: place.start + r as i64 * place.row_step, ..place };
                     let x = x.wrapping_offset(row_stride * r as isize);
-                    let mut row = to;
-                    for p in 0..planes {
-                        row[p] = to[p].wrapping_offset(steps[p] * r as isize);
-                    }
-                    self.fold_kept(x, panel, &row, track, planes, contiguous, place, *fold_cols);
+                    let row = std::array::from_fn(|p| to[p].wrapping_offset(steps[p] * r as isize));
+                    self.fold_kept(x, tile::Panel { rows: 1, ..panel }, &row, fold, contiguous, place);
                 }
             }
         }
@@ -261,32 +241,28 @@ impl<'p> Frame<'p> {
         &self,
         x: *const u8,
         panel: tile::Panel,
-        to: &[*mut u8; 3],
-        track: usize,
-        planes: usize,
+        to: &[*mut u8; tile::PLANES],
+        fold: &FoldPlan,
         contiguous: bool,
         place: tile::Place,
-        fold_cols: tile::FoldCols,
     ) {
-        // SAFETY: as in `fold`; the scratch has room for three rows of accumulators.
+        // SAFETY: as in `fold`; the scratch has room for a row of accumulators of every plane.
         unsafe {
             if contiguous {
-                return fold_cols(x, panel, to, place);
+                return (fold.fold_cols)(x, panel, to, place);
             }
-            let cols = panel.cols;
-            let movers = &self.program.movers;
-            let mut near = [std::ptr::null_mut::<u8>(); 3];
-            for p in 0..planes {
-                let size = self.program.track_sizes[track + p];
-                let step = self.geometry.col.steps[track + p];
-                near[p] = self.scratch.add(self.program.planes as usize + p * self.program.tile * 8);
-                (movers.gather[size.trailing_zeros() as usize])(to[p], step, near[p], cols);
+            let (program, cols) = (self.program, panel.cols);
+            let mut near = [std::ptr::null_mut::<u8>(); tile::PLANES];
+            let planes = || fold.planes.iter().enumerate().filter_map(|(p, t)| t.map(|t| (p, t)));
+            for (p, t) in planes() {
+                near[p] = self.scratch.add(program.planes as usize + p * program.tile * 8);
+                let gather = program.movers.gather[program.track_sizes[t].trailing_zeros() as usize];
+                gather(to[p], self.geometry.col.steps[t], near[p], cols);
             }
-            fold_cols(x, panel, &near, place);
-            for p in 0..planes {
-                let size = self.program.track_sizes[track + p];
-                let step = self.geometry.col.steps[track + p];
-                (movers.scatter[size.trailing_zeros() as usize])(near[p], to[p], step, cols);
+            (fold.fold_cols)(x, panel, &near, place);
+            for (p, t) in planes() {
+                let scatter = program.movers.scatter[program.track_sizes[t].trailing_zeros() as usize];
+                scatter(near[p], to[p], self.geometry.col.steps[t], cols);
             }
         }
     }

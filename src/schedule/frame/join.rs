@@ -97,9 +97,9 @@ impl JoinTable {
         };
         let (mut at_left, mut at_right): (Vec<u32>, Vec<Option<u32>>) = (vec![], vec![]);
         for row in 0..left.num_rows() {
-            let partners = match probe.kind {
-                JoinKind::Cross => everything.as_slice(),
-                _ => self.partners(keys[row]),
+            let partners = match keys.get(row) {
+                Some(&key) => self.partners(key),
+                None => everything.as_slice(),
             };
             for some in partners.chunks(PAIRS) {
                 at_left.extend(std::iter::repeat_n(row as u32, some.len()));

@@ -498,7 +498,7 @@ impl Keys {
     }
 
     fn word_slow(&mut self, key: u64) -> u32 {
-        let roomy = (16 * self.count as u64).max(1 << 16).min(DIRECT);
+        let roomy = (16 * self.count as u64).clamp(1 << 16, DIRECT);
         if key < roomy && key as usize >= self.direct.len() {
             let old = self.direct.len();
             self.direct.resize((key as usize + 1).next_power_of_two().max(1024), NONE);

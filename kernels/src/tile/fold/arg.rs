@@ -113,8 +113,8 @@ impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> RowsLoop for Ar
     unsafe fn run<L: Level>(
         x: *const u8,
         panel: Panel,
-        planes: &[*mut u8; 3],
-        plane_strides: &[isize; 3],
+        planes: &[*mut u8],
+        plane_strides: &[isize],
         place: Place,
     ) {
         if panel.cols == 0 {
@@ -142,7 +142,7 @@ impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> RowsLoop for Ar
 
 impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> ColsLoop for Arg<X, MIN, NUMBERS> {
     #[inline(always)]
-    unsafe fn run<L: Level>(x: *const u8, panel: Panel, planes: &[*mut u8; 3], place: Place) {
+    unsafe fn run<L: Level>(x: *const u8, panel: Panel, planes: &[*mut u8], place: Place) {
         let mut c = 0;
         // SAFETY: columns `c .. c + N` exist, and so do their accumulators.
         unsafe {
@@ -163,7 +163,7 @@ impl<X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool> ColsLoop for Ar
 unsafe fn columns<L: Level, X: Lane<Wide: Order>, const MIN: bool, const NUMBERS: bool, const N: usize>(
     x: *const u8,
     panel: Panel,
-    planes: &[*mut u8; 3],
+    planes: &[*mut u8],
     place: Place,
     c: usize,
 ) {

@@ -4,8 +4,8 @@
 //! are apart from the next one's in every plane: the loop is bound by the cache that holds them, not by arithmetic.
 
 use super::super::lanes::Lane;
-use super::moments::Moments;
 use super::plain::{Plain, Step};
+use super::statistics::{Parts, Statistics, Wide};
 use crate::naive::fold::chan;
 
 /// Folds element `i` of `n` into accumulator `slots[i]`, where `mask[i]` is true; a null mask is true everywhere.
@@ -50,25 +50,36 @@ impl<X: Lane, O: Step<X>> Grouped for Plain<X, O> {
     });
 }
 
-impl<X: Lane<Wide: Into<f64>>, const NUMBERS: bool> Grouped for Moments<X, NUMBERS> {
-    const FOLD: Option<FoldGroups> = Some(|x, slots, mask, n, planes| {
-        let x = x.cast::<X>();
-        let (m2, mean, count) = (planes[0].cast::<f64>(), planes[1].cast::<f64>(), planes[2].cast::<i64>());
-        // SAFETY: the caller's: `n` elements, and accumulators for every slot.
-        unsafe {
-            each(slots, mask, n, |i, slot| {
-                let v: f64 = x.add(i).read().widen().into();
-                if NUMBERS && v.is_nan() {
-                    return;
-                }
-                // one number deviates by 0 from its mean; infinities and NaN by NaN
-                let one = (if v.is_finite() { 0.0 } else { f64::NAN }, v, 1);
-                let (m2, mean, count) = (m2.add(slot), mean.add(slot), count.add(slot));
-                let merged = chan((m2.read(), mean.read(), count.read()), one);
-                m2.write(merged.0);
-                mean.write(merged.1);
-                count.write(merged.2);
-            });
-        }
-    });
+/// Moments; several folds of one walk are no fold by group.
+impl<X: Lane<Wide: Wide>, P: Parts> Grouped for Statistics<X, P> {
+    const FOLD: Option<FoldGroups> =
+        if P::MOMENTS && !P::SUM && !P::EXTREMA { Some(moments::<X, P>) } else { None };
+}
+
+/// A [`FoldGroups`] of moments.
+unsafe fn moments<X: Lane<Wide: Wide>, P: Parts>(
+    x: *const u8,
+    slots: *const u32,
+    mask: *const u8,
+    n: usize,
+    planes: &[*mut u8; 3],
+) {
+    let x = x.cast::<X>();
+    let (m2, mean, count) = (planes[0].cast::<f64>(), planes[1].cast::<f64>(), planes[2].cast::<i64>());
+    // SAFETY: the caller's: `n` elements, and accumulators for every slot.
+    unsafe {
+        each(slots, mask, n, |i, slot| {
+            let v: f64 = x.add(i).read().widen().into();
+            if P::NUMBERS && v.is_nan() {
+                return;
+            }
+            // one number deviates by 0 from its mean; infinities and NaN by NaN
+            let one = (if v.is_finite() { 0.0 } else { f64::NAN }, v, 1);
+            let (m2, mean, count) = (m2.add(slot), mean.add(slot), count.add(slot));
+            let merged = chan((m2.read(), mean.read(), count.read()), one);
+            m2.write(merged.0);
+            mean.write(merged.1);
+            count.write(merged.2);
+        });
+    }
 }

@@ -3,12 +3,12 @@
 //! A fold of floats is a fixed tree: along a row, element `c` goes into partial result `c % 32`, and the partial results
 //! are combined by halves. The bits of a result so depend on the panels alone, not on the instruction set.
 //!
-//! Pointers and plane order are those of [`ReduceOp::planes`]; unused planes may be null.
+//! Pointers and plane order are those of [`ReduceOp::planes`]; reductions of one value may share a walk ([`joint`]).
 
 mod arg;
 mod group;
-mod moments;
 mod plain;
+mod statistics;
 
 pub use group::FoldGroups;
 
@@ -16,6 +16,9 @@ use super::isa::{Isa, Level, per_isa};
 use super::lanes::Lane;
 use crate::op::ReduceOp;
 use crate::{DType, Scalar, f16, for_dtype, naive};
+use statistics::{Of, Statistics};
+
+pub use statistics::PLANES;
 
 /// Elements `(r, c)` with `r < rows` and `c < cols`, each row contiguous, at `x + r * row_stride + c * size` (bytes).
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +46,10 @@ pub struct Place {
 /// Folds all columns of each row `r` into accumulator `r`: plane `p`'s is at `planes[p] + r * plane_strides[p]`. Strides
 /// may be 0: then every row folds into the same accumulator.
 pub type FoldRows =
-    unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8; 3], plane_strides: &[isize; 3], place: Place);
+    unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8], plane_strides: &[isize], place: Place);
 
 /// Folds element `(r, c)` into accumulator `c`: plane `p`'s accumulators are contiguous at `planes[p]`.
-pub type FoldCols = unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8; 3], place: Place);
+pub type FoldCols = unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8], place: Place);
 
 /// Folds each of `n` contiguous accumulators `from` into that of `into`.
 pub type MergeFn = unsafe fn(into: &[*mut u8; 3], from: &[*mut u8; 3], n: usize);
@@ -54,9 +57,9 @@ pub type MergeFn = unsafe fn(into: &[*mut u8; 3], from: &[*mut u8; 3], n: usize)
 per_isa!(
     RowsLoop,
     rows_loop,
-    unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8; 3], plane_strides: &[isize; 3], place: Place)
+    unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8], plane_strides: &[isize], place: Place)
 );
-per_isa!(ColsLoop, cols_loop, unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8; 3], place: Place));
+per_isa!(ColsLoop, cols_loop, unsafe fn(x: *const u8, panel: Panel, planes: &[*mut u8], place: Place));
 
 /// The functions of one reduction of one dtype.
 trait Fold: RowsLoop + ColsLoop + group::Grouped {
@@ -91,6 +94,15 @@ impl Visit for Groups {
     type Out = Option<FoldGroups>;
     fn visit<F: Fold>(self) -> Option<FoldGroups> {
         F::FOLD
+    }
+}
+
+/// Both, of reductions that share a walk.
+struct Both(Isa);
+impl Visit for Both {
+    type Out = (FoldRows, FoldCols);
+    fn visit<F: Fold>(self) -> (FoldRows, FoldCols) {
+        (rows_loop::<F>(self.0), cols_loop::<F>(self.0))
     }
 }
 
@@ -129,6 +141,48 @@ pub fn fold_groups(op: ReduceOp, d: DType) -> Option<FoldGroups> {
     dispatch(op, d, Groups)
 }
 
+/// Where the planes of a reduction begin among the [`PLANES`] of a walk that it shares with others, and whether it is
+/// about numbers alone: only those share a walk that agree in that. `None` if it shares none.
+pub fn shared(op: ReduceOp, d: DType) -> Option<(usize, bool)> {
+    let first = match op {
+        ReduceOp::M2 | ReduceOp::NanM2 => statistics::M2,
+        ReduceOp::Sum | ReduceOp::NanSum => statistics::SUM,
+        ReduceOp::Count => statistics::COUNT,
+        ReduceOp::Min | ReduceOp::Fmin => statistics::MIN,
+        ReduceOp::Max | ReduceOp::Fmax => statistics::MAX,
+        _ => return None,
+    };
+    let numbers = !matches!(op, ReduceOp::M2 | ReduceOp::Sum | ReduceOp::Min | ReduceOp::Max);
+    // halves are rare, and every set of folds is code of its own for every dtype
+    matches!(d, DType::F32 | DType::F64).then_some((first, numbers))
+}
+
+/// The functions that fold several reductions of one value in one walk: bit for bit what each does alone. Each has its planes
+/// where [`shared`] says, all others are null, and all of them agree in what they are about.
+pub fn joint(isa: Isa, ops: &[ReduceOp], d: DType) -> (FoldRows, FoldCols) {
+    match d {
+        DType::F32 => joint_of::<f32>(isa, ops, d),
+        _ => joint_of::<f64>(isa, ops, d),
+    }
+}
+
+fn joint_of<X: Lane<Wide: statistics::Wide>>(isa: Isa, ops: &[ReduceOp], d: DType) -> (FoldRows, FoldCols) {
+    let places = || ops.iter().filter_map(|op| shared(*op, d));
+    let has = |plane: usize| places().any(|(first, _)| first == plane);
+    let numbers = places().any(|(_, numbers)| numbers);
+    let extrema = has(statistics::MIN) || has(statistics::MAX);
+    // not every set has a walk of its own
+    match (numbers, has(statistics::M2), extrema) {
+        (false, true, false) => Both(isa).visit::<Statistics<X, Of<false, true, true, false>>>(),
+        (false, false, _) => Both(isa).visit::<Statistics<X, Of<false, true, false, true>>>(),
+        (false, true, true) => Both(isa).visit::<Statistics<X, Of<false, true, true, true>>>(),
+        (true, false, false) => Both(isa).visit::<Statistics<X, Of<true, true, false, false>>>(),
+        (true, true, false) => Both(isa).visit::<Statistics<X, Of<true, true, true, false>>>(),
+        (true, false, true) => Both(isa).visit::<Statistics<X, Of<true, true, false, true>>>(),
+        (true, true, true) => Both(isa).visit::<Statistics<X, Of<true, true, true, true>>>(),
+    }
+}
+
 /// The function that folds accumulators into accumulators.
 ///
 /// # Panics
@@ -160,7 +214,25 @@ unsafe fn fill(out: *mut u8, value: Scalar, n: usize) {
 
 fn dispatch<V: Visit>(op: ReduceOp, d: DType, v: V) -> V::Out {
     assert!(op.accepts(d), "{op} is not defined for {d}");
-    use plain::{All, Any, Fmax, Fmin, Max, Min, Plain, Prod, Sum};
+    use plain::{All, Any, Count, Fmax, Fmin, Max, Min, NanSum, Plain, Prod, Sum};
+    macro_rules! by_float {
+        ($T:ident => $F:ty) => {
+            match d {
+                DType::F16 => {
+                    type $T = f16;
+                    v.visit::<$F>()
+                }
+                DType::F32 => {
+                    type $T = f32;
+                    v.visit::<$F>()
+                }
+                _ => {
+                    type $T = f64;
+                    v.visit::<$F>()
+                }
+            }
+        };
+    }
     macro_rules! by_dtype {
         ($T:ident => $F:ty) => {
             match d {
@@ -197,18 +269,7 @@ fn dispatch<V: Visit>(op: ReduceOp, d: DType, v: V) -> V::Out {
                     type $T = u64;
                     v.visit::<$F>()
                 }
-                DType::F16 => {
-                    type $T = f16;
-                    v.visit::<$F>()
-                }
-                DType::F32 => {
-                    type $T = f32;
-                    v.visit::<$F>()
-                }
-                DType::F64 => {
-                    type $T = f64;
-                    v.visit::<$F>()
-                }
+                _ => by_float!($T => $F),
             }
         };
     }
@@ -218,49 +279,30 @@ fn dispatch<V: Visit>(op: ReduceOp, d: DType, v: V) -> V::Out {
         ReduceOp::Prod if d == DType::I64 => v.visit::<Plain<u64, Prod>>(),
         ReduceOp::Sum => by_dtype!(T => Plain<T, Sum>),
         ReduceOp::Prod => by_dtype!(T => Plain<T, Prod>),
-        ReduceOp::Fmin if d.is_float() => match d {
-            DType::F16 => v.visit::<Plain<f16, Fmin>>(),
-            DType::F32 => v.visit::<Plain<f32, Fmin>>(),
-            _ => v.visit::<Plain<f64, Fmin>>(),
-        },
-        ReduceOp::Fmax if d.is_float() => match d {
-            DType::F16 => v.visit::<Plain<f16, Fmax>>(),
-            DType::F32 => v.visit::<Plain<f32, Fmax>>(),
-            _ => v.visit::<Plain<f64, Fmax>>(),
-        },
+        ReduceOp::Fmin if d.is_float() => by_float!(T => Plain<T, Fmin>),
+        ReduceOp::Fmax if d.is_float() => by_float!(T => Plain<T, Fmax>),
         ReduceOp::Min | ReduceOp::Fmin => by_dtype!(T => Plain<T, Min>),
         ReduceOp::Max | ReduceOp::Fmax => by_dtype!(T => Plain<T, Max>),
         ReduceOp::All => v.visit::<Plain<u8, All>>(),
         ReduceOp::Any => v.visit::<Plain<u8, Any>>(),
         ReduceOp::ArgMin => by_dtype!(T => arg::Arg<T, true, false>),
         ReduceOp::ArgMax => by_dtype!(T => arg::Arg<T, false, false>),
-        ReduceOp::NanArgMin if d.is_float() => match d {
-            DType::F16 => v.visit::<arg::Arg<f16, true, true>>(),
-            DType::F32 => v.visit::<arg::Arg<f32, true, true>>(),
-            _ => v.visit::<arg::Arg<f64, true, true>>(),
-        },
-        ReduceOp::NanArgMax if d.is_float() => match d {
-            DType::F16 => v.visit::<arg::Arg<f16, false, true>>(),
-            DType::F32 => v.visit::<arg::Arg<f32, false, true>>(),
-            _ => v.visit::<arg::Arg<f64, false, true>>(),
-        },
+        ReduceOp::NanArgMin if d.is_float() => by_float!(T => arg::Arg<T, true, true>),
+        ReduceOp::NanArgMax if d.is_float() => by_float!(T => arg::Arg<T, false, true>),
         ReduceOp::NanArgMin => by_dtype!(T => arg::Arg<T, true, false>),
         ReduceOp::NanArgMax => by_dtype!(T => arg::Arg<T, false, false>),
-        ReduceOp::M2 => match d {
-            DType::F16 => v.visit::<moments::Moments<f16, false>>(),
-            DType::F32 => v.visit::<moments::Moments<f32, false>>(),
-            _ => v.visit::<moments::Moments<f64, false>>(),
-        },
-        ReduceOp::NanM2 => match d {
-            DType::F16 => v.visit::<moments::Moments<f16, true>>(),
-            DType::F32 => v.visit::<moments::Moments<f32, true>>(),
-            _ => v.visit::<moments::Moments<f64, true>>(),
-        },
+        ReduceOp::NanSum => by_float!(T => Plain<T, NanSum>),
+        ReduceOp::Count => by_float!(T => Plain<T, Count>),
+        ReduceOp::M2 => by_float!(T => Statistics<T, Of<false, false, true, false>>),
+        ReduceOp::NanM2 => by_float!(T => Statistics<T, Of<true, false, true, false>>),
     }
 }
 
 /// Partial results along a row.
 const LANES: usize = 32;
+
+/// Rows below this length need no more partial results.
+const SHORT: usize = 8;
 
 /// Pushes `count` groups of N elements, `step` bytes apart, into N partial results: element `i` of each into result `i`.
 #[inline(always)]
@@ -292,7 +334,6 @@ unsafe fn fold_row<L: Level, X: Lane, A: Copy>(
     push: impl Fn(A, X::Wide) -> A,
     merge: impl Fn(A, A) -> A,
 ) -> A {
-    const SHORT: usize = 8;
     let size = size_of::<X>();
     // SAFETY: the caller's: `n` readable elements.
     unsafe {

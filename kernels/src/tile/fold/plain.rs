@@ -24,6 +24,8 @@ pub(super) trait Step<X: Lane> {
 }
 
 pub(super) struct Sum;
+pub(super) struct NanSum;
+pub(super) struct Count;
 pub(super) struct Prod;
 pub(super) struct Min;
 pub(super) struct Max;
@@ -71,6 +73,8 @@ macro_rules! sums {
     (floats $($X:ty, $W:ty;)*) => {$(
         step! {
             Sum $X, f64 as f64, 0.0, |a, x| a + x as f64, |a, b| a + b;
+            NanSum $X, f64 as f64, 0.0, |a, x| a + if x.is_nan() { 0.0 } else { x as f64 }, |a, b| a + b;
+            Count $X, i64 as i64, 0, |a, x| a + i64::from(!x.is_nan()), |a, b| a + b;
             Prod $X, f64 as f64, 1.0, |a, x| a * x as f64, |a, b| a * b;
             Min $X, $W as $X, <$W>::INFINITY, |a, x| Float::min(a, x), |a, b| Float::min(a, b);
             Max $X, $W as $X, <$W>::NEG_INFINITY, |a, x| Float::max(a, x), |a, b| Float::max(a, b);
@@ -104,8 +108,8 @@ impl<X: Lane, O: Step<X>> RowsLoop for Plain<X, O> {
     unsafe fn run<L: Level>(
         x: *const u8,
         panel: Panel,
-        planes: &[*mut u8; 3],
-        plane_strides: &[isize; 3],
+        planes: &[*mut u8],
+        plane_strides: &[isize],
         _: Place,
     ) {
         for r in 0..panel.rows as isize {
@@ -122,7 +126,7 @@ impl<X: Lane, O: Step<X>> RowsLoop for Plain<X, O> {
 
 impl<X: Lane, O: Step<X>> ColsLoop for Plain<X, O> {
     #[inline(always)]
-    unsafe fn run<L: Level>(x: *const u8, panel: Panel, planes: &[*mut u8; 3], _: Place) {
+    unsafe fn run<L: Level>(x: *const u8, panel: Panel, planes: &[*mut u8], _: Place) {
         let mut c = 0;
         // SAFETY: columns `c .. c + N` exist, and so do their accumulators.
         unsafe {

@@ -50,7 +50,7 @@ pub struct MemoryBatches {
 }
 
 /// Rows of a part, and of the pieces that it is handed over in: they stay in the cache from one step to the next.
-const PART: usize = 1 << 19;
+const PART: usize = 1 << 20;
 const PIECE: usize = 1 << 15;
 
 impl MemoryBatches {

@@ -17,7 +17,8 @@ pub struct GroupBy {
 impl DataFrame {
     /// Groups rows by equal keys. Rows with a null key are left out (as in pandas and Dask) unless [`GroupBy::keep_nulls`].
     ///
-    /// Groups come in order of their first row, whatever the number of threads; sort the result for another order. Float keys: `-0.0` is
+    /// Groups come in one order whatever the number of threads: that of their first rows, unless there are very many (from about 1e5); sort the
+    /// result for an order of your own. Float keys: `-0.0` is
     /// `0.0`, and all NaN are one.
     pub fn group_by(&self, keys: impl IntoColumns) -> GroupBy {
         GroupBy { frame: self.clone(), keys: keys.into_columns(), keep_nulls: false }

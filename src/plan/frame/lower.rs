@@ -6,10 +6,10 @@ use crate::block::BatchSink;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, RelOp, Relation, SortKey, Typed, TypedOp, col, common,
+    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp, col, common,
     kernel_dtype,
 };
-use crate::op::{ReduceOp, UnaryOp};
+use crate::op::{BinaryOp, ReduceOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -53,7 +53,10 @@ impl Pipelines {
             }
             RelOp::Filter(mask) => {
                 let input = &r.inputs()[0];
-                let step = RowStep::Filter(program([mask], input.schema())?);
+                let step = match not_null(mask, input.schema()) {
+                    Some(columns) => RowStep::DropNulls(columns),
+                    None => RowStep::Filter(program([mask], input.schema())?),
+                };
                 then(self.open(input)?, step)
             }
             RelOp::MapBatches { name, function } => {
@@ -204,7 +207,7 @@ fn renamed(
 
 /// The right key that is the result's column of this name, because both sides' keys have that name.
 fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
-    let is = |e: &Expr| matches!(e.node(), crate::expr::frame::Node::Column(n) if **n == *name);
+    let is = |e: &Expr| matches!(e.node(), Node::Column(n) if **n == *name);
     on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
 }
 
@@ -219,6 +222,25 @@ fn then(mut open: Open, step: RowStep) -> Open {
 fn program<'a>(expressions: impl IntoIterator<Item = &'a Expr>, schema: &Schema) -> Result<Program> {
     let typed = expressions.into_iter().map(|e| e.resolve(schema)).collect::<Result<Vec<_>>>()?;
     Ok(Program::new(schema.fields().len(), &typed))
+}
+
+/// The columns of which a mask says only that none is null.
+fn not_null(mask: &Expr, schema: &Schema) -> Option<Vec<usize>> {
+    match mask.node() {
+        Node::Binary(BinaryOp::And, a, b) => {
+            let mut columns = not_null(a, schema)?;
+            columns.extend(not_null(b, schema)?);
+            Some(columns)
+        }
+        Node::Unary(UnaryOp::Not, x) => match x.node() {
+            Node::IsNull(x) => match x.node() {
+                Node::Column(name) => schema.index_of(name).ok().map(|c| vec![c]),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Collects the effects of a group's kernel, each once.

@@ -57,6 +57,8 @@ pub enum Input {
 pub enum RowStep {
     /// Keeps the rows where the program's one result is true.
     Filter(Program),
+    /// Keeps the rows in which none of these columns is null: a filter that costs nothing where there are no nulls.
+    DropNulls(Vec<usize>),
     /// Makes new columns.
     Project(Program, SchemaRef),
     /// Finds the partners of rows in what a pipeline built.
@@ -194,6 +196,7 @@ impl fmt::Display for FramePlan {
 impl fmt::Display for RowStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            RowStep::DropNulls(columns) => write!(f, "drop nulls of {} columns", columns.len()),
             RowStep::Filter(program) => write!(f, "filter ({program})"),
             RowStep::Project(program, schema) => {
                 let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();

@@ -169,6 +169,15 @@ pub(super) fn filter(mask: &Program, rows: RecordBatch, kernels: &KernelCache) -
     arrow::compute::filter_record_batch(&rows, mask).map_err(internal)
 }
 
+/// The rows in which none of these columns is null.
+pub(super) fn drop_nulls(columns: &[usize], rows: RecordBatch) -> Result<RecordBatch> {
+    let nulls = columns.iter().filter_map(|&c| rows.column(c).logical_nulls()).filter(|n| n.null_count() > 0);
+    match nulls.map(|n| n.into_inner()).reduce(|a, b| &a & &b) {
+        None => Ok(rows),
+        Some(valid) => arrow::compute::filter_record_batch(&rows, &BooleanArray::new(valid, None)).map_err(internal),
+    }
+}
+
 fn operand(block: &Block, scalar: bool) -> Operand {
     let stride = if scalar { 0 } else { block.dtype().size() as isize };
     Operand { ptr: block.as_ptr() as *mut u8, strides: smallvec![stride] }

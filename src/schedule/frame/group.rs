@@ -14,6 +14,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Ar
 use arrow::compute::{SortOptions, cast, concat, take};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use blockwise_kernels::tile;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// The accumulators of one effect, one per group, with room for more.
@@ -55,18 +57,115 @@ impl Planes {
         at
     }
 
-    /// Folds another's accumulators into those of these groups.
-    fn merge(&mut self, from: &Planes, groups: &[u32]) {
+    /// Folds another's accumulators of groups `from` into those of groups `into`.
+    fn merge(&mut self, other: &Planes, from: impl Iterator<Item = u32>, into: &[u32]) {
         let merge = tile::merge(self.op, self.dtype);
-        for (k, &group) in groups.iter().enumerate() {
-            // SAFETY: both have an accumulator in every plane, and nobody else has the planes.
-            unsafe { merge(&self.at(group as usize), &from.at(k), 1) };
+        for (k, &group) in from.zip(into) {
+            // SAFETY: both have an accumulator in every plane, and nobody else writes the planes.
+            unsafe { merge(&self.at(group as usize), &other.at(k as usize), 1) };
         }
     }
 
-    /// The first `groups` values of a plane.
+    /// The first `groups` values of a plane; those of nothing folded if none ever was.
     fn plane(&self, plane: usize, groups: usize) -> Block {
+        if groups > self.room {
+            let mut empty = Planes::new(self.op, self.dtype);
+            empty.grow(groups);
+            return empty.plane(plane, groups);
+        }
         self.blocks[plane].slice(&crate::shape::Region::new([0].as_slice(), [groups].as_slice()))
+    }
+}
+
+/// The states of all spans together. Few groups are merged one state after the other; many are cut by a hash of their keys into parts
+/// that are merged side by side, each in the order of spans.
+pub(super) struct AllGroups {
+    parts: Vec<GroupState>,
+    pending: Vec<GroupState>,
+}
+
+/// Groups of pending states that are merged at once.
+const MANY: usize = 1 << 20;
+/// Groups from which they are cut into parts.
+const PARTED: usize = 1 << 17;
+const PARTS: usize = 256;
+
+/// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
+fn side_by_side<T: Sync, R: Send>(threads: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = vec![];
+        loop {
+            let k = next.fetch_add(1, Relaxed);
+            match items.get(k) {
+                Some(item) => done.push((k, f(item))),
+                None => return done,
+            }
+        }
+    };
+    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => all.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_unstable_by_key(|(k, _)| *k);
+    all.into_iter().map(|(_, r)| r).collect()
+}
+
+impl AllGroups {
+    pub fn new(plan: &GroupPlan) -> Result<AllGroups> {
+        Ok(AllGroups { parts: vec![GroupState::new(plan)?], pending: vec![] })
+    }
+
+    /// The state of a span before its first row.
+    pub fn sibling(&self) -> GroupState {
+        self.parts[0].sibling()
+    }
+
+    /// Takes the state of the next span.
+    pub fn push(&mut self, state: GroupState, threads: usize) {
+        self.pending.push(state);
+        if self.pending.iter().map(GroupState::len).sum::<usize>() > MANY {
+            self.flush(threads);
+        }
+    }
+
+    /// Merges what is pending.
+    fn flush(&mut self, threads: usize) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let groups = self.parts[0].len() + pending.iter().map(GroupState::len).sum::<usize>();
+        // values that are kept for the host go by number of group: they stay together
+        let whole = self.parts.len() == 1 && (groups <= PARTED || !self.parts[0].kept.is_empty());
+        if whole {
+            pending.into_iter().for_each(|state| self.parts[0].merge(state));
+            return;
+        }
+        if self.parts.len() == 1 {
+            let empty = self.parts[0].sibling();
+            pending.insert(0, std::mem::replace(&mut self.parts[0], empty));
+            self.parts = (0..PARTS).map(|_| self.parts[0].sibling()).collect();
+        }
+        let lists: Vec<Vec<Vec<u32>>> = side_by_side(threads, &pending, |s| s.keys.partition(PARTS));
+        let parts: Vec<(usize, Mutex<&mut GroupState>)> =
+            self.parts.iter_mut().enumerate().map(|(p, part)| (p, Mutex::new(part))).collect();
+        side_by_side(threads, &parts, |(p, part)| {
+            let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
+            for (state, lists) in pending.iter().zip(&lists) {
+                part.merge_some(state, lists[*p].iter().copied());
+            }
+        });
+    }
+
+    /// The result, in one batch or one a part.
+    pub fn finish(mut self, plan: &GroupPlan, schema: &SchemaRef, threads: usize) -> Result<Vec<RecordBatch>> {
+        self.flush(threads);
+        side_by_side(threads, &self.parts, |part| part.finish(plan, schema)).into_iter().collect()
     }
 }
 
@@ -138,28 +237,36 @@ impl GroupState {
     }
 
     /// Folds what another, of later rows, has folded.
-    pub fn merge(&mut self, other: GroupState) -> Result<()> {
-        let groups = self.keys.merge(&other.keys);
-        for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
-            planes.grow(self.keys.len());
-            if from.room > 0 {
-                planes.merge(from, &groups);
-            }
-        }
+    pub fn merge(&mut self, other: GroupState) {
+        let all = 0..other.keys.len() as u32;
+        let groups = self.merge_some(&other, all);
         for (kept, from) in self.kept.iter_mut().zip(other.kept) {
             kept.groups.extend(from.groups.iter().map(|&g| groups[g as usize]));
             kept.values.extend(from.values);
         }
-        Ok(())
+    }
+
+    /// Folds some groups of another, without what is kept for the host; their numbers here.
+    fn merge_some(&mut self, other: &GroupState, some: impl ExactSizeIterator<Item = u32> + Clone) -> Vec<u32> {
+        let groups = self.keys.merge(&other.keys, some.clone());
+        for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
+            planes.grow(self.keys.len());
+            if from.room > 0 {
+                planes.merge(from, some.clone(), &groups);
+            }
+        }
+        groups
+    }
+
+    /// Number of groups.
+    fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// The result: keys in order of first appearance, then the folds.
-    pub fn finish(mut self, plan: &GroupPlan, schema: &SchemaRef) -> Result<RecordBatch> {
+    fn finish(&self, plan: &GroupPlan, schema: &SchemaRef) -> Result<RecordBatch> {
         // a fold of everything is one row even if there is nothing
         let groups = if plan.keys == 0 { 1 } else { self.keys.len() };
-        for planes in &mut self.planes {
-            planes.grow(groups);
-        }
         let mut columns = if plan.keys == 0 { vec![] } else { self.keys.columns()? };
         for c in &plan.columns {
             columns.push(self.column(c, plan, groups)?);

@@ -270,6 +270,18 @@ impl KeyColumn {
         }
     }
 
+    /// Hashes of the values that are interned here; none if codes mean the same in all siblings.
+    fn content(&self) -> Option<Vec<u64>> {
+        let i = &self.interner;
+        match self.coding {
+            Coding::Text if self.shared.is_some() => None,
+            Coding::Text => {
+                Some((0..i.ends.len()).map(|c| mix_bytes(Interner::text_of(&i.text, &i.ends, c as u32))).collect())
+            }
+            _ => Some(i.numbers.iter().map(|&n| mix(n)).collect()),
+        }
+    }
+
     /// The values that codes stand for.
     fn decode(&self, codes: &[u32]) -> Result<ArrayRef> {
         if self.data_type == DataType::Null {
@@ -447,18 +459,18 @@ impl Keys {
         Ok(())
     }
 
-    /// The numbers here of another's keys, new ones added, in their order.
-    pub fn merge(&mut self, other: &Keys) -> Vec<u32> {
+    /// The numbers here of some of another's keys, new ones added, in their order.
+    pub fn merge(&mut self, other: &Keys, numbers: impl ExactSizeIterator<Item = u32>) -> Vec<u32> {
         if self.words == 0 {
             self.count = self.count.max(other.count);
-            return vec![0; other.count];
+            return vec![0; numbers.len()];
         }
-        // codes of one are the same in the other for each value: translate once
+        // text is looked up once, not for every key that it is part of
         let mut translated: Vec<hashbrown::HashMap<u32, u32, Mixer>> =
             self.columns.iter().map(|_| hashbrown::HashMap::default()).collect();
-        let mut out = Vec::with_capacity(other.count);
-        for number in 0..other.count {
-            let key = &other.keys[number * other.words..][..other.words];
+        let mut out = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let key = other.key(number);
             self.row.clear();
             self.row.resize(self.words, 0);
             for (c, (column, known)) in self.columns.iter_mut().zip(&mut translated).enumerate() {
@@ -474,6 +486,32 @@ impl Keys {
             out.push(if self.words == 1 { self.word(self.row[0]) } else { self.insert() });
         }
         out
+    }
+
+    fn key(&self, number: u32) -> &[u64] {
+        &self.keys[number as usize * self.words..][..self.words]
+    }
+
+    /// The numbers of the keys by a hash of what they stand for, which is the same in all siblings: `parts` lists, each in order.
+    pub fn partition(&self, parts: usize) -> Vec<Vec<u32>> {
+        let mut lists = vec![Vec::with_capacity(self.count / parts + 16); parts];
+        // interned text and numbers by their content, which their codes do not show
+        let hashes: Vec<Option<Vec<u64>>> = self.columns.iter().map(KeyColumn::content).collect();
+        for number in 0..self.count as u32 {
+            let key = self.key(number);
+            let mut h = 0u64;
+            for (c, content) in hashes.iter().enumerate() {
+                let code = code_of(key, c);
+                let word = match content {
+                    Some(hashes) if self.columns[c].coding == Coding::Text && code > 0 => hashes[code as usize - 1],
+                    Some(hashes) if code >= INTERNED => hashes[(code - INTERNED) as usize],
+                    _ => u64::from(code),
+                };
+                h = mix(h.rotate_left(23) ^ word);
+            }
+            lists[(h >> 32) as usize % parts].push(number);
+        }
+        lists
     }
 
     /// The columns of the keys, in order of their numbers.

@@ -20,8 +20,8 @@ use crate::event::{Event, Summary};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Root, RowStep};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use evaluate::{batch, evaluate, filter};
-use group::{DistinctState, GroupState};
+use evaluate::{batch, drop_nulls, evaluate, filter};
+use group::{AllGroups, DistinctState, GroupState};
 use join::JoinTable;
 use keys::Encoder;
 use sort::Run;
@@ -236,7 +236,7 @@ impl PipelineRun<'_> {
             }
             let part = self.seal(state)?;
             whole.put(span, (part, held), stop, |whole, (part, held)| {
-                whole.merge(self.pipeline, part)?;
+                whole.merge(self.pipeline, part, rt.threads)?;
                 drop(held);
                 if whole.is_full(self.pipeline) {
                     stop.store(true, Relaxed);
@@ -303,6 +303,10 @@ impl PipelineRun<'_> {
         match &**step {
             RowStep::Filter(mask) => {
                 let rows = filter(mask, rows, kernels)?;
+                if rows.num_rows() == 0 { Ok(()) } else { self.push(rest, rows, encoders, end) }
+            }
+            RowStep::DropNulls(columns) => {
+                let rows = drop_nulls(columns, rows)?;
                 if rows.num_rows() == 0 { Ok(()) } else { self.push(rest, rows, encoders, end) }
             }
             RowStep::Project(program, schema) => {
@@ -373,7 +377,7 @@ impl PipelineRun<'_> {
             }
             (Whole::Rows(rows, _), _) => rows,
             (Whole::Runs(runs), _) => sort::merge(runs)?,
-            (Whole::Group(state), Root::Group(plan)) => vec![state.finish(plan, schema)?],
+            (Whole::Group(all), Root::Group(plan)) => all.finish(plan, schema, self.rt.threads)?,
             (Whole::Distinct(state), _) => state.rows,
             (Whole::Group(_), _) => return Err(Error::internal("a state of another root")),
         };
@@ -391,7 +395,7 @@ enum Part {
 enum Whole {
     Rows(Vec<RecordBatch>, usize),
     Runs(Vec<Run>),
-    Group(Box<GroupState>),
+    Group(AllGroups),
     Distinct(Box<DistinctState>),
 }
 
@@ -400,7 +404,7 @@ impl Whole {
         Ok(match &pipeline.root {
             Root::Collect { .. } | Root::Build(_) | Root::Write(_) => Whole::Rows(vec![], 0),
             Root::Sort(_) => Whole::Runs(vec![]),
-            Root::Group(plan) => Whole::Group(Box::new(GroupState::new(plan)?)),
+            Root::Group(plan) => Whole::Group(AllGroups::new(plan)?),
             Root::Distinct(on) => Whole::Distinct(Box::new(DistinctState::new(on, &pipeline.schema)?)),
         })
     }
@@ -414,7 +418,7 @@ impl Whole {
         }
     }
 
-    fn merge(&mut self, pipeline: &Pipeline, part: Part) -> Result<()> {
+    fn merge(&mut self, pipeline: &Pipeline, part: Part, threads: usize) -> Result<()> {
         match (self, part, &pipeline.root) {
             (Whole::Rows(..), Part::State(State::Rows(rows)), Root::Write(sink)) => {
                 rows.iter().try_for_each(|r| sink.write(r))?;
@@ -424,7 +428,7 @@ impl Whole {
                 all.extend(rows);
             }
             (Whole::Runs(all), Part::Run(run), _) => all.push(run),
-            (Whole::Group(all), Part::State(State::Group(state)), _) => all.merge(*state)?,
+            (Whole::Group(all), Part::State(State::Group(state)), _) => all.push(*state, threads),
             (Whole::Distinct(all), Part::State(State::Distinct(state)), Root::Distinct(on)) => {
                 for rows in &state.rows {
                     all.push(on, rows)?;

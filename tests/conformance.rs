@@ -149,7 +149,9 @@ fn folds_by_group_of_every_dtype() {
         if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
             continue;
         }
-        for (shape, masked) in [(&[3000][..], false), (&[41][..], true), (&[7, 90][..], true), (&[][..], false)] {
+        for (shape, masked) in
+            [(&[3000][..], false), (&[41][..], true), (&[7, 90][..], true), (&[][..], false)]
+        {
             let rank = shape.len();
             let mut b = Builder::new(rank);
             let inputs = [d, DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));

@@ -24,7 +24,8 @@ fn row() -> impl Strategy<Value = Row> {
         1 => Just(None),
         1 => prop_oneof![Just(Some(-3)), Just(Some(i64::MAX)), Just(Some(i64::MIN)), Just(Some(1 << 40))]
     ];
-    let text = prop::option::weighted(0.9, prop::sample::select(vec!["a", "b", "", "ü", "a longer text", "b"]));
+    let text =
+        prop::option::weighted(0.9, prop::sample::select(vec!["a", "b", "", "ü", "a longer text", "b"]));
     let x = prop_oneof![
         6 => (-8i32..8).prop_map(|v| Some(f64::from(v) / 4.0)),
         1 => Just(None),
@@ -74,7 +75,9 @@ fn collect(frame: &DataFrame) -> Table {
 
 /// Floats by their bits, so that NaN equals NaN; -0.0 is 0.0.
 fn bits(v: Vec<Option<f64>>) -> Vec<Option<u64>> {
-    v.into_iter().map(|v| v.map(|v| if v.is_nan() { f64::NAN.to_bits() } else { (v + 0.0).to_bits() })).collect()
+    v.into_iter()
+        .map(|v| v.map(|v| if v.is_nan() { f64::NAN.to_bits() } else { (v + 0.0).to_bits() }))
+        .collect()
 }
 
 fn floats(table: &Table, name: &str) -> Vec<Option<u64>> {
@@ -82,7 +85,10 @@ fn floats(table: &Table, name: &str) -> Vec<Option<u64>> {
 }
 
 /// Values by group, groups in order of first appearance.
-fn groups<K: std::hash::Hash + Eq + Clone>(rows: &[Row], key: impl Fn(&Row) -> Option<K>) -> Vec<(K, Vec<Row>)> {
+fn groups<K: std::hash::Hash + Eq + Clone>(
+    rows: &[Row],
+    key: impl Fn(&Row) -> Option<K>,
+) -> Vec<(K, Vec<Row>)> {
     let mut order: Vec<(K, Vec<Row>)> = vec![];
     let mut at: HashMap<K, usize> = HashMap::new();
     for row in rows {
@@ -109,7 +115,9 @@ fn mean(v: &[f64]) -> Option<f64> {
 fn close(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (None, None) => true,
-        (Some(a), Some(b)) => a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0),
+        (Some(a), Some(b)) => {
+            a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
+        }
         _ => false,
     }
 }
@@ -390,7 +398,10 @@ fn errors_are_carried_with_the_line_and_name_the_column() {
     let line = line!() + 1;
     let bad = df.select(col("kk") + 1);
     let e = bad.head(3).collect().unwrap_err();
-    assert!(e.to_string().contains("did you mean \"k\"") && e.to_string().contains(&format!("frame.rs:{line}")), "{e}");
+    assert!(
+        e.to_string().contains("did you mean \"k\"") && e.to_string().contains(&format!("frame.rs:{line}")),
+        "{e}"
+    );
     for (bad, want) in [
         (df.filter(col("i")), "bool"),
         (df.select(col("s") * 2), "cast"),
@@ -428,7 +439,8 @@ fn folds_have_the_same_bits_for_any_number_of_threads_over_many_spans() {
     let x: Vec<f64> = (0..n).map(|i| ((i * 2_654_435_761) % 1_000_003) as f64 / 7.0).collect();
     let k: Vec<i64> = (0..n).map(|i| ((i * 40_503) % 977) as i64).collect();
     let df = DataFrame::from_columns([("k", k.into()), ("x", x.into())]);
-    let table = collect(&df.group_by("k").agg([col("x").sum().alias("sum"), col("x").std().alias("std"), len()]));
+    let table =
+        collect(&df.group_by("k").agg([col("x").sum().alias("sum"), col("x").std().alias("std"), len()]));
     assert_eq!(table.num_rows(), 977);
     assert_eq!(table.values::<i64>("len").unwrap().into_iter().flatten().sum::<i64>(), n as i64);
     let plan = df.filter(col("x").gt(5.0)).select([(col("x") * 2.0).alias("y"), Expr::from(1).alias("one")]);

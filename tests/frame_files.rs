@@ -71,7 +71,8 @@ fn types_are_inferred_and_columns_pruned() {
             &DataType::Utf8
         ]
     );
-    let table = df.select([col("f") + col("i"), col("t").dt().second(), col("d").dt().month().alias("m")]).collect();
+    let table =
+        df.select([col("f") + col("i"), col("t").dt().second(), col("d").dt().month().alias("m")]).collect();
     let table = table.unwrap();
     assert_eq!(table.values::<f64>("f").unwrap(), [Some(2.5), None, Some(5.0)]);
     assert_eq!(table.values::<i32>("t").unwrap(), [Some(5), None, Some(6)]);
@@ -103,7 +104,8 @@ fn rows_that_do_not_fit_are_errors_nulls_or_skipped() {
         assert_eq!(kept.values::<i64>("i").unwrap()[1000..], [Some(5), Some(8)]);
     }
     let bad = write(dir.path(), "u.csv", "a,b\n1,2\n1,2,3\n");
-    let e = CsvOptions { infer_rows: 1, ..CsvOptions::default() }.scan(bad).collect().unwrap_err().to_string();
+    let e =
+        CsvOptions { infer_rows: 1, ..CsvOptions::default() }.scan(bad).collect().unwrap_err().to_string();
     assert!(e.contains("line 3") && e.contains("3 values, not 2"), "{e}");
     fs::write(dir.path().join("v.csv"), b"a,b\n1,\xff\xfe\n").unwrap();
     let e = scan_csv(dir.path().join("v.csv")).collect().unwrap_err().to_string();
@@ -146,7 +148,10 @@ fn csv_out_and_in_again() {
     df.filter(col("n").ge(10)).write_csv(&path).unwrap();
     let options = CsvOptions { part_bytes: 100_000, ..CsvOptions::default() };
     let back = options.scan(&path).collect().unwrap();
-    assert_eq!(back.to_batch().unwrap().columns(), df.slice(10, usize::MAX).collect().unwrap().to_batch().unwrap().columns());
+    assert_eq!(
+        back.to_batch().unwrap().columns(),
+        df.slice(10, usize::MAX).collect().unwrap().to_batch().unwrap().columns()
+    );
     // a run that fails leaves nothing, and what was there stays
     let e = df.select(col("s").cast(DataType::Int64)).write_csv(&path).unwrap_err().to_string();
     assert!(e.contains("cast"), "{e}");
@@ -174,7 +179,9 @@ mod parquet {
         assert_eq!(back.num_rows().unwrap(), n as usize);
         assert_eq!(back.collect().unwrap().to_batch().unwrap(), df.collect().unwrap().to_batch().unwrap());
         // columns out of order, and only some
-        let sums = |df: &DataFrame| df.group_by("s").agg(col("x").sum()).sort("s").collect().unwrap().to_batch().unwrap();
+        let sums = |df: &DataFrame| {
+            df.group_by("s").agg(col("x").sum()).sort("s").collect().unwrap().to_batch().unwrap()
+        };
         assert_eq!(sums(&back), sums(&df));
         assert_eq!(files_in(dir.path()), ["t.parquet"]);
     }
@@ -184,7 +191,9 @@ mod parquet {
         let dir = tempfile::tempdir().unwrap();
         let one = DataFrame::from_columns([("a", vec![1i64, 2].into())]);
         one.write_parquet(dir.path().join("1.parquet")).unwrap();
-        DataFrame::from_columns([("b", vec![1.5].into())]).write_parquet(dir.path().join("2.parquet")).unwrap();
+        DataFrame::from_columns([("b", vec![1.5].into())])
+            .write_parquet(dir.path().join("2.parquet"))
+            .unwrap();
         let e = scan_parquet(dir.path().join("*.parquet")).collect().unwrap_err().to_string();
         assert!(e.contains("2.parquet") && e.contains("b: Float64"), "{e}");
         let whole = fs::read(dir.path().join("1.parquet")).unwrap();

@@ -60,7 +60,8 @@ impl Data {
             let last = codes.iter().max().copied().unwrap_or(0);
             let values = StringArray::from_iter_values((1..=last).map(|c| format!("id{c:0width$}")));
             let keys = Int32Array::from_iter_values(codes.iter().map(|c| c - 1));
-            let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values)).expect("keys are in range");
+            let array =
+                DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values)).expect("keys are in range");
             Column(Arc::new(array) as ArrayRef)
         };
         let int = |v: &Vec<i32>| Column::from(v.clone());
@@ -96,9 +97,13 @@ impl Data {
         let v3 = |g: &[u32]| g.iter().map(|&i| self.v3[i as usize]).collect::<Vec<f64>>();
         let sum = |v: Vec<f64>| v.iter().sum::<f64>();
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-        let (s1, s2, s3) = (|g: &[u32]| sum(ints(&self.v1, g)), |g: &[u32]| sum(ints(&self.v2, g)), |g: &[u32]| sum(v3(g)));
-        let (m1, m2, m3) =
-            (|g: &[u32]| mean(&ints(&self.v1, g)), |g: &[u32]| mean(&ints(&self.v2, g)), |g: &[u32]| mean(&v3(g)));
+        let (s1, s2, s3) =
+            (|g: &[u32]| sum(ints(&self.v1, g)), |g: &[u32]| sum(ints(&self.v2, g)), |g: &[u32]| sum(v3(g)));
+        let (m1, m2, m3) = (
+            |g: &[u32]| mean(&ints(&self.v1, g)),
+            |g: &[u32]| mean(&ints(&self.v2, g)),
+            |g: &[u32]| mean(&v3(g)),
+        );
         match row {
             "q1" => fold(by(&[1]), &[&s1]),
             "q2" => fold(by(&[1, 2]), &[&s1]),
@@ -155,7 +160,9 @@ fn question(df: &DataFrame, row: &str) -> DataFrame {
         "q3" => df.group_by("id3").agg([sum("v1"), mean("v3")]),
         "q4" => df.group_by("id4").agg([mean("v1"), mean("v2"), mean("v3")]),
         "q5" => df.group_by("id6").agg([sum("v1"), sum("v2"), sum("v3")]),
-        "q6" => df.group_by(["id4", "id5"]).agg([col("v3").median().alias("median"), col("v3").std().alias("sd")]),
+        "q6" => {
+            df.group_by(["id4", "id5"]).agg([col("v3").median().alias("median"), col("v3").std().alias("sd")])
+        }
         "q7" => df.group_by("id3").agg((col("v1").max() - col("v2").min()).alias("range")),
         "q9" => df.group_by(["id2", "id4"]).agg(corr(col("v1"), col("v2")).pow(2).alias("r2")),
         _ => df
@@ -210,7 +217,14 @@ fn peers(options: &Options, row: &str, dir: &Path) -> Vec<Line> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/frames.py");
     let output = Command::new(crate::peers::python())
         .arg(script)
-        .args(["--row", row, "--threads", &options.threads.to_string(), "--repeat", &options.repeat.to_string()])
+        .args([
+            "--row",
+            row,
+            "--threads",
+            &options.threads.to_string(),
+            "--repeat",
+            &options.repeat.to_string(),
+        ])
         .arg("--data")
         .arg(dir)
         .stdin(Stdio::null())

@@ -30,7 +30,11 @@ fn main() -> Result<()> {
     println!("Delay and the wind at the hour of departure");
     let windy = flights
         .filter(col("dep_delay").is_not_null())
-        .join(&weather.select(["origin", "time_hour", "wind_speed", "visib"]), ["origin", "time_hour"], JoinKind::Inner)
+        .join(
+            &weather.select(["origin", "time_hour", "wind_speed", "visib"]),
+            ["origin", "time_hour"],
+            JoinKind::Inner,
+        )
         .with_columns((col("wind_speed").floor_div(5) * 5).alias("wind_from_mph"))
         .group_by("wind_from_mph")
         .agg([col("dep_delay").mean().round(1).alias("mean_delay"), len().alias("flights")])

@@ -33,7 +33,12 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Those of the file, and any of `each`.
-    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()>;
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()>;
 
     /// Upper bound of the memory that reading these columns of a part takes at once, the batch handed over included; 0 if batches are
     /// views of memory that is there anyway.
@@ -104,11 +109,15 @@ impl BatchSource for MemoryBatches {
         Some(self.batches.iter().map(RecordBatch::num_rows).sum())
     }
 
-    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         for &(batch, start, rows) in &self.parts[part] {
-            let batch = self.batches[batch]
-                .project(columns)
-                .map_err(|e| crate::Error::internal(e.to_string()))?;
+            let batch =
+                self.batches[batch].project(columns).map_err(|e| crate::Error::internal(e.to_string()))?;
             for at in (0..rows).step_by(PIECE) {
                 if !each(batch.slice(start + at, PIECE.min(rows - at)))? {
                     return Ok(());
@@ -148,7 +157,9 @@ pub(crate) fn values(array: &ArrayRef, dtype: DType) -> Block {
     let ptr = data.buffers()[0].as_ptr().wrapping_add(array.offset() * dtype.size());
     // SAFETY: an Arrow array of a type that is stored as `dtype` has that many aligned values in its buffer, which its owner
     // keeps alive and nobody writes.
-    unsafe { Block::from_foreign(dtype, &[array.len()], &[1], values_at(&data, ptr), Arc::new(array.clone())) }
+    unsafe {
+        Block::from_foreign(dtype, &[array.len()], &[1], values_at(&data, ptr), Arc::new(array.clone()))
+    }
 }
 
 /// The address of an array's first value; any aligned one if there are no values.
@@ -206,9 +217,12 @@ impl std::panic::RefUnwindSafe for Owner {}
 
 /// The bytes of a batch that are its own.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size())).sum()
+    batch
+        .columns()
+        .iter()
+        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
+        .sum()
 }
-
 
 #[cfg(test)]
 mod tests {

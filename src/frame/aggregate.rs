@@ -73,7 +73,9 @@ pub(super) fn has_aggregate(e: &Expr) -> bool {
         Node::Aggregate(..) => true,
         Node::Column(_) | Node::Literal(_) | Node::Failed(_) => false,
         Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Alias(_, x) => has_aggregate(x),
-        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => has_aggregate(a) || has_aggregate(b),
+        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => {
+            has_aggregate(a) || has_aggregate(b)
+        }
         Node::When(c, a, b) => [c, a, b].into_iter().any(has_aggregate),
         Node::Function(_, inputs) => inputs.iter().any(has_aggregate),
     }

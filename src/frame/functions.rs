@@ -204,8 +204,10 @@ builtins! {
     };
 }
 
-type Matcher =
-    fn(&dyn arrow::array::Datum, &dyn arrow::array::Datum) -> std::result::Result<BooleanArray, arrow::error::ArrowError>;
+type Matcher = fn(
+    &dyn arrow::array::Datum,
+    &dyn arrow::array::Datum,
+) -> std::result::Result<BooleanArray, arrow::error::ArrowError>;
 
 fn matches(x: &[Argument], f: Matcher) -> Result<ArrayRef> {
     Ok(Arc::new(f(&plain(&x[0])?, &plain(&x[1])?).map_err(|e| failed("str", e))?))
@@ -213,9 +215,11 @@ fn matches(x: &[Argument], f: Matcher) -> Result<ArrayRef> {
 
 fn times(types: &[DataType]) -> std::result::Result<DataType, String> {
     match &types[0] {
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => {
-            Ok(DataType::Int32)
-        }
+        DataType::Date32
+        | DataType::Date64
+        | DataType::Timestamp(..)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => Ok(DataType::Int32),
         t => Err(format!("takes dates and times, not {t}; cast it before")),
     }
 }

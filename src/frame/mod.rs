@@ -26,16 +26,18 @@ mod functions;
 mod table;
 mod verbs;
 
-pub use crate::expr::frame::{AggOp, Argument, Expr, JoinKind, Literal, SortKey, UserFunction, col, len, lit, when};
+pub use crate::expr::frame::{
+    AggOp, Argument, Expr, JoinKind, Literal, SortKey, UserFunction, col, len, lit, when,
+};
+pub use crate::io::csv::{BadRows, CsvOptions};
 pub use aggregate::GroupBy;
 pub use arrow;
 pub use arrow::array::RecordBatch;
 pub use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-pub use crate::io::csv::{BadRows, CsvOptions};
 pub use columns::{Column, IntoColumns, IntoSortKeys};
+pub use files::scan_csv;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
-pub use files::scan_csv;
 pub use functions::{corr, date, timestamp};
 pub use table::Table;
 

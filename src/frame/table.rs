@@ -177,7 +177,12 @@ fn short(t: &DataType) -> String {
         DataType::Duration(unit) => format!("duration[{unit:?}]").to_lowercase(),
         t if is_text(t) => "text".into(),
         t => match kernel_dtype(t) {
-            Some(d) if !matches!(t, DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_)) => {
+            Some(d)
+                if !matches!(
+                    t,
+                    DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_)
+                ) =>
+            {
                 d.to_string()
             }
             _ => t.to_string().to_lowercase(),

@@ -51,7 +51,11 @@ impl DataFrame {
     pub fn with_columns(&self, columns: impl IntoColumns) -> DataFrame {
         let new = named(columns.into_columns());
         self.then(|r| {
-            let old = r.schema().fields().iter().map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) });
+            let old = r
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) });
             let mut all: Vec<Named> = old.collect();
             for column in new {
                 match all.iter_mut().find(|c| c.name == column.name) {
@@ -99,7 +103,9 @@ impl DataFrame {
                 }
             }
             let kept = r.schema().fields().iter().enumerate().filter(|(k, _)| !gone.contains(k));
-            r.project(kept.map(|(_, f)| Named { name: f.name().as_str().into(), expr: col(f.name()) }).collect())
+            r.project(
+                kept.map(|(_, f)| Named { name: f.name().as_str().into(), expr: col(f.name()) }).collect(),
+            )
         })
     }
 

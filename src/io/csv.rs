@@ -101,7 +101,8 @@ impl CsvSource {
             return Err(Error::invalid("scan_csv", "no file matches"));
         };
         let words: Vec<String> = options.null_values.iter().map(|v| regex::escape(v)).collect();
-        let nulls = Regex::new(&format!("^({})$", words.join("|"))).map_err(|e| Error::internal(e.to_string()))?;
+        let nulls =
+            Regex::new(&format!("^({})$", words.join("|"))).map_err(|e| Error::internal(e.to_string()))?;
         let schema = Arc::new(infer(first, &options, &nulls)?);
         let mut files = vec![];
         for path in paths {
@@ -135,7 +136,8 @@ impl CsvSource {
         let io = |e| Error::io("reading", &file.path, e);
         let handle = File::open(&file.path).map_err(io)?;
         let cut = |k: usize| (file.start + k as u64 * step).min(file.len);
-        let odd = |k: usize| -> Result<bool> { Ok(k > 0 && self.odd(file)?.get(k).copied().unwrap_or(false)) };
+        let odd =
+            |k: usize| -> Result<bool> { Ok(k > 0 && self.odd(file)?.get(k).copied().unwrap_or(false)) };
         let (from, to) = (cut(part), cut(part + 1));
         let mut bytes = read_range(&handle, from, to).map_err(io)?;
         let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut odd(part)?, self.options.quote) };
@@ -258,7 +260,12 @@ impl CsvSource {
     }
 
     /// Decodes rows one by one, those that do not fit included.
-    fn by_hand(&self, bytes: &[u8], columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn by_hand(
+        &self,
+        bytes: &[u8],
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         let mut reader = self.records(bytes);
         let mut record = csv::ByteRecord::new();
         let fields = self.schema.fields();
@@ -379,7 +386,8 @@ fn infer(path: &Path, options: &CsvOptions, nulls: &Regex) -> Result<Schema> {
         let found = format.infer_schema(text, Some(options.infer_rows));
         Ok(found.map_err(|e| Error::format("CSV", path, e))?.0)
     })?;
-    let mut fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    let mut fields: Vec<Field> =
+        schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     for (name, t) in &options.types {
         match fields.iter_mut().find(|f| f.name() == name) {
             Some(field) => *field = Field::new(name, t.clone(), true),
@@ -433,7 +441,8 @@ impl BatchSource for CsvSource {
     }
 
     fn label(&self) -> String {
-        let first = self.files[0].path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let first =
+            self.files[0].path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         if self.files.len() == 1 { first } else { format!("{first} and {} more", self.files.len() - 1) }
     }
 
@@ -445,7 +454,12 @@ impl BatchSource for CsvSource {
         None
     }
 
-    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         let (file, part) = self.parts[part];
         let file = &self.files[file];
         if !file.compressed {

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::arrow_writer::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -119,7 +121,12 @@ impl BatchSource for ParquetSource {
         Some(self.files.iter().map(|(_, m)| m.metadata().file_metadata().num_rows() as usize).sum())
     }
 
-    fn read(&self, part: usize, columns: &[usize], each: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         // the decoder panics at some kinds of damage
         let read = std::panic::AssertUnwindSafe(|| self.read_part(part, columns, each));
         std::panic::catch_unwind(read).unwrap_or_else(|_| {
@@ -135,7 +142,8 @@ impl BatchSource for ParquetSource {
             let bytes = groups.map(|g| {
                 let chunks = columns.iter().filter(|&&c| c < g.num_columns()).map(|&c| g.column(c));
                 // a damaged footer may say anything
-                let size = chunks.map(|c| usize::try_from(c.compressed_size()).unwrap_or(0).saturating_add(1 << 20));
+                let size =
+                    chunks.map(|c| usize::try_from(c.compressed_size()).unwrap_or(0).saturating_add(1 << 20));
                 size.fold(0, usize::saturating_add)
             });
             bytes.max().unwrap_or(0)

@@ -5,7 +5,9 @@
 //! something above it uses, so that a scan reads no other.
 
 use crate::error::Result;
-use crate::expr::frame::{Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col};
+use crate::expr::frame::{
+    Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col,
+};
 use crate::op::BinaryOp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,7 +35,11 @@ fn uses(e: &Expr, into: &mut Names) {
 fn children(e: &Expr) -> Vec<&Expr> {
     match e.node() {
         Node::Column(_) | Node::Literal(_) | Node::Failed(_) => vec![],
-        Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Alias(_, x) | Node::Aggregate(_, x) => vec![x],
+        Node::Unary(_, x)
+        | Node::Cast(_, x)
+        | Node::IsNull(x)
+        | Node::Alias(_, x)
+        | Node::Aggregate(_, x) => vec![x],
         Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
         Node::When(c, a, b) => vec![c, a, b],
         Node::Function(_, inputs) => inputs.iter().collect(),
@@ -70,7 +76,8 @@ fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
 
 /// Whether an expression may fail, or is a user's: then it must not see rows that an earlier mask takes away.
 fn is_strict(e: &Expr) -> bool {
-    matches!(e.node(), Node::Cast(..) | Node::Function(Function::User(_), _)) || children(e).into_iter().any(is_strict)
+    matches!(e.node(), Node::Cast(..) | Node::Function(Function::User(_), _))
+        || children(e).into_iter().any(is_strict)
 }
 
 fn split(mask: &Expr, into: &mut Vec<Expr>) {
@@ -126,7 +133,8 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
         }
         RelOp::Sort(by) => push_filters(&r.inputs()[0], masks)?.sort(by.clone()),
         RelOp::Concat => {
-            let parts = r.inputs().iter().map(|i| push_filters(i, masks.clone())).collect::<Result<Vec<_>>>()?;
+            let parts =
+                r.inputs().iter().map(|i| push_filters(i, masks.clone())).collect::<Result<Vec<_>>>()?;
             Relation::concat(&parts)
         }
         RelOp::Aggregate { keys, aggregates } => {
@@ -178,7 +186,10 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
 fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
     match r.op() {
         RelOp::Scan { source, columns } => {
-            let kept = columns.iter().copied().filter(|&c| wanted.contains(source.schema().field(c).name().as_str()));
+            let kept = columns
+                .iter()
+                .copied()
+                .filter(|&c| wanted.contains(source.schema().field(c).name().as_str()));
             Ok(Relation::scan_columns(source.clone(), kept.collect()))
         }
         RelOp::Project(columns) => {
@@ -189,7 +200,8 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             // a projection of every column as it is does nothing
             let same = kept.len() == input.schema().fields().len()
                 && kept.iter().zip(input.schema().fields()).all(|(c, f)| {
-                    c.name.as_ref() == f.name() && matches!(c.expr.node(), Node::Column(n) if **n == **f.name())
+                    c.name.as_ref() == f.name()
+                        && matches!(c.expr.node(), Node::Column(n) if **n == **f.name())
                 });
             if same { Ok(input) } else { input.project(kept) }
         }
@@ -199,7 +211,8 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             prune(&r.inputs()[0], &below)?.filter(mask.clone())
         }
         RelOp::Aggregate { keys, aggregates } => {
-            let kept: Vec<Aggregate> = aggregates.iter().filter(|a| wanted.contains(&a.name)).cloned().collect();
+            let kept: Vec<Aggregate> =
+                aggregates.iter().filter(|a| wanted.contains(&a.name)).cloned().collect();
             let mut below = Names::new();
             keys.iter().for_each(|k| uses(&k.expr, &mut below));
             kept.iter().for_each(|a| uses(&a.input, &mut below));
@@ -218,7 +231,12 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
                 let keep = r.schema().fields().iter().filter(|f| wanted.contains(f.name().as_str()));
                 let columns: Vec<Named> =
                     keep.map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) }).collect();
-                let same = pruned.schema().fields().iter().map(|f| f.name().as_str()).eq(columns.iter().map(|c| &*c.name));
+                let same = pruned
+                    .schema()
+                    .fields()
+                    .iter()
+                    .map(|f| f.name().as_str())
+                    .eq(columns.iter().map(|c| &*c.name));
                 if same { Ok(pruned) } else { pruned.project(columns) }
             });
             Relation::concat(&parts.collect::<Result<Vec<_>>>()?)
@@ -236,7 +254,14 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
                 uses(b, &mut other);
             }
             let schemas = (r.inputs()[0].schema(), r.inputs()[1].schema());
-            left.extend(schemas.0.fields().iter().map(|f| Arc::from(f.name().as_str())).filter(|n| wanted.contains(n)));
+            left.extend(
+                schemas
+                    .0
+                    .fields()
+                    .iter()
+                    .map(|f| Arc::from(f.name().as_str()))
+                    .filter(|n| wanted.contains(n)),
+            );
             let taken = right.iter().filter(|(_, name)| wanted.contains(name));
             other.extend(taken.map(|(c, _)| Arc::from(schemas.1.field(*c).name().as_str())));
             r.with_inputs(vec![prune(&r.inputs()[0], &left)?, prune(&r.inputs()[1], &other)?])
@@ -247,4 +272,3 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
         }
     }
 }
-

@@ -88,10 +88,16 @@ pub(super) fn run(
     };
     rt.tell(Event::StageStarted { stage: number, tasks, workers, label: stage.label() });
 
-    run_spans(rt, workers, count, || TaskData::new(stage), |span, worker, data, stop| {
-        let tasks = span * spans..((span + 1) * spans).min(tasks);
-        run.span(span, tasks, worker, data, stop)
-    })?;
+    run_spans(
+        rt,
+        workers,
+        count,
+        || TaskData::new(stage),
+        |span, worker, data, stop| {
+            let tasks = span * spans..((span + 1) * spans).min(tasks);
+            run.span(span, tasks, worker, data, stop)
+        },
+    )?;
     Ok(run.roots.into_iter().map(finish_root).collect())
 }
 

@@ -157,7 +157,8 @@ impl Relation {
     fn new(op: RelOp, inputs: Vec<Relation>, fields: Vec<Field>) -> Result<Relation> {
         for (k, field) in fields.iter().enumerate() {
             if fields[..k].iter().any(|f| f.name() == field.name()) {
-                let message = format!("two columns would be called {:?}; rename one with alias(...)", field.name());
+                let message =
+                    format!("two columns would be called {:?}; rename one with alias(...)", field.name());
                 return Err(Error::invalid("columns", message));
             }
         }
@@ -233,13 +234,22 @@ impl Relation {
     ///
     /// # Errors
     /// Those of [`Expr::resolve`]; keys whose types do not mix.
-    pub fn join(&self, other: &Relation, kind: JoinKind, on: Vec<(Expr, Expr)>, suffix: &str) -> Result<Relation> {
+    pub fn join(
+        &self,
+        other: &Relation,
+        kind: JoinKind,
+        on: Vec<(Expr, Expr)>,
+        suffix: &str,
+    ) -> Result<Relation> {
         for (left, right) in &on {
             let (a, b) = (left.resolve(self.schema())?, right.resolve(other.schema())?);
             if common(&a.data_type, &b.data_type).is_none() {
                 return Err(ErrorKind::ColumnType {
                     expression: format!("{left} == {right}"),
-                    message: format!("keys of type {} and {} do not mix; cast one of them", a.data_type, b.data_type),
+                    message: format!(
+                        "keys of type {} and {} do not mix; cast one of them",
+                        a.data_type, b.data_type
+                    ),
                 }
                 .into());
             }
@@ -310,7 +320,8 @@ impl Relation {
         for part in &parts[1..] {
             if part.schema().fields().len() != fields.len() {
                 let names = |s: &Schema| s.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-                let message = format!("columns {:?} and {:?} differ", names(first.schema()), names(part.schema()));
+                let message =
+                    format!("columns {:?} and {:?} differ", names(first.schema()), names(part.schema()));
                 return Err(Error::invalid("concat", message));
             }
             for field in &mut fields {
@@ -332,7 +343,13 @@ impl Relation {
 
     /// The relation with exactly the columns of a schema, cast where needed.
     fn conform(&self, schema: &Schema) -> Result<Relation> {
-        if self.schema().fields().iter().map(|f| (f.name(), f.data_type())).eq(schema.fields().iter().map(|f| (f.name(), f.data_type()))) {
+        if self
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| (f.name(), f.data_type()))
+            .eq(schema.fields().iter().map(|f| (f.name(), f.data_type())))
+        {
             return Ok(self.clone());
         }
         let named = |f: &Arc<Field>| Named {
@@ -351,10 +368,17 @@ impl Relation {
         match self.op() {
             RelOp::Join { kind, on, right } => {
                 let (old, new) = (self.inputs()[1].schema(), inputs[1].schema());
-                let place = |(c, name): &(usize, Arc<str>)| Some((new.index_of(old.field(*c).name()).ok()?, name.clone()));
+                let place = |(c, name): &(usize, Arc<str>)| {
+                    Some((new.index_of(old.field(*c).name()).ok()?, name.clone()))
+                };
                 let right: Vec<(usize, Arc<str>)> = right.iter().filter_map(place).collect();
-                let mut fields: Vec<Field> = inputs[0].schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-                fields.extend(right.iter().map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)));
+                let mut fields: Vec<Field> =
+                    inputs[0].schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+                fields.extend(
+                    right
+                        .iter()
+                        .map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)),
+                );
                 Relation::new(RelOp::Join { kind: *kind, on: on.clone(), right }, inputs, fields)
             }
             RelOp::Distinct(on) => {
@@ -401,7 +425,8 @@ impl fmt::Display for RelOp {
         };
         match self {
             RelOp::Scan { source, columns } => {
-                let names: Vec<&str> = columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
+                let names: Vec<&str> =
+                    columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
                 write!(f, "scan {} [{}]", source.label(), names.join(", "))
             }
             RelOp::Project(columns) => write!(f, "project {}", list(columns, named)),
@@ -421,7 +446,8 @@ impl fmt::Display for RelOp {
                 write!(f, "{} join on {keys}", format!("{kind:?}").to_lowercase())
             }
             RelOp::Sort(by) => {
-                let keys = list(by, |k| format!("{}{}", k.expr, if k.descending { " descending" } else { "" }));
+                let keys =
+                    list(by, |k| format!("{}{}", k.expr, if k.descending { " descending" } else { "" }));
                 write!(f, "sort by {keys}")
             }
             RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),

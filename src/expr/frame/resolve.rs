@@ -118,7 +118,9 @@ pub fn name_of(e: &Expr) -> Option<Arc<str>> {
         Node::Column(name) | Node::Alias(name, _) => Some(name.clone()),
         Node::Literal(_) | Node::Failed(_) => None,
         Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Aggregate(_, x) => name_of(x),
-        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => name_of(a).or_else(|| name_of(b)),
+        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => {
+            name_of(a).or_else(|| name_of(b))
+        }
         Node::When(c, a, b) => name_of(a).or_else(|| name_of(b)).or_else(|| name_of(c)),
         Node::Function(_, inputs) => inputs.iter().find_map(name_of),
     }
@@ -177,7 +179,9 @@ impl Expr {
                 Typed::new(TypedOp::Function(function.clone()), inputs, output)
             }
             Node::Aggregate(..) => {
-                return Err(fail("an aggregation has a value per group, not per row; use it in agg(...)".into()));
+                return Err(fail(
+                    "an aggregation has a value per group, not per row; use it in agg(...)".into(),
+                ));
             }
         })
     }
@@ -404,7 +408,14 @@ fn widened(d: DType, s: Scalar) -> DType {
             _ => value >= -(1i128 << (bits - 1)) && value < 1i128 << (bits - 1),
         }
     };
-    if holds(d) { d } else { [DType::I16, DType::I32, DType::I64].into_iter().find(|&w| w.size() > d.size() && holds(w)).unwrap_or(DType::I64) }
+    if holds(d) {
+        d
+    } else {
+        [DType::I16, DType::I32, DType::I64]
+            .into_iter()
+            .find(|&w| w.size() > d.size() && holds(w))
+            .unwrap_or(DType::I64)
+    }
 }
 
 /// The type in which columns of two types meet, as in a comparison or one after the other.

@@ -1,13 +1,15 @@
 //! Relations become pipelines: what works row by row joins the pipeline that its rows come from; what needs all rows ends it.
 
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
-use super::{Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, SortPlan};
+use super::{
+    Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, SortPlan,
+};
 use crate::block::BatchSink;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp, col, common,
-    kernel_dtype,
+    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp, col,
+    common, kernel_dtype,
 };
 use crate::op::{BinaryOp, ReduceOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -44,11 +46,17 @@ impl Pipelines {
     fn open(&mut self, r: &Relation) -> Result<Open> {
         Ok(match r.op() {
             RelOp::Scan { source, columns } => {
-                vec![Chain { input: Input::Scan { source: source.clone(), columns: columns.clone() }, steps: vec![] }]
+                vec![Chain {
+                    input: Input::Scan { source: source.clone(), columns: columns.clone() },
+                    steps: vec![],
+                }]
             }
             RelOp::Project(columns) => {
                 let input = &r.inputs()[0];
-                let step = RowStep::Project(program(columns.iter().map(|c| &c.expr), input.schema())?, r.schema().clone());
+                let step = RowStep::Project(
+                    program(columns.iter().map(|c| &c.expr), input.schema())?,
+                    r.schema().clone(),
+                );
                 then(self.open(input)?, step)
             }
             RelOp::Filter(mask) => {
@@ -104,7 +112,13 @@ impl Pipelines {
         self.0.len() - 1
     }
 
-    fn join(&mut self, r: &Relation, kind: JoinKind, on: &[(Expr, Expr)], right: &[(usize, Arc<str>)]) -> Result<Open> {
+    fn join(
+        &mut self,
+        r: &Relation,
+        kind: JoinKind,
+        on: &[(Expr, Expr)],
+        right: &[(usize, Arc<str>)],
+    ) -> Result<Open> {
         let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
         match kind {
             // the right rows, each with its partner on the left if it has one
@@ -120,12 +134,19 @@ impl Pipelines {
         }
     }
 
-    fn probe(&mut self, r: &Relation, kind: JoinKind, on: &[(Expr, Expr)], right: &[(usize, Arc<str>)]) -> Result<Open> {
+    fn probe(
+        &mut self,
+        r: &Relation,
+        kind: JoinKind,
+        on: &[(Expr, Expr)],
+        right: &[(usize, Arc<str>)],
+    ) -> Result<Open> {
         let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
         // keys meet in one type
         let mut keys = (vec![], vec![]);
         for (a, b) in on {
-            let types = (a.resolve(left.schema())?.data_type.clone(), b.resolve(other.schema())?.data_type.clone());
+            let types =
+                (a.resolve(left.schema())?.data_type.clone(), b.resolve(other.schema())?.data_type.clone());
             let to = common(&types.0, &types.1).ok_or_else(|| Error::internal("keys were checked to mix"))?;
             let cast = |e: &Expr, t: &DataType| if *t == to { e.clone() } else { e.cast(to.clone()) };
             keys.0.push(cast(a, &types.0));
@@ -135,9 +156,9 @@ impl Pipelines {
         let build = self.close(built, Root::Build(program(&keys.1, other.schema())?), other.schema());
         let open = self.open(left)?;
         let fields = left.schema().fields().iter().map(|f| f.as_ref().clone());
-        let taken = right.iter().map(|(c, name)| {
-            Field::new(&**name, other.schema().field(*c).data_type().clone(), true)
-        });
+        let taken = right
+            .iter()
+            .map(|(c, name)| Field::new(&**name, other.schema().field(*c).data_type().clone(), true));
         let probe = Probe {
             build,
             kind,
@@ -166,7 +187,10 @@ fn mirrored(
     let hidden = |k: usize| format!("\0left {k}");
     let fields = left.schema().fields();
     let named = |(k, f): (usize, &Arc<Field>)| Named { name: hidden(k).as_str().into(), expr: col(f.name()) };
-    let keys = on.iter().enumerate().map(|(k, (l, _))| Named { name: format!("\0key {k}").as_str().into(), expr: l.clone() });
+    let keys = on
+        .iter()
+        .enumerate()
+        .map(|(k, (l, _))| Named { name: format!("\0key {k}").as_str().into(), expr: l.clone() });
     let left = left.project(fields.iter().enumerate().map(named).chain(keys).collect())?;
     let on_hidden = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(format!("\0key {k}")))).collect();
     let joined = other.join(&left, kind, on_hidden, "")?;
@@ -276,7 +300,11 @@ fn as_f64(value: Code) -> Code {
 
 /// The plan of a group root, and the relation whose rows it folds. With one group and folds in kernels alone a filter is a mask of the
 /// folds, and no row is moved.
-fn grouping<'a>(input: &'a Relation, keys: &[Named], aggregates: &[Aggregate]) -> Result<(&'a Relation, GroupPlan)> {
+fn grouping<'a>(
+    input: &'a Relation,
+    keys: &[Named],
+    aggregates: &[Aggregate],
+) -> Result<(&'a Relation, GroupPlan)> {
     if let RelOp::Filter(mask) = input.op()
         && keys.is_empty()
     {
@@ -289,7 +317,12 @@ fn grouping<'a>(input: &'a Relation, keys: &[Named], aggregates: &[Aggregate]) -
     Ok((input, group(keys, aggregates, None, input.schema())?))
 }
 
-fn group(keys: &[Named], aggregates: &[Aggregate], mask: Option<&Expr>, schema: &Schema) -> Result<GroupPlan> {
+fn group(
+    keys: &[Named],
+    aggregates: &[Aggregate],
+    mask: Option<&Expr>,
+    schema: &Schema,
+) -> Result<GroupPlan> {
     let mut e = Effects { compiler: Compiler::new(schema.fields().len()), effects: vec![] };
     let mut outputs = vec![];
     for key in keys {
@@ -336,8 +369,12 @@ fn group(keys: &[Named], aggregates: &[Aggregate], mask: Option<&Expr>, schema: 
             AggOp::All => FoldColumn::Plane(e.fold(ReduceOp::All, &value), output),
             AggOp::Any => FoldColumn::Plane(e.fold(ReduceOp::Any, &value), output),
             AggOp::Count | AggOp::Len => FoldColumn::Plane(e.count(&value), output),
-            AggOp::Min => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmin, &value), e.count(&value), output),
-            AggOp::Max => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmax, &value), e.count(&value), output),
+            AggOp::Min => {
+                FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmin, &value), e.count(&value), output)
+            }
+            AggOp::Max => {
+                FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmax, &value), e.count(&value), output)
+            }
             AggOp::Mean => FoldColumn::Mean(e.fold(ReduceOp::Sum, &as_f64(value.clone())), e.count(&value)),
             AggOp::Var(ddof) | AggOp::Std(ddof) => FoldColumn::Variance {
                 m2: e.fold(ReduceOp::M2, &as_f64(value)),

@@ -179,7 +179,13 @@ impl fmt::Display for FramePlan {
                     Input::Scan { source, columns } => {
                         let names: Vec<&str> =
                             columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
-                        writeln!(f, "  read {} [{}], {} parts", source.label(), names.join(", "), source.parts())?;
+                        writeln!(
+                            f,
+                            "  read {} [{}], {} parts",
+                            source.label(),
+                            names.join(", "),
+                            source.parts()
+                        )?;
                     }
                     Input::Result(of) => writeln!(f, "  read pipeline {of}")?,
                 }
@@ -214,7 +220,9 @@ impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Root::Collect { offset: 0, len: usize::MAX } => write!(f, "collect"),
-            Root::Collect { offset, len } => write!(f, "collect rows {offset} to {}", offset.saturating_add(*len)),
+            Root::Collect { offset, len } => {
+                write!(f, "collect rows {offset} to {}", offset.saturating_add(*len))
+            }
             Root::Group(g) => {
                 let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };
                 write!(f, "group by {} keys: {} folds in a kernel{masked}", g.keys, g.kernel.effects.len())?;

@@ -11,7 +11,8 @@ use crate::op::CompareOp;
 use crate::plan::frame::{Effect, KernelStep, Program, Step};
 use crate::shape::Region;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
+    new_null_array,
 };
 use arrow::compute::kernels::cmp;
 use arrow::compute::{CastOptions, cast, cast_with_options, is_null, take};
@@ -40,7 +41,10 @@ impl Registers {
     }
 
     fn get(&self, register: usize) -> Result<&Argument> {
-        self.columns.get(register).and_then(Option::as_ref).ok_or_else(|| Error::internal("an empty register"))
+        self.columns
+            .get(register)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| Error::internal("an empty register"))
     }
 
     /// A register's values, one per row.
@@ -86,7 +90,12 @@ impl Registers {
     }
 
     /// Runs a kernel over the rows.
-    pub fn launch(&mut self, step: &KernelStep, groups: Option<Groups<'_>>, kernels: &KernelCache) -> Result<()> {
+    pub fn launch(
+        &mut self,
+        step: &KernelStep,
+        groups: Option<Groups<'_>>,
+        kernels: &KernelCache,
+    ) -> Result<()> {
         let rows = self.rows;
         if step.effects.is_empty() {
             return Ok(());
@@ -113,7 +122,8 @@ impl Registers {
             match effect {
                 Effect::Store { output, data_type, .. } => {
                     let out = Block::uninit(step.value_dtype(k), &[rows]);
-                    let valid = nullable.next().is_some_and(|n| *n).then(|| Block::uninit(DType::Bool, &[rows]));
+                    let valid =
+                        nullable.next().is_some_and(|n| *n).then(|| Block::uninit(DType::Bool, &[rows]));
                     outputs.push(Output::Store(operand(&out, false)));
                     outputs.extend(valid.iter().map(|v| Output::Store(operand(v, false))));
                     stored.push((*output, data_type, out, valid));
@@ -129,20 +139,31 @@ impl Registers {
         if rows > 0 {
             let region = Region::whole(&[rows]);
             let kernel = kernels.get(&variant.kernel)?;
-            let launch = Launch { region: &region, shape: &[rows], inputs: &operands, outputs: &outputs, streaming: false };
+            let launch = Launch {
+                region: &region,
+                shape: &[rows],
+                inputs: &operands,
+                outputs: &outputs,
+                streaming: false,
+            };
             // SAFETY: inputs have a value for every row (or one, with stride 0) of their dtype, outputs are fresh blocks of as
             // many, and the caller's planes have an accumulator for every slot.
             unsafe { kernel.run(&launch)? };
         }
         for (output, data_type, out, valid) in stored {
-            self.columns[output] = Some(Argument { array: column(out, valid.as_ref(), data_type)?, is_scalar: false });
+            self.columns[output] =
+                Some(Argument { array: column(out, valid.as_ref(), data_type)?, is_scalar: false });
         }
         Ok(())
     }
 }
 
 /// A program's results for a batch.
-pub(super) fn evaluate(program: &Program, batch: &RecordBatch, kernels: &KernelCache) -> Result<Vec<ArrayRef>> {
+pub(super) fn evaluate(
+    program: &Program,
+    batch: &RecordBatch,
+    kernels: &KernelCache,
+) -> Result<Vec<ArrayRef>> {
     let mut registers = Registers::new(batch, program.registers);
     registers.run(&program.steps, kernels)?;
     program.outputs.iter().map(|(r, _)| registers.column(*r)).collect()
@@ -174,7 +195,9 @@ pub(super) fn drop_nulls(columns: &[usize], rows: RecordBatch) -> Result<RecordB
     let nulls = columns.iter().filter_map(|&c| rows.column(c).logical_nulls()).filter(|n| n.null_count() > 0);
     match nulls.map(|n| n.into_inner()).reduce(|a, b| &a & &b) {
         None => Ok(rows),
-        Some(valid) => arrow::compute::filter_record_batch(&rows, &BooleanArray::new(valid, None)).map_err(internal),
+        Some(valid) => {
+            arrow::compute::filter_record_batch(&rows, &BooleanArray::new(valid, None)).map_err(internal)
+        }
     }
 }
 
@@ -220,9 +243,8 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
     match op {
         TypedOp::Cast => {
             let options = CastOptions { safe: false, ..CastOptions::default() };
-            cast_with_options(&inputs[0].array, to, &options).map_err(|e| {
-                ErrorKind::Value { op: format!("cast to {to}"), message: e.to_string() }.into()
-            })
+            cast_with_options(&inputs[0].array, to, &options)
+                .map_err(|e| ErrorKind::Value { op: format!("cast to {to}"), message: e.to_string() }.into())
         }
         TypedOp::Compare(op) => {
             let (a, b) = (plain_text(&inputs[0], &inputs[1])?, plain_text(&inputs[1], &inputs[0])?);
@@ -242,7 +264,10 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
         }
         TypedOp::When => {
             let c = whole(0)?;
-            let c = c.as_any().downcast_ref::<BooleanArray>().ok_or_else(|| Error::internal("a choice by no bool"))?;
+            let c = c
+                .as_any()
+                .downcast_ref::<BooleanArray>()
+                .ok_or_else(|| Error::internal("a choice by no bool"))?;
             let c = if c.null_count() > 0 { arrow::compute::prep_null_mask_filter(c) } else { c.clone() };
             let (a, b) = (as_type(whole(1)?, to)?, as_type(whole(2)?, to)?);
             arrow::compute::kernels::zip::zip(&c, &a, &b).map_err(internal)
@@ -252,7 +277,8 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
             let columns = (0..inputs.len()).map(whole).collect::<Result<Vec<_>>>()?;
             let call = std::panic::AssertUnwindSafe(|| (f.call)(&columns));
             std::panic::catch_unwind(call).unwrap_or_else(|_| {
-                Err(ErrorKind::Value { op: f.name.to_string(), message: "the function panicked".into() }.into())
+                Err(ErrorKind::Value { op: f.name.to_string(), message: "the function panicked".into() }
+                    .into())
             })
         }
         other => Err(Error::internal(format!("{other:?} is no function of columns"))),
@@ -267,7 +293,10 @@ fn as_type(x: ArrayRef, to: &DataType) -> Result<ArrayRef> {
 fn plain_text(x: &Argument, other: &Argument) -> Result<Argument> {
     let is_dictionary = |a: &Argument| matches!(a.array.data_type(), DataType::Dictionary(..));
     let same = x.array.data_type() == other.array.data_type();
-    if same || (is_dictionary(x) && other.is_scalar) || (is_dictionary(other) && x.is_scalar && *x.array.data_type() == DataType::Utf8) {
+    if same
+        || (is_dictionary(x) && other.is_scalar)
+        || (is_dictionary(other) && x.is_scalar && *x.array.data_type() == DataType::Utf8)
+    {
         return Ok(x.clone());
     }
     Ok(Argument { array: as_type(x.array.clone(), &DataType::Utf8)?, is_scalar: x.is_scalar })

@@ -10,13 +10,15 @@ use crate::error::{Error, Result};
 use crate::expr::frame::kernel_dtype;
 use crate::op::ReduceOp;
 use crate::plan::frame::{Effect, FoldColumn, GroupPlan, HostFold};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, UInt32Array,
+};
 use arrow::compute::{SortOptions, cast, concat, take};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use blockwise_kernels::tile;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::Arc;
 
 /// The accumulators of one effect, one per group, with room for more.
 struct Planes {
@@ -37,7 +39,8 @@ impl Planes {
             return;
         }
         let room = groups.next_power_of_two().max(16);
-        let fresh: Vec<Block> = self.op.planes(self.dtype).into_iter().map(|d| Block::uninit(d, &[room])).collect();
+        let fresh: Vec<Block> =
+            self.op.planes(self.dtype).into_iter().map(|d| Block::uninit(d, &[room])).collect();
         let mut all = Planes { op: self.op, dtype: self.dtype, blocks: fresh, room };
         // SAFETY: each plane is a fresh block of `room` elements.
         unsafe { tile::init(self.op, self.dtype, &all.at(0), room) };
@@ -163,7 +166,12 @@ impl AllGroups {
     }
 
     /// The result, in one batch or one a part.
-    pub fn finish(mut self, plan: &GroupPlan, schema: &SchemaRef, threads: usize) -> Result<Vec<RecordBatch>> {
+    pub fn finish(
+        mut self,
+        plan: &GroupPlan,
+        schema: &SchemaRef,
+        threads: usize,
+    ) -> Result<Vec<RecordBatch>> {
         self.flush(threads);
         side_by_side(threads, &self.parts, |part| part.finish(plan, schema)).into_iter().collect()
     }
@@ -208,7 +216,9 @@ impl GroupState {
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let planes: usize = self.planes.iter().flat_map(|p| &p.blocks).map(Block::nbytes).sum();
-        let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(|v| v.get_array_memory_size()).sum::<usize>();
+        let kept = |k: &Kept| {
+            4 * k.groups.capacity() + k.values.iter().map(|v| v.get_array_memory_size()).sum::<usize>()
+        };
         self.keys.nbytes() + planes + self.kept.iter().map(kept).sum::<usize>()
     }
 
@@ -247,7 +257,11 @@ impl GroupState {
     }
 
     /// Folds some groups of another, without what is kept for the host; their numbers here.
-    fn merge_some(&mut self, other: &GroupState, some: impl ExactSizeIterator<Item = u32> + Clone) -> Vec<u32> {
+    fn merge_some(
+        &mut self,
+        other: &GroupState,
+        some: impl ExactSizeIterator<Item = u32> + Clone,
+    ) -> Vec<u32> {
         let groups = self.keys.merge(&other.keys, some.clone());
         for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
             planes.grow(self.keys.len());
@@ -384,7 +398,8 @@ impl Kept {
             }
             HostFold::Quantile(q) => {
                 let values = cast(&all, &DataType::Float64).map_err(internal)?;
-                let out = self.by_group(values.as_primitive::<Float64Type>().values(), groups, |v| quantile(v, q));
+                let out =
+                    self.by_group(values.as_primitive::<Float64Type>().values(), groups, |v| quantile(v, q));
                 Ok(Arc::new(out.into_iter().collect::<Float64Array>()))
             }
             HostFold::NUnique => {
@@ -402,7 +417,12 @@ impl Kept {
     }
 
     /// A function of every group's values.
-    fn by_group<T: Copy + Default, R>(&self, values: &[T], groups: usize, f: impl Fn(&mut [T]) -> R) -> Vec<R> {
+    fn by_group<T: Copy + Default, R>(
+        &self,
+        values: &[T],
+        groups: usize,
+        f: impl Fn(&mut [T]) -> R,
+    ) -> Vec<R> {
         let mut ends = vec![0usize; groups + 1];
         for &g in &self.groups {
             ends[g as usize + 1] += 1;
@@ -449,7 +469,10 @@ pub(super) struct DistinctState {
 
 impl DistinctState {
     pub fn new(on: &[usize], schema: &SchemaRef) -> Result<DistinctState> {
-        Ok(DistinctState { keys: Keys::new(on.iter().map(|&c| schema.field(c).data_type().clone()))?, rows: vec![] })
+        Ok(DistinctState {
+            keys: Keys::new(on.iter().map(|&c| schema.field(c).data_type().clone()))?,
+            rows: vec![],
+        })
     }
 
     /// No rows yet, for others of the same pipeline.

@@ -25,7 +25,12 @@ const PAIRS: usize = 1 << 16;
 
 impl JoinTable {
     /// Keeps rows, with the keys that a program makes of them. Rows whose key has a null have no partner.
-    pub fn build(program: &Program, rows: &[RecordBatch], schema: &SchemaRef, kernels: &KernelCache) -> Result<JoinTable> {
+    pub fn build(
+        program: &Program,
+        rows: &[RecordBatch],
+        schema: &SchemaRef,
+        kernels: &KernelCache,
+    ) -> Result<JoinTable> {
         let rows = concat_batches(schema, rows).map_err(internal)?;
         if rows.num_rows() > u32::MAX as usize - 1 {
             return Err(ErrorKind::Unsupported {
@@ -113,7 +118,11 @@ impl JoinTable {
                 at_right.push(None);
             }
         }
-        if at_left.is_empty() { Ok(()) } else { next(self.pairs(probe, left, &mut at_left, &mut at_right)?) }
+        if at_left.is_empty() {
+            Ok(())
+        } else {
+            next(self.pairs(probe, left, &mut at_left, &mut at_right)?)
+        }
     }
 
     fn pairs(
@@ -125,7 +134,8 @@ impl JoinTable {
     ) -> Result<RecordBatch> {
         let rows = at_left.len();
         let same = rows == left.num_rows() && at_left.iter().enumerate().all(|(i, &l)| i as u32 == l);
-        let (l, r) = (UInt32Array::from(std::mem::take(at_left)), UInt32Array::from(std::mem::take(at_right)));
+        let (l, r) =
+            (UInt32Array::from(std::mem::take(at_left)), UInt32Array::from(std::mem::take(at_right)));
         let mut columns: Vec<ArrayRef> = vec![];
         for column in left.columns() {
             columns.push(if same { column.clone() } else { take(column, &l, None).map_err(internal)? });

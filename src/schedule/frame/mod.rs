@@ -18,12 +18,12 @@ use crate::block::{BatchSource, MemoryBatches, pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Summary};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Root, RowStep};
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use evaluate::{batch, drop_nulls, evaluate, filter};
 use group::{AllGroups, DistinctState, GroupState};
 use join::JoinTable;
-use keys::Encoder;
+use keys::{Encoder, one_dictionary};
 use sort::Run;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -60,7 +60,13 @@ impl Held<'_> {
         self.bytes = bytes;
         if needed > self.budget.limit {
             let chunks = "batches of rows".into();
-            return Err(ErrorKind::MemoryLimit { op: what.to_string(), needed, limit: self.budget.limit, chunks }.into());
+            return Err(ErrorKind::MemoryLimit {
+                op: what.to_string(),
+                needed,
+                limit: self.budget.limit,
+                chunks,
+            }
+            .into());
         }
         Ok(())
     }
@@ -265,7 +271,6 @@ impl PipelineRun<'_> {
         })
     }
 
-
     /// Reads a part and takes it through the steps; the bytes read.
     fn part(
         &self,
@@ -322,7 +327,8 @@ impl PipelineRun<'_> {
                     s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
                 };
                 if types(&out.schema()) != types(schema) {
-                    let message = format!("gave columns {:?}; declared were {:?}", types(&out.schema()), types(schema));
+                    let message =
+                        format!("gave columns {:?}; declared were {:?}", types(&out.schema()), types(schema));
                     return Err(ErrorKind::Value { op: format!("map_batches {name}"), message }.into());
                 }
                 self.push(rest, out, encoders, end)
@@ -370,7 +376,9 @@ impl PipelineRun<'_> {
                 let table = JoinTable::build(program, &rows, schema, self.rt.kernels)?;
                 return Ok(Left::Table(Arc::new(table)));
             }
-            (Whole::Rows(rows, _), Root::Collect { offset, len }) => slice(rows, *offset, *len),
+            (Whole::Rows(rows, _), Root::Collect { offset, len }) => {
+                with_one_dictionary(slice(rows, *offset, *len), schema)?
+            }
             (_, Root::Write(sink)) => {
                 sink.finish()?;
                 vec![]
@@ -504,4 +512,20 @@ fn slice(rows: Vec<RecordBatch>, offset: usize, len: usize) -> Vec<RecordBatch> 
         }
     }
     out
+}
+
+/// Batches whose dictionary columns share their dictionaries, so that later work numbers values once.
+fn with_one_dictionary(rows: Vec<RecordBatch>, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+    let is_dictionary = |t: &DataType| matches!(t, DataType::Dictionary(..));
+    if rows.len() < 2 || !schema.fields().iter().any(|f| is_dictionary(f.data_type())) {
+        return Ok(rows);
+    }
+    let mut columns: Vec<Vec<ArrayRef>> = vec![vec![]; rows.len()];
+    for c in 0..schema.fields().len() {
+        let parts: Vec<ArrayRef> = rows.iter().map(|b| b.column(c).clone()).collect();
+        for (column, part) in columns.iter_mut().zip(one_dictionary(&parts)?) {
+            column.push(part);
+        }
+    }
+    rows.iter().zip(columns).map(|(rows, columns)| batch(schema, columns, rows.num_rows())).collect()
 }

@@ -22,7 +22,12 @@ const PIECE: usize = 1 << 16;
 
 impl Run {
     /// The rows of batches in order; equal ones in the order in which they are.
-    pub fn new(plan: &SortPlan, rows: &[RecordBatch], schema: &SchemaRef, kernels: &KernelCache) -> Result<Run> {
+    pub fn new(
+        plan: &SortPlan,
+        rows: &[RecordBatch],
+        schema: &SchemaRef,
+        kernels: &KernelCache,
+    ) -> Result<Run> {
         let rows = concat_batches(schema, rows).map_err(internal)?;
         let columns = evaluate(&plan.keys, &rows, kernels)?;
         let field = |((_, t), &(descending, nulls_first)): (&(usize, _), &(bool, bool))| {

@@ -1,0 +1,297 @@
+//! Keys of rows as numbers: what groups, joins and distinct rows have in common.
+//!
+//! Every key column becomes 32-bit codes: null is 0, a small number `v` is `v + 1`, and everything else (text, negative or large
+//! numbers, floats) is numbered in order of first appearance by an [`Interner`]. A row's key is then a few words, whatever the
+//! columns are, and two rows are equal if their words are. A dictionary is interned once, not per row.
+
+mod column;
+mod intern;
+
+use crate::error::Result;
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+pub(super) use column::one_dictionary;
+use column::{Coding, FOREIGN, KeyColumn, KeyColumnView};
+use hashbrown::HashTable;
+pub(super) use intern::Mixer;
+use intern::{mix, mix_all};
+
+/// Codes from here on are interned.
+const INTERNED: u32 = 1 << 31;
+/// Keys below this index a table directly, as far as that is not much larger than the number of groups.
+const DIRECT: u64 = 1 << 20;
+/// The number of a key that is not there.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Different keys of rows, numbered in order of first appearance.
+pub(super) struct Keys {
+    columns: Vec<KeyColumn>,
+    /// Words of a key: two codes each.
+    words: usize,
+    table: HashTable<u32>,
+    /// By a key of one word that is small: its number, or `NONE`.
+    direct: Vec<u32>,
+    /// The keys, `words` each.
+    keys: Vec<u64>,
+    count: usize,
+    row: Vec<u64>,
+}
+
+impl Keys {
+    /// Of columns of these types.
+    pub fn new(types: impl IntoIterator<Item = DataType>) -> Result<Keys> {
+        let columns = types.into_iter().map(|t| KeyColumn::new(&t)).collect::<Result<Vec<_>>>()?;
+        let words = columns.len().div_ceil(2);
+        Ok(Keys {
+            columns,
+            words,
+            table: HashTable::new(),
+            direct: vec![],
+            keys: vec![],
+            count: 0,
+            row: vec![],
+        })
+    }
+
+    /// No keys yet, of the same columns; numbers of dictionary values are shared.
+    pub fn sibling(&self) -> Keys {
+        let columns = self.columns.iter().map(KeyColumn::sibling).collect();
+        let (table, words) = (HashTable::new(), self.words);
+        Keys { columns, words, table, direct: vec![], keys: vec![], count: 0, row: vec![] }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes that it takes.
+    pub fn nbytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(|c| c.interner.nbytes() + 4 * c.codes.capacity()).sum();
+        columns + 5 * self.table.capacity() + 4 * self.direct.capacity() + 8 * self.keys.capacity()
+    }
+
+    /// The number of every row's key, new ones added.
+    pub fn number(&mut self, columns: &[ArrayRef], slots: &mut [u32]) -> Result<()> {
+        for (column, array) in self.columns.iter_mut().zip(columns) {
+            column.encode(array)?;
+        }
+        if self.words == 0 {
+            slots.fill(0);
+            self.count = self.count.max(usize::from(!slots.is_empty()));
+            return Ok(());
+        }
+        // codes are borrowed while keys are added
+        let codes: Vec<Vec<u32>> = self.columns.iter_mut().map(|c| std::mem::take(&mut c.codes)).collect();
+        match codes.as_slice() {
+            [a] => slots.iter_mut().zip(a).for_each(|(s, &a)| *s = self.word(u64::from(a))),
+            [a, b] => {
+                slots.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (&a, &b))| *s = self.word(pair(a, b)));
+            }
+            many => {
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    self.row.clear();
+                    self.row
+                        .extend(many.chunks(2).map(|two| pair(two[0][i], two.get(1).map_or(0, |b| b[i]))));
+                    *slot = self.insert();
+                }
+            }
+        }
+        for (column, codes) in self.columns.iter_mut().zip(codes) {
+            column.codes = codes;
+        }
+        Ok(())
+    }
+
+    /// The number of every row's key; `NONE` for keys that are not there, and for those with a null.
+    pub fn find(&self, encoder: &mut Encoder, columns: &[ArrayRef], slots: &mut Vec<u32>) -> Result<()> {
+        encoder.encode(self, columns)?;
+        slots.clear();
+        let rows = columns.first().map_or(0, |c| c.len());
+        let codes = &encoder.codes;
+        for i in 0..rows {
+            if codes.iter().any(|c| c[i] == 0 || c[i] == FOREIGN) {
+                slots.push(NONE);
+                continue;
+            }
+            encoder.row.clear();
+            encoder.row.extend(codes.chunks(2).map(|two| pair(two[0][i], two.get(1).map_or(0, |b| b[i]))));
+            slots.push(self.get(&encoder.row));
+        }
+        Ok(())
+    }
+
+    /// The numbers here of some of another's keys, new ones added, in their order.
+    pub fn merge(&mut self, other: &Keys, numbers: impl ExactSizeIterator<Item = u32>) -> Vec<u32> {
+        if self.words == 0 {
+            self.count = self.count.max(other.count);
+            return vec![0; numbers.len()];
+        }
+        // text is looked up once, not for every key that it is part of
+        let mut translated: Vec<hashbrown::HashMap<u32, u32, Mixer>> =
+            self.columns.iter().map(|_| hashbrown::HashMap::default()).collect();
+        let mut out = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let key = other.key(number);
+            self.row.clear();
+            self.row.resize(self.words, 0);
+            for (c, (column, known)) in self.columns.iter_mut().zip(&mut translated).enumerate() {
+                let code = code_of(key, c);
+                let own = match column.coding {
+                    Coding::Text if column.shared.is_none() => {
+                        *known.entry(code).or_insert_with(|| column.translate(&other.columns[c], code))
+                    }
+                    _ => column.translate(&other.columns[c], code),
+                };
+                self.row[c / 2] |= u64::from(own) << (32 * (c % 2));
+            }
+            out.push(if self.words == 1 { self.word(self.row[0]) } else { self.insert() });
+        }
+        out
+    }
+
+    fn key(&self, number: u32) -> &[u64] {
+        &self.keys[number as usize * self.words..][..self.words]
+    }
+
+    /// The numbers of the keys by a hash of what they stand for, which is the same in all siblings: `parts` lists, each in order.
+    pub fn partition(&self, parts: usize) -> Vec<Vec<u32>> {
+        let mut lists = vec![Vec::with_capacity(self.count / parts + 16); parts];
+        // interned text and numbers by their content, which their codes do not show
+        let hashes: Vec<Option<Vec<u64>>> = self.columns.iter().map(KeyColumn::content).collect();
+        for number in 0..self.count as u32 {
+            let key = self.key(number);
+            let mut h = 0u64;
+            for (c, content) in hashes.iter().enumerate() {
+                let code = code_of(key, c);
+                let word = match content {
+                    Some(hashes) if self.columns[c].coding == Coding::Text && code > 0 => {
+                        hashes[code as usize - 1]
+                    }
+                    Some(hashes) if code >= INTERNED => hashes[(code - INTERNED) as usize],
+                    _ => u64::from(code),
+                };
+                h = mix(h.rotate_left(23) ^ word);
+            }
+            lists[(h >> 32) as usize % parts].push(number);
+        }
+        lists
+    }
+
+    /// The columns of the keys, in order of their numbers.
+    pub fn columns(&self) -> Result<Vec<ArrayRef>> {
+        let of = |(c, column): (usize, &KeyColumn)| {
+            let codes: Vec<u32> =
+                (0..self.count).map(|n| code_of(&self.keys[n * self.words..][..self.words], c)).collect();
+            column.decode(&codes)
+        };
+        self.columns.iter().enumerate().map(of).collect()
+    }
+
+    /// The number of a key of one word.
+    #[inline]
+    fn word(&mut self, key: u64) -> u32 {
+        if let Some(&slot) = self.direct.get(key as usize)
+            && slot != NONE
+        {
+            return slot;
+        }
+        self.word_slow(key)
+    }
+
+    fn word_slow(&mut self, key: u64) -> u32 {
+        let roomy = (16 * self.count as u64).clamp(1 << 16, DIRECT);
+        if key < roomy && key as usize >= self.direct.len() {
+            let old = self.direct.len();
+            self.direct.resize((key as usize + 1).next_power_of_two().max(1024), NONE);
+            // keys that were hashed while the table was shorter
+            for number in 0..self.count {
+                let k = self.keys[number] as usize;
+                if k >= old && k < self.direct.len() {
+                    self.direct[k] = number as u32;
+                }
+            }
+            if self.direct[key as usize] != NONE {
+                return self.direct[key as usize];
+            }
+        }
+        if let Some(slot) = self.direct.get_mut(key as usize) {
+            *slot = self.count as u32;
+            self.keys.push(key);
+            self.count += 1;
+            return *slot;
+        }
+        let (keys, count) = (&mut self.keys, &mut self.count);
+        match self.table.entry(mix(key), |&n| keys[n as usize] == key, |&n| mix(keys[n as usize])) {
+            hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
+            hashbrown::hash_table::Entry::Vacant(e) => {
+                let number = *count as u32;
+                e.insert(number);
+                keys.push(key);
+                *count += 1;
+                number
+            }
+        }
+    }
+
+    /// The number of the key in `self.row`.
+    fn insert(&mut self) -> u32 {
+        let (keys, words, row) = (&mut self.keys, self.words, &self.row);
+        let of = |n: &u32, keys: &[u64]| mix_all(&keys[*n as usize * words..][..words]);
+        let entry = self.table.entry(
+            mix_all(row),
+            |&n| keys[n as usize * words..][..words] == row[..],
+            |n| of(n, keys),
+        );
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
+            hashbrown::hash_table::Entry::Vacant(e) => {
+                let number = self.count as u32;
+                e.insert(number);
+                keys.extend_from_slice(row);
+                self.count += 1;
+                number
+            }
+        }
+    }
+
+    fn get(&self, row: &[u64]) -> u32 {
+        let words = self.words;
+        if let [key] = row {
+            if let Some(&slot) = self.direct.get(*key as usize) {
+                return slot;
+            }
+            return self.table.find(mix(*key), |&n| self.keys[n as usize] == *key).copied().unwrap_or(NONE);
+        }
+        let same = |&n: &u32| self.keys[n as usize * words..][..words] == *row;
+        self.table.find(mix_all(row), same).copied().unwrap_or(NONE)
+    }
+}
+
+/// What a thread needs to look keys up.
+#[derive(Default)]
+pub(super) struct Encoder {
+    columns: Vec<KeyColumnView>,
+    codes: Vec<Vec<u32>>,
+    row: Vec<u64>,
+}
+
+impl Encoder {
+    fn encode(&mut self, keys: &Keys, columns: &[ArrayRef]) -> Result<()> {
+        self.columns.resize_with(keys.columns.len(), KeyColumnView::default);
+        self.codes.clear();
+        for ((column, view), array) in keys.columns.iter().zip(&mut self.columns).zip(columns) {
+            // a column that only looks: shares the values of the table's
+            self.codes.push(column.look_up(view, array)?);
+        }
+        Ok(())
+    }
+}
+
+fn pair(a: u32, b: u32) -> u64 {
+    u64::from(a) | u64::from(b) << 32
+}
+
+fn code_of(key: &[u64], column: usize) -> u32 {
+    (key[column / 2] >> (32 * (column % 2))) as u32
+}

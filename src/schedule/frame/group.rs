@@ -61,12 +61,13 @@ impl Planes {
     }
 
     /// Folds another's accumulators of groups `from` into those of groups `into`.
-    fn merge(&mut self, other: &Planes, from: impl Iterator<Item = u32>, into: &[u32]) {
-        let merge = tile::merge(self.op, self.dtype);
-        for (k, &group) in from.zip(into) {
-            // SAFETY: both have an accumulator in every plane, and nobody else writes the planes.
-            unsafe { merge(&self.at(group as usize), &other.at(k as usize), 1) };
-        }
+    fn merge(&mut self, other: &Planes, from: &[u32], into: &[u32]) {
+        let mut sizes = [0; 3];
+        sizes.iter_mut().zip(&self.blocks).for_each(|(size, block)| *size = block.dtype().size());
+        let merge = tile::merge_groups(self.op, self.dtype);
+        let n = from.len().min(into.len());
+        // SAFETY: both have an accumulator of every group in every plane, and nobody else writes these planes.
+        unsafe { merge(&self.at(0), into.as_ptr(), &other.at(0), from.as_ptr(), &sizes, n) };
     }
 
     /// The first `groups` values of a plane; those of nothing folded if none ever was.
@@ -160,7 +161,7 @@ impl AllGroups {
         side_by_side(threads, &parts, |(p, part)| {
             let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
             for (state, lists) in pending.iter().zip(&lists) {
-                part.merge_some(state, lists[*p].iter().copied());
+                part.merge_some(state, &lists[*p]);
             }
         });
     }
@@ -248,8 +249,8 @@ impl GroupState {
 
     /// Folds what another, of later rows, has folded.
     pub fn merge(&mut self, other: GroupState) {
-        let all = 0..other.keys.len() as u32;
-        let groups = self.merge_some(&other, all);
+        let all: Vec<u32> = (0..other.keys.len() as u32).collect();
+        let groups = self.merge_some(&other, &all);
         for (kept, from) in self.kept.iter_mut().zip(other.kept) {
             kept.groups.extend(from.groups.iter().map(|&g| groups[g as usize]));
             kept.values.extend(from.values);
@@ -257,16 +258,12 @@ impl GroupState {
     }
 
     /// Folds some groups of another, without what is kept for the host; their numbers here.
-    fn merge_some(
-        &mut self,
-        other: &GroupState,
-        some: impl ExactSizeIterator<Item = u32> + Clone,
-    ) -> Vec<u32> {
-        let groups = self.keys.merge(&other.keys, some.clone());
+    fn merge_some(&mut self, other: &GroupState, some: &[u32]) -> Vec<u32> {
+        let groups = self.keys.merge(&other.keys, some);
         for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
             planes.grow(self.keys.len());
             if from.room > 0 {
-                planes.merge(from, some.clone(), &groups);
+                planes.merge(from, some, &groups);
             }
         }
         groups

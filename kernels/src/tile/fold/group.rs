@@ -4,6 +4,7 @@
 //! are apart from the next one's in every plane: the loop is bound by the cache that holds them, not by arithmetic.
 
 use super::super::lanes::Lane;
+use super::Fold;
 use super::plain::{Plain, Step};
 use super::statistics::{Parts, Statistics, Wide};
 use crate::naive::fold::chan;
@@ -11,6 +12,35 @@ use crate::naive::fold::chan;
 /// Folds element `i` of `n` into accumulator `slots[i]`, where `mask[i]` is true; a null mask is true everywhere.
 pub type FoldGroups =
     unsafe fn(x: *const u8, slots: *const u32, mask: *const u8, n: usize, planes: &[*mut u8; 3]);
+
+/// Folds accumulator `from_slots[i]` of `from` into accumulator `into_slots[i]` of `into`, for `i` in `0..n`. `sizes` are those of the
+/// planes' elements.
+pub type MergeGroups = unsafe fn(
+    into: &[*mut u8; 3],
+    into_slots: *const u32,
+    from: &[*mut u8; 3],
+    from_slots: *const u32,
+    sizes: &[usize; 3],
+    n: usize,
+);
+
+/// A [`MergeGroups`].
+pub(super) unsafe fn merge_groups<F: Fold>(
+    into: &[*mut u8; 3],
+    into_slots: *const u32,
+    from: &[*mut u8; 3],
+    from_slots: *const u32,
+    sizes: &[usize; 3],
+    n: usize,
+) {
+    let at = |planes: &[*mut u8; 3], slot: u32| {
+        std::array::from_fn(|p| planes[p].wrapping_add(slot as usize * sizes[p]))
+    };
+    for i in 0..n {
+        // SAFETY: the caller's: an accumulator for every slot in every plane.
+        unsafe { F::merge(&at(into, into_slots.add(i).read()), &at(from, from_slots.add(i).read()), 1) };
+    }
+}
 
 /// A fold that can be done by group.
 pub(super) trait Grouped {

@@ -10,7 +10,7 @@ mod group;
 mod plain;
 mod statistics;
 
-pub use group::FoldGroups;
+pub use group::{FoldGroups, MergeGroups};
 
 use super::isa::{Isa, Level, per_isa};
 use super::lanes::Lane;
@@ -89,6 +89,14 @@ impl Visit for Cols {
     }
 }
 
+struct Merges;
+impl Visit for Merges {
+    type Out = MergeGroups;
+    fn visit<F: Fold>(self) -> MergeGroups {
+        group::merge_groups::<F>
+    }
+}
+
 struct Groups;
 impl Visit for Groups {
     type Out = Option<FoldGroups>;
@@ -131,6 +139,14 @@ pub fn fold_rows(isa: Isa, op: ReduceOp, d: DType) -> FoldRows {
 /// If the operation does not accept the dtype.
 pub fn fold_cols(isa: Isa, op: ReduceOp, d: DType) -> FoldCols {
     dispatch(op, d, Cols(isa))
+}
+
+/// The function that folds accumulators of groups into those of others.
+///
+/// # Panics
+/// If the operation does not accept the dtype.
+pub fn merge_groups(op: ReduceOp, d: DType) -> MergeGroups {
+    dispatch(op, d, Merges)
 }
 
 /// The function that folds by group; none for arg-reductions, whose positions have no meaning there.

@@ -5,8 +5,8 @@ use super::intern::{Interner, mix, mix_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::is_text;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, Int32Array, LargeStringArray, PrimitiveArray,
-    StringArray, make_array, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, Int32Array, LargeStringArray,
+    PrimitiveArray, StringArray, make_array, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, UInt64Type};
@@ -67,7 +67,8 @@ impl Dictionaries {
         if let Some(made) = self.column.as_ref().filter(|c| c.len() == i.ends.len()) {
             return Ok(made.clone());
         }
-        let of = |c: usize| std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c as u32)).unwrap_or_default();
+        let of =
+            |c: usize| std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c as u32)).unwrap_or_default();
         if i.text.len() > i32::MAX as usize {
             return Err(too_many());
         }
@@ -214,7 +215,9 @@ impl KeyColumn {
                 }
                 None => {
                     let i = &self.interner;
-                    let of = |c: u32| std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c)).unwrap_or_default();
+                    let of = |c: u32| {
+                        std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c)).unwrap_or_default()
+                    };
                     let texts: LargeStringArray = codes.iter().map(|&c| c.checked_sub(1).map(of)).collect();
                     cast(&texts, &self.data_type).map_err(internal)
                 }

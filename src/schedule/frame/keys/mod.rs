@@ -28,7 +28,8 @@ pub(super) struct Keys {
     columns: Vec<KeyColumn>,
     /// Words of a key: two codes each.
     words: usize,
-    table: HashTable<u32>,
+    /// Hashes and numbers of keys.
+    table: HashTable<(u32, u32)>,
     /// By a key of one word that is small: its number, or `NONE`.
     direct: Vec<u32>,
     /// The keys, `words` each.
@@ -68,7 +69,7 @@ impl Keys {
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.interner.nbytes() + 4 * c.codes.capacity()).sum();
-        columns + 5 * self.table.capacity() + 4 * self.direct.capacity() + 8 * self.keys.capacity()
+        columns + 9 * self.table.capacity() + 4 * self.direct.capacity() + 8 * self.keys.capacity()
     }
 
     /// The number of every row's key, new ones added.
@@ -122,7 +123,7 @@ impl Keys {
     }
 
     /// The numbers here of some of another's keys, new ones added, in their order.
-    pub fn merge(&mut self, other: &Keys, numbers: impl ExactSizeIterator<Item = u32>) -> Vec<u32> {
+    pub fn merge(&mut self, other: &Keys, numbers: &[u32]) -> Vec<u32> {
         if self.words == 0 {
             self.count = self.count.max(other.count);
             return vec![0; numbers.len()];
@@ -131,7 +132,10 @@ impl Keys {
         let mut translated: Vec<hashbrown::HashMap<u32, u32, Mixer>> =
             self.columns.iter().map(|_| hashbrown::HashMap::default()).collect();
         let mut out = Vec::with_capacity(numbers.len());
-        for number in numbers {
+        if self.words > 1 {
+            self.table.reserve(numbers.len(), |&(h, _)| spread(h));
+        }
+        for &number in numbers {
             let key = other.key(number);
             self.row.clear();
             self.row.resize(self.words, 0);
@@ -221,51 +225,60 @@ impl Keys {
             self.count += 1;
             return *slot;
         }
-        let (keys, count) = (&mut self.keys, &mut self.count);
-        match self.table.entry(mix(key), |&n| keys[n as usize] == key, |&n| mix(keys[n as usize])) {
-            hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
-            hashbrown::hash_table::Entry::Vacant(e) => {
-                let number = *count as u32;
-                e.insert(number);
-                keys.push(key);
-                *count += 1;
-                number
-            }
-        }
+        self.hashed(hash(&[key]), |keys, n| keys[n] == key, |keys| keys.push(key))
     }
 
     /// The number of the key in `self.row`.
     fn insert(&mut self) -> u32 {
-        let (keys, words, row) = (&mut self.keys, self.words, &self.row);
-        let of = |n: &u32, keys: &[u64]| mix_all(&keys[*n as usize * words..][..words]);
-        let entry = self.table.entry(
-            mix_all(row),
-            |&n| keys[n as usize * words..][..words] == row[..],
-            |n| of(n, keys),
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
+        let (row, words) = (std::mem::take(&mut self.row), self.words);
+        let same = |keys: &[u64], n: usize| keys[n * words..][..words] == row[..];
+        let number = self.hashed(hash(&row), same, |keys| keys.extend_from_slice(&row));
+        self.row = row;
+        number
+    }
+
+    /// The number of a key by the hash table.
+    #[inline]
+    fn hashed(
+        &mut self,
+        hash: u32,
+        same: impl Fn(&[u64], usize) -> bool,
+        add: impl FnOnce(&mut Vec<u64>),
+    ) -> u32 {
+        let keys = &mut self.keys;
+        let found = |&(h, n): &(u32, u32)| h == hash && same(keys, n as usize);
+        match self.table.entry(spread(hash), found, |&(h, _)| spread(h)) {
+            hashbrown::hash_table::Entry::Occupied(e) => e.get().1,
             hashbrown::hash_table::Entry::Vacant(e) => {
                 let number = self.count as u32;
-                e.insert(number);
-                keys.extend_from_slice(row);
+                e.insert((hash, number));
+                add(keys);
                 self.count += 1;
                 number
             }
         }
     }
 
-    fn get(&self, row: &[u64]) -> u32 {
-        let words = self.words;
-        if let [key] = row {
-            if let Some(&slot) = self.direct.get(*key as usize) {
-                return slot;
-            }
-            return self.table.find(mix(*key), |&n| self.keys[n as usize] == *key).copied().unwrap_or(NONE);
+    fn get(&self, key: &[u64]) -> u32 {
+        if let [word] = key
+            && let Some(&slot) = self.direct.get(*word as usize)
+        {
+            return slot;
         }
-        let same = |&n: &u32| self.keys[n as usize * words..][..words] == *row;
-        self.table.find(mix_all(row), same).copied().unwrap_or(NONE)
+        let (hash, words) = (hash(key), self.words);
+        let same = |&(h, n): &(u32, u32)| h == hash && self.keys[n as usize * words..][..words] == *key;
+        self.table.find(spread(hash), same).map_or(NONE, |e| e.1)
     }
+}
+
+/// The hash of a key that is kept beside its number, so that a growing table need not look at keys.
+fn hash(key: &[u64]) -> u32 {
+    (mix_all(key) >> 32) as u32
+}
+
+/// The bits that the table goes by: it takes the place from low ones and a tag from high ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// What a thread needs to look keys up.

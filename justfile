@@ -3,7 +3,7 @@ check:
     .ci/run
 
 test:
-    cargo test --workspace
+    cargo test --workspace --all-features
 
 ndvi:
     cargo run --release --example ndvi

@@ -1,4 +1,4 @@
-//! Chunked, lazy arrays compiled to fused kernels and streamed inside a memory budget.
+//! Chunked, lazy arrays and dataframes compiled to fused kernels and streamed inside a memory budget.
 
 pub mod array;
 pub mod backend;
@@ -41,6 +41,6 @@ pub mod prelude {
 }
 
 /// Compiles the README's examples.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "frame", feature = "geotiff", feature = "progress"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

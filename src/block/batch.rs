@@ -5,7 +5,7 @@
 use super::tensor::Block;
 use crate::dtype::DType;
 use crate::error::Result;
-use arrow::array::{Array, ArrayData, ArrayRef, BooleanArray, RecordBatch, make_array};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanArray, RecordBatch, make_array};
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt;
@@ -215,19 +215,24 @@ struct Owner(#[allow(dead_code, reason = "held for its drop")] Block);
 /// Nobody writes to a column.
 impl std::panic::RefUnwindSafe for Owner {}
 
-/// The bytes of a batch that are its own.
+/// The bytes of a batch's rows; of a dictionary its keys, since batches share the values.
 pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|c| c.to_data().get_slice_memory_size().unwrap_or_else(|_| c.get_array_memory_size()))
-        .sum()
+    batch.columns().iter().map(column_bytes).sum()
+}
+
+/// The bytes of a column's rows, as [`batch_bytes`] counts them.
+pub(crate) fn column_bytes(column: &ArrayRef) -> usize {
+    let data = match column.as_any_dictionary_opt() {
+        Some(dictionary) => dictionary.keys().to_data(),
+        None => column.to_data(),
+    };
+    data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{AsArray, Int32Array};
+    use arrow::array::Int32Array;
     use arrow::datatypes::Int32Type;
 
     #[test]

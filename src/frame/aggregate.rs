@@ -69,16 +69,7 @@ impl GroupBy {
 
 /// Whether an expression folds rows.
 pub(super) fn has_aggregate(e: &Expr) -> bool {
-    match e.node() {
-        Node::Aggregate(..) => true,
-        Node::Column(_) | Node::Literal(_) | Node::Failed(_) => false,
-        Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Alias(_, x) => has_aggregate(x),
-        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => {
-            has_aggregate(a) || has_aggregate(b)
-        }
-        Node::When(c, a, b) => [c, a, b].into_iter().any(has_aggregate),
-        Node::Function(_, inputs) => inputs.iter().any(has_aggregate),
-    }
+    matches!(e.node(), Node::Aggregate(..)) || e.children().into_iter().any(has_aggregate)
 }
 
 /// The folds in expressions, each under a name of its own.
@@ -99,7 +90,11 @@ impl Folds<'_> {
                     }
                     .into());
                 }
-                let same = |a: &&Aggregate| a.op == *op && a.input.to_string() == x.to_string();
+                let same = |a: &&Aggregate| {
+                    let one = Arc::ptr_eq(&a.input.0, &x.0)
+                        || matches!((a.input.node(), x.node()), (Node::Column(p), Node::Column(q)) if p == q);
+                    a.op == *op && (one || *op == AggOp::Len)
+                };
                 let name = match self.found.iter().find(same) {
                     Some(known) => known.name.clone(),
                     None => {

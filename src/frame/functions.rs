@@ -4,7 +4,6 @@ use super::{Argument, DataType, Expr, Literal, TimeUnit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{Builtin, is_text};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
-use arrow::compute::kernels::cmp;
 use arrow::compute::{DatePart, cast, date_part};
 use arrow::datatypes::{Int32Type, Int64Type};
 use std::sync::Arc;
@@ -199,9 +198,6 @@ builtins! {
         let first = pairs.map(|(d, n)| Some(d? - n? + 1));
         Ok(Arc::new(first.collect::<arrow::array::Date32Array>()))
     };
-    EQ_MISSING = "eq_missing", |_t| Ok(DataType::Boolean), |x| {
-        Ok(Arc::new(cmp::not_distinct(&x[0], &x[1]).map_err(|e| failed("eq_missing", e))?))
-    };
 }
 
 type Matcher = fn(
@@ -334,7 +330,8 @@ parts! {
 impl Expr {
     /// Whether equal, null being equal to null: never null itself.
     pub fn eq_missing(&self, other: impl Into<Expr>) -> Expr {
-        Expr::call(&EQ_MISSING, [self.clone(), other.into()])
+        let other = other.into();
+        self.eq(&other).fill_null(self.is_null().and(other.is_null()))
     }
 }
 

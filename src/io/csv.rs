@@ -97,12 +97,15 @@ impl CsvSource {
     /// # Errors
     /// If there is no file, one cannot be read, headers differ, or a type is given for a column that is not there.
     pub fn open(paths: &[PathBuf], options: CsvOptions) -> Result<CsvSource> {
+        let part_bytes = options.part_bytes.clamp(1, 1 << 40);
+        let options = CsvOptions { part_bytes, ..options };
         let Some(first) = paths.first() else {
             return Err(Error::invalid("scan_csv", "no file matches"));
         };
         let words: Vec<String> = options.null_values.iter().map(|v| regex::escape(v)).collect();
-        let nulls =
-            Regex::new(&format!("^({})$", words.join("|"))).map_err(|e| Error::internal(e.to_string()))?;
+        // without null values no text means null
+        let pattern = if words.is_empty() { "[^\\s\\S]".into() } else { format!("^({})$", words.join("|")) };
+        let nulls = Regex::new(&pattern).map_err(|e| Error::internal(e.to_string()))?;
         let schema = Arc::new(infer(first, &options, &nulls)?);
         let mut files = vec![];
         for path in paths {
@@ -185,7 +188,10 @@ impl CsvSource {
         columns: &[usize],
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        let mut decoder = self.decoder(columns);
+        // whether a row is skipped must not depend on the columns that are wanted
+        let skips = self.options.bad_rows == BadRows::Skip;
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let mut decoder = self.decoder(if skips { &all } else { columns });
         let mut at = 0;
         loop {
             let from = at;
@@ -201,6 +207,10 @@ impl CsvSource {
             match decoded() {
                 Ok(None) => return Ok(()),
                 Ok(Some(batch)) => {
+                    let batch = match skips {
+                        true => batch.project(columns).map_err(|e| Error::internal(e.to_string()))?,
+                        false => batch,
+                    };
                     if !each(batch)? {
                         return Ok(());
                     }
@@ -419,6 +429,10 @@ fn header(path: &Path, options: &CsvOptions, schema: &Schema) -> Result<u64> {
         }
         let bytes = &start[..n];
         let end = row_end(bytes, &mut false, options.quote).min(n);
+        if bytes[..end].contains(&b'\r') && !bytes[..end].ends_with(b"\r\n") {
+            let message = "lines end with a carriage return alone; rewrite it with line feeds";
+            return Err(Error::format("CSV", path, message));
+        }
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .delimiter(options.delimiter)
@@ -468,14 +482,14 @@ impl BatchSource for CsvSource {
         }
         with_text(&file.path, |text| {
             let mut rows: Vec<u8> = vec![];
-            let mut first = self.options.has_header;
+            let mut header = file.start as usize;
             let (mut go_on, mut start) = (true, file.start);
             loop {
                 let read = text.take(self.options.part_bytes as u64).read_to_end(&mut rows);
                 let n = read.map_err(|e| Error::io("reading", &file.path, e))?;
-                if std::mem::take(&mut first) {
-                    rows.drain(..(file.start as usize).min(rows.len()));
-                }
+                let skipped = header.min(rows.len());
+                rows.drain(..skipped);
+                header -= skipped;
                 let whole = if n == 0 { rows.len() } else { last_row_end(&rows, self.options.quote) };
                 self.decode(file, start, &rows[..whole], columns, &mut |batch| {
                     go_on = each(batch)?;

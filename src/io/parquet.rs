@@ -35,6 +35,12 @@ fn bad(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Error + '_ {
     move |e| Error::format("Parquet file", path, e)
 }
 
+/// What a decoder gives; it panics at some kinds of damage.
+fn whole<T>(path: &Path, f: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+        .map_err(|_| Error::format("Parquet file", path, "a page cannot be decoded"))
+}
+
 impl ParquetSource {
     /// Opens files, which must have one schema; reads their footers.
     ///
@@ -77,18 +83,14 @@ impl ParquetSource {
         let handle = File::open(path).map_err(|e| Error::io("reading", path, e))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let reader = builder
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH)
-            .build()
-            .map_err(bad(path))?;
+        let builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(BATCH);
+        let mut reader = whole(path, || builder.build())?.map_err(bad(path))?;
         // the reader gives columns in the file's order
         let mut order: Vec<usize> = columns.to_vec();
         order.sort_unstable();
         order.dedup();
         let places: Vec<usize> = columns.iter().map(|c| order.binary_search(c).unwrap_or(0)).collect();
-        for batch in reader {
+        while let Some(batch) = whole(path, || reader.next())? {
             let batch = batch.map_err(|e| Error::format("Parquet file", path, e))?;
             let schema = Arc::new(self.schema.project(columns).map_err(|e| Error::internal(e.to_string()))?);
             let arrays = places.iter().map(|&p| batch.column(p).clone()).collect();
@@ -127,12 +129,7 @@ impl BatchSource for ParquetSource {
         columns: &[usize],
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        // the decoder panics at some kinds of damage
-        let read = std::panic::AssertUnwindSafe(|| self.read_part(part, columns, each));
-        std::panic::catch_unwind(read).unwrap_or_else(|_| {
-            let path = &self.files[self.parts[part].0].0;
-            Err(Error::format("Parquet file", path, "a page cannot be decoded"))
-        })
+        self.read_part(part, columns, each)
     }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {

@@ -9,6 +9,7 @@ use crate::expr::frame::{
     Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col,
 };
 use crate::op::BinaryOp;
+use arrow::datatypes::DataType;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,21 +30,7 @@ fn uses(e: &Expr, into: &mut Names) {
     if let Node::Column(name) = e.node() {
         into.insert(name.clone());
     }
-    children(e).into_iter().for_each(|c| uses(c, into));
-}
-
-fn children(e: &Expr) -> Vec<&Expr> {
-    match e.node() {
-        Node::Column(_) | Node::Literal(_) | Node::Failed(_) => vec![],
-        Node::Unary(_, x)
-        | Node::Cast(_, x)
-        | Node::IsNull(x)
-        | Node::Alias(_, x)
-        | Node::Aggregate(_, x) => vec![x],
-        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
-        Node::When(c, a, b) => vec![c, a, b],
-        Node::Function(_, inputs) => inputs.iter().collect(),
-    }
+    e.children().into_iter().for_each(|c| uses(c, into));
 }
 
 fn used(e: &Expr) -> Names {
@@ -56,7 +43,8 @@ fn used(e: &Expr) -> Names {
 fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
     let go = |x: &Expr| substitute(x, by);
     Some(match e.node() {
-        Node::Column(name) => by(name)?,
+        // a bare number would take the types of what it meets there
+        Node::Column(name) => by(name).filter(|e| !is_weak(e))?,
         Node::Literal(_) => e.clone(),
         Node::Failed(_) | Node::Aggregate(..) => return None,
         Node::Function(Function::User(_), _) => return None,
@@ -74,10 +62,14 @@ fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
     })
 }
 
-/// Whether an expression may fail, or is a user's: then it must not see rows that an earlier mask takes away.
-fn is_strict(e: &Expr) -> bool {
-    matches!(e.node(), Node::Cast(..) | Node::Function(Function::User(_), _))
-        || children(e).into_iter().any(is_strict)
+/// Whether an expression is a value without a type of its own.
+fn is_weak(e: &Expr) -> bool {
+    match e.node() {
+        Node::Literal(Literal::Typed(..)) => false,
+        Node::Literal(_) => true,
+        Node::Alias(_, x) | Node::Cast(_, x) => is_weak(x),
+        _ => false,
+    }
 }
 
 fn split(mask: &Expr, into: &mut Vec<Expr>) {
@@ -88,6 +80,7 @@ fn split(mask: &Expr, into: &mut Vec<Expr>) {
             split(b, into);
         }
         Node::Literal(Literal::Number(s)) if s.bits() == 1 => {}
+        Node::Literal(Literal::Null) => into.push(mask.cast(DataType::Boolean)),
         _ => into.push(mask.clone()),
     }
 }
@@ -96,7 +89,7 @@ fn split(mask: &Expr, into: &mut Vec<Expr>) {
 fn filtered(mut r: Relation, masks: Vec<Expr>) -> Result<Relation> {
     let mut together: Option<Expr> = None;
     for mask in masks {
-        if is_strict(&mask)
+        if mask.is_strict()
             && let Some(before) = together.take()
         {
             r = r.filter(before)?;
@@ -161,7 +154,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             for mask in masks {
                 let keeps_left = !matches!(kind, JoinKind::Right | JoinKind::Full);
                 let keeps_right = matches!(kind, JoinKind::Inner | JoinKind::Cross);
-                let strict = is_strict(&mask);
+                let strict = mask.is_strict();
                 if keeps_left && !strict && used(&mask).is_subset(&left_names) {
                     to_left.push(mask);
                 } else if let Some(m) = substitute(&mask, &of_right).filter(|_| keeps_right && !strict) {

@@ -156,6 +156,27 @@ impl Expr {
         Expr(Arc::new(node))
     }
 
+    /// What it is made of.
+    pub(crate) fn children(&self) -> Vec<&Expr> {
+        match self.node() {
+            Node::Column(_) | Node::Literal(_) | Node::Failed(_) => vec![],
+            Node::Unary(_, x)
+            | Node::Cast(_, x)
+            | Node::IsNull(x)
+            | Node::Alias(_, x)
+            | Node::Aggregate(_, x) => vec![x],
+            Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
+            Node::When(c, a, b) => vec![c, a, b],
+            Node::Function(_, inputs) => inputs.iter().collect(),
+        }
+    }
+
+    /// Whether it may fail, or is a user's: then it must not see rows that an earlier filter takes away.
+    pub(crate) fn is_strict(&self) -> bool {
+        matches!(self.node(), Node::Cast(..) | Node::Function(Function::User(_), _))
+            || self.children().into_iter().any(Expr::is_strict)
+    }
+
     /// The node.
     pub fn node(&self) -> &Node {
         &self.0
@@ -241,10 +262,16 @@ impl Expr {
         self.ge(low).and(self.le(high))
     }
 
-    /// Whether one of these values; null if this is.
+    /// Whether one of these values; null if this is. Compiles to comparisons: for thousands of values, join with
+    /// [`JoinKind::Semi`](super::JoinKind::Semi) instead.
     pub fn is_in<T: Into<Expr>>(&self, values: impl IntoIterator<Item = T>) -> Expr {
-        let any = values.into_iter().map(|v| self.eq(v)).reduce(|a, b| a.or(b));
-        any.unwrap_or_else(|| self.ne(self.clone()).and(false))
+        let mut any: Vec<Expr> = values.into_iter().map(|v| self.eq(v)).collect();
+        // in pairs, so that the tree of many values is not deep
+        while any.len() > 1 {
+            let or = |two: &[Expr]| if let [a, b] = two { a.or(b) } else { two[0].clone() };
+            any = any.chunks(2).map(or).collect();
+        }
+        any.pop().unwrap_or_else(|| self.ne(self.clone()).and(false))
     }
 
     /// Logical and, three-valued: false wins over null.

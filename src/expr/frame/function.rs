@@ -66,6 +66,10 @@ impl Function {
 
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Function::Builtin(b) => f.write_str(b.name),
+            // two functions may have one name
+            Function::User(u) => write!(f, "{}@{:p}", u.name, Arc::as_ptr(u)),
+        }
     }
 }

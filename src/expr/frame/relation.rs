@@ -254,7 +254,10 @@ impl Relation {
                 .into());
             }
         }
-        let mut fields: Vec<Field> = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        if let Some(wider) = self.with_wider_keys(other, kind, &on)? {
+            return wider.join(other, kind, on, suffix);
+        }
+        let mut fields = left_fields(self, kind);
         let mut right = vec![];
         if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
             let is_key = |name: &str| {
@@ -274,11 +277,42 @@ impl Relation {
         Relation::new(RelOp::Join { kind, on, right }, vec![self.clone(), other.clone()], fields)
     }
 
+    /// This, with keys of a type that holds those of the other side too, where rows of that side alone are kept and the key is one column
+    /// of the result; none if all are such.
+    fn with_wider_keys(
+        &self,
+        other: &Relation,
+        kind: JoinKind,
+        on: &[(Expr, Expr)],
+    ) -> Result<Option<Relation>> {
+        if !matches!(kind, JoinKind::Right | JoinKind::Full) {
+            return Ok(None);
+        }
+        let wider = |field: &Arc<Field>| {
+            let is = |e: &Expr| matches!(e.node(), super::Node::Column(n) if **n == **field.name());
+            let shared = on.iter().any(|(l, r)| is(l) && is(r));
+            let theirs = other.schema().field_with_name(field.name()).ok().filter(|_| shared)?;
+            common(field.data_type(), theirs.data_type()).filter(|t| t != field.data_type())
+        };
+        if !self.schema().fields().iter().any(|f| wider(f).is_some()) {
+            return Ok(None);
+        }
+        let column = |f: &Arc<Field>| {
+            let column = super::col(f.name());
+            let expr = wider(f).map_or(column.clone(), |t| column.cast(t));
+            Named { name: f.name().as_str().into(), expr }
+        };
+        self.project(self.schema().fields().iter().map(column).collect()).map(Some)
+    }
+
     /// Another order.
     ///
     /// # Errors
     /// Those of [`Expr::resolve`].
     pub fn sort(&self, by: Vec<SortKey>) -> Result<Relation> {
+        if by.is_empty() {
+            return Ok(self.clone());
+        }
         for key in &by {
             key.expr.resolve(self.schema())?;
         }
@@ -372,8 +406,7 @@ impl Relation {
                     Some((new.index_of(old.field(*c).name()).ok()?, name.clone()))
                 };
                 let right: Vec<(usize, Arc<str>)> = right.iter().filter_map(place).collect();
-                let mut fields: Vec<Field> =
-                    inputs[0].schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+                let mut fields = left_fields(&inputs[0], *kind);
                 fields.extend(
                     right
                         .iter()
@@ -407,6 +440,13 @@ impl Relation {
     pub fn schema(&self) -> &SchemaRef {
         &self.0.schema
     }
+}
+
+/// The columns that a join takes from its left side.
+fn left_fields(left: &Relation, kind: JoinKind) -> Vec<Field> {
+    let may_be_absent = matches!(kind, JoinKind::Right | JoinKind::Full);
+    let field = |f: &Arc<Field>| f.as_ref().clone().with_nullable(f.is_nullable() || may_be_absent);
+    left.schema().fields().iter().map(field).collect()
 }
 
 fn fields(columns: &[Named], schema: &Schema) -> Result<Vec<Field>> {

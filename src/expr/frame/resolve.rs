@@ -414,7 +414,7 @@ fn widened(d: DType, s: Scalar) -> DType {
         [DType::I16, DType::I32, DType::I64]
             .into_iter()
             .find(|&w| w.size() > d.size() && holds(w))
-            .unwrap_or(DType::I64)
+            .unwrap_or(DType::F64)
     }
 }
 

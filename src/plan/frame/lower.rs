@@ -307,6 +307,7 @@ fn grouping<'a>(
 ) -> Result<(&'a Relation, GroupPlan)> {
     if let RelOp::Filter(mask) = input.op()
         && keys.is_empty()
+        && !aggregates.iter().any(|a| a.input.is_strict())
     {
         let below = &input.inputs()[0];
         let plan = group(keys, aggregates, Some(mask), below.schema())?;

@@ -291,12 +291,12 @@ fn as_type(x: ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 /// Text of two storages compares only in one: a dictionary with a value is fine as it is.
 fn plain_text(x: &Argument, other: &Argument) -> Result<Argument> {
-    let is_dictionary = |a: &Argument| matches!(a.array.data_type(), DataType::Dictionary(..));
+    let of_utf8 =
+        |a: &Argument| matches!(a.array.data_type(), DataType::Dictionary(_, v) if **v == DataType::Utf8);
+    let is_utf8 = |a: &Argument| *a.array.data_type() == DataType::Utf8;
     let same = x.array.data_type() == other.array.data_type();
-    if same
-        || (is_dictionary(x) && other.is_scalar)
-        || (is_dictionary(other) && x.is_scalar && *x.array.data_type() == DataType::Utf8)
-    {
+    let with_value = |d: &Argument, v: &Argument| of_utf8(d) && v.is_scalar && is_utf8(v);
+    if same || with_value(x, other) || with_value(other, x) {
         return Ok(x.clone());
     }
     Ok(Argument { array: as_type(x.array.clone(), &DataType::Utf8)?, is_scalar: x.is_scalar })

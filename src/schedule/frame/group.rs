@@ -4,7 +4,7 @@ use super::super::cache::KernelCache;
 use super::evaluate::{Groups, Registers, batch, internal};
 use super::keys::Keys;
 use crate::block::Block;
-use crate::block::batch::column;
+use crate::block::batch::{column, column_bytes};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::expr::frame::kernel_dtype;
@@ -72,9 +72,9 @@ impl Planes {
 
     /// The first `groups` values of a plane; those of nothing folded if none ever was.
     fn plane(&self, plane: usize, groups: usize) -> Block {
-        if groups > self.room {
+        if self.blocks.is_empty() || groups > self.room {
             let mut empty = Planes::new(self.op, self.dtype);
-            empty.grow(groups);
+            empty.grow(groups.max(1));
             return empty.plane(plane, groups);
         }
         self.blocks[plane].slice(&crate::shape::Region::new([0].as_slice(), [groups].as_slice()))
@@ -138,6 +138,11 @@ impl AllGroups {
         if self.pending.iter().map(GroupState::len).sum::<usize>() > MANY {
             self.flush(threads);
         }
+    }
+
+    /// Bytes that it takes.
+    pub fn nbytes(&self) -> usize {
+        self.parts.iter().chain(&self.pending).map(GroupState::nbytes).sum()
     }
 
     /// Merges what is pending.
@@ -217,9 +222,7 @@ impl GroupState {
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let planes: usize = self.planes.iter().flat_map(|p| &p.blocks).map(Block::nbytes).sum();
-        let kept = |k: &Kept| {
-            4 * k.groups.capacity() + k.values.iter().map(|v| v.get_array_memory_size()).sum::<usize>()
-        };
+        let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(column_bytes).sum::<usize>();
         self.keys.nbytes() + planes + self.kept.iter().map(kept).sum::<usize>()
     }
 
@@ -379,7 +382,8 @@ impl Kept {
                 at(pick.into_iter().map(|p| p.map(|p| p.0)).collect())
             }
             HostFold::Min | HostFold::Max => {
-                let ranks = arrow::compute::rank(&all, Some(SortOptions::default())).map_err(internal)?;
+                let text = cast(&all, &DataType::LargeUtf8).map_err(internal)?;
+                let ranks = arrow::compute::rank(&text, Some(SortOptions::default())).map_err(internal)?;
                 let mut pick: Vec<Option<u32>> = vec![None; groups];
                 for (i, &g) in self.groups.iter().enumerate() {
                     let better = |j: u32| match fold {

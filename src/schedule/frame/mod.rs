@@ -217,7 +217,7 @@ impl PipelineRun<'_> {
 
         let whole = Whole::new(self.pipeline)?;
         let empty = whole.sibling();
-        let whole = InOrder::new(whole, workers);
+        let whole = InOrder::new((whole, self.budget.hold()), workers);
         let rt = self.rt;
         run_spans(rt, workers, spans, Encoders::default, |span, worker, encoders, stop| {
             let mut state = empty.sibling();
@@ -241,16 +241,24 @@ impl PipelineRun<'_> {
                 });
             }
             let part = self.seal(state)?;
-            whole.put(span, (part, held), stop, |whole, (part, held)| {
+            if let Part::Run(run) = &part {
+                held.set(run.nbytes(), &self.pipeline.root)?;
+            }
+            whole.put(span, (part, held), stop, |(whole, share), (part, held)| {
+                let kept = share.bytes as usize + held.bytes as usize;
                 whole.merge(self.pipeline, part, rt.threads)?;
                 drop(held);
+                share.set(whole.nbytes().unwrap_or(kept), &self.pipeline.root)?;
                 if whole.is_full(self.pipeline) {
                     stop.store(true, Relaxed);
                 }
                 Ok::<(), Error>(())
             })
         })?;
-        self.finish(whole.into_whole())
+        let (whole, share) = whole.into_whole();
+        let left = self.finish(whole);
+        drop(share);
+        left
     }
 
     fn open<'b>(&self, chain: &'b Chain) -> Result<Open<'b>> {
@@ -379,7 +387,11 @@ impl PipelineRun<'_> {
             (Whole::Rows(rows, _), Root::Collect { offset, len }) => {
                 with_one_dictionary(slice(rows, *offset, *len), schema)?
             }
-            (_, Root::Write(sink)) => {
+            (Whole::Written(n), Root::Write(sink)) => {
+                if n == 0 {
+                    // a file of no rows has a header all the same
+                    sink.write(&RecordBatch::new_empty(schema.clone()))?;
+                }
                 sink.finish()?;
                 vec![]
             }
@@ -387,7 +399,9 @@ impl PipelineRun<'_> {
             (Whole::Runs(runs), _) => sort::merge(runs)?,
             (Whole::Group(all), Root::Group(plan)) => all.finish(plan, schema, self.rt.threads)?,
             (Whole::Distinct(state), _) => state.rows,
-            (Whole::Group(_), _) => return Err(Error::internal("a state of another root")),
+            (Whole::Group(_) | Whole::Written(_), _) => {
+                return Err(Error::internal("a state of another root"));
+            }
         };
         Ok(Left::Rows(Arc::new(MemoryBatches::new(schema.clone(), rows))))
     }
@@ -403,6 +417,8 @@ enum Part {
 enum Whole {
     Rows(Vec<RecordBatch>, usize),
     Runs(Vec<Run>),
+    /// Rows that went to a sink.
+    Written(usize),
     Group(AllGroups),
     Distinct(Box<DistinctState>),
 }
@@ -410,7 +426,8 @@ enum Whole {
 impl Whole {
     fn new(pipeline: &Pipeline) -> Result<Whole> {
         Ok(match &pipeline.root {
-            Root::Collect { .. } | Root::Build(_) | Root::Write(_) => Whole::Rows(vec![], 0),
+            Root::Collect { .. } | Root::Build(_) => Whole::Rows(vec![], 0),
+            Root::Write(_) => Whole::Written(0),
             Root::Sort(_) => Whole::Runs(vec![]),
             Root::Group(plan) => Whole::Group(AllGroups::new(plan)?),
             Root::Distinct(on) => Whole::Distinct(Box::new(DistinctState::new(on, &pipeline.schema)?)),
@@ -420,7 +437,7 @@ impl Whole {
     /// The state of a span before its first row.
     fn sibling(&self) -> State {
         match self {
-            Whole::Rows(..) | Whole::Runs(_) => State::Rows(vec![]),
+            Whole::Rows(..) | Whole::Runs(_) | Whole::Written(_) => State::Rows(vec![]),
             Whole::Group(state) => State::Group(Box::new(state.sibling())),
             Whole::Distinct(state) => State::Distinct(Box::new(state.sibling())),
         }
@@ -428,7 +445,8 @@ impl Whole {
 
     fn merge(&mut self, pipeline: &Pipeline, part: Part, threads: usize) -> Result<()> {
         match (self, part, &pipeline.root) {
-            (Whole::Rows(..), Part::State(State::Rows(rows)), Root::Write(sink)) => {
+            (Whole::Written(n), Part::State(State::Rows(rows)), Root::Write(sink)) => {
+                *n += rows.iter().map(RecordBatch::num_rows).sum::<usize>();
                 rows.iter().try_for_each(|r| sink.write(r))?;
             }
             (Whole::Rows(all, n), Part::State(State::Rows(rows)), _) => {
@@ -445,6 +463,16 @@ impl Whole {
             _ => return Err(Error::internal("a part of another root")),
         }
         Ok(())
+    }
+
+    /// Bytes that it takes; none if that is what its parts took.
+    fn nbytes(&self) -> Option<usize> {
+        match self {
+            Whole::Group(all) => Some(all.nbytes()),
+            Whole::Distinct(all) => Some(all.nbytes()),
+            Whole::Written(_) => Some(0),
+            Whole::Rows(..) | Whole::Runs(_) => None,
+        }
     }
 
     /// Whether later rows would change nothing.

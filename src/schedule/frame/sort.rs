@@ -2,14 +2,16 @@
 
 use super::super::cache::KernelCache;
 use super::evaluate::{evaluate, internal};
+use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::SortPlan;
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, concat_batches, interleave_record_batch, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, SchemaRef};
 use arrow_row::{OwnedRow, RowConverter, Rows, SortField};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 /// Rows in order, and their keys in a form whose bytes compare as the keys do.
 pub(super) struct Run {
@@ -29,12 +31,9 @@ impl Run {
         kernels: &KernelCache,
     ) -> Result<Run> {
         let rows = concat_batches(schema, rows).map_err(internal)?;
-        let columns = evaluate(&plan.keys, &rows, kernels)?;
+        let columns: Vec<ArrayRef> = evaluate(&plan.keys, &rows, kernels)?.into_iter().map(one_nan).collect();
         let field = |((_, t), &(descending, nulls_first)): (&(usize, _), &(bool, bool))| {
-            SortField::new_with_options(
-                arrow::datatypes::DataType::clone(t),
-                SortOptions { descending, nulls_first },
-            )
+            SortField::new_with_options(DataType::clone(t), SortOptions { descending, nulls_first })
         };
         let fields = plan.keys.outputs.iter().zip(&plan.options).map(field).collect();
         let converter = RowConverter::new(fields).map_err(internal)?;
@@ -45,6 +44,32 @@ impl Run {
         order.iter().for_each(|&i| sorted.push(keys.row(i as usize)));
         let rows = take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?;
         Ok(Run { rows, keys: sorted })
+    }
+}
+
+impl Run {
+    /// Bytes that it takes.
+    pub fn nbytes(&self) -> usize {
+        batch_bytes(&self.rows) + self.keys.size()
+    }
+}
+
+/// A column in which all NaN are the positive one, which compares as the largest: the machine's own may be negative.
+fn one_nan(column: ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            let one = |v: f64| if v.is_nan() { f64::NAN } else { v };
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        DataType::Float32 => {
+            let one = |v: f32| if v.is_nan() { f32::NAN } else { v };
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        DataType::Float16 => {
+            let one = |v: half::f16| if v.is_nan() { half::f16::NAN } else { v };
+            Arc::new(column.as_primitive::<Float16Type>().unary::<_, Float16Type>(one))
+        }
+        _ => column,
     }
 }
 

@@ -190,15 +190,13 @@ impl KeyColumn {
         }
     }
 
-    /// Hashes of the values that are interned here; none if codes mean the same in all siblings.
-    pub fn content(&self) -> Option<Vec<u64>> {
-        let i = &self.interner;
+    /// Hashes of the values that are interned: unlike their codes, they do not depend on who came first.
+    pub fn content(&self) -> Vec<u64> {
         match self.coding {
-            Coding::Text if self.shared.is_some() => None,
-            Coding::Text => Some(
-                (0..i.ends.len()).map(|c| mix_bytes(Interner::text_of(&i.text, &i.ends, c as u32))).collect(),
-            ),
-            _ => Some(i.numbers.iter().map(|&n| mix(n)).collect()),
+            Coding::Text => self.with_interner(|i| {
+                (0..i.ends.len()).map(|c| mix_bytes(Interner::text_of(&i.text, &i.ends, c as u32))).collect()
+            }),
+            _ => self.interner.numbers.iter().map(|&n| mix(n)).collect(),
         }
     }
 
@@ -261,7 +259,9 @@ pub(in super::super) fn one_dictionary(parts: &[ArrayRef]) -> Result<Vec<ArrayRe
         rows.push(of_rows);
     }
     let values = all.values()?;
-    rows.iter().map(|codes| with_dictionary(codes, &values, parts[0].data_type())).collect()
+    let made = rows.iter().map(|codes| with_dictionary(codes, &values, parts[0].data_type()));
+    // keys of few bits may number the values of each part but not of all
+    Ok(made.collect::<Result<Vec<_>>>().unwrap_or_else(|_| parts.to_vec()))
 }
 
 pub fn internal(e: arrow::error::ArrowError) -> Error {

@@ -162,17 +162,17 @@ impl Keys {
     pub fn partition(&self, parts: usize) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::with_capacity(self.count / parts + 16); parts];
         // interned text and numbers by their content, which their codes do not show
-        let hashes: Vec<Option<Vec<u64>>> = self.columns.iter().map(KeyColumn::content).collect();
+        let hashes: Vec<Vec<u64>> = self.columns.iter().map(KeyColumn::content).collect();
         for number in 0..self.count as u32 {
             let key = self.key(number);
             let mut h = 0u64;
             for (c, content) in hashes.iter().enumerate() {
                 let code = code_of(key, c);
-                let word = match content {
-                    Some(hashes) if self.columns[c].coding == Coding::Text && code > 0 => {
-                        hashes[code as usize - 1]
+                let word = match self.columns[c].coding {
+                    Coding::Text if code > 0 => content[code as usize - 1],
+                    Coding::Integer | Coding::Float if code >= INTERNED => {
+                        content[(code - INTERNED) as usize]
                     }
-                    Some(hashes) if code >= INTERNED => hashes[(code - INTERNED) as usize],
                     _ => u64::from(code),
                 };
                 h = mix(h.rotate_left(23) ^ word);

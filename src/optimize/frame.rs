@@ -1,7 +1,7 @@
 //! Filters and columns move towards what is read.
 //!
-//! Two passes, each from the result down. [`push_filters`] splits every filter at its `and`s and takes each part below projections,
-//! sorts, other filters, joins and groups as far as it means the same there. [`prune`] gives every operation only the columns that
+//! Two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
+//! sorts, other filters, joins and groups as far as it means the same there. `prune` gives every operation only the columns that
 //! something above it uses, so that a scan reads no other.
 
 use crate::error::Result;

@@ -101,7 +101,13 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     let counters = Counters::default();
     let compiled = rt.kernels.compiled();
     pool().reset_peak();
-    rt.tell(Event::RunStarted { stages: plan.pipelines.len(), tasks: 0 });
+    // how much a pipeline leaves for another is not known before
+    let parts = |c: &Chain| match &c.input {
+        Input::Scan { source, .. } => source.parts(),
+        Input::Result(_) => 0,
+    };
+    let tasks = plan.pipelines.iter().flat_map(|p| &p.chains).map(parts).sum();
+    rt.tell(Event::RunStarted { stages: plan.pipelines.len(), tasks });
     let budget = Budget { limit: rt.memory_limit, used: AtomicU64::new(0) };
     let mut times = vec![];
     let outcome = run_pipelines(plan, rt, &counters, &budget, &mut times);
@@ -222,7 +228,8 @@ impl PipelineRun<'_> {
         run_spans(rt, workers, spans, Encoders::default, |span, worker, encoders, stop| {
             let mut state = empty.sibling();
             let mut held = self.budget.hold();
-            for &(k, part) in &tasks[span * per_span..((span + 1) * per_span).min(tasks.len())] {
+            for task in span * per_span..((span + 1) * per_span).min(tasks.len()) {
+                let (k, part) = tasks[task];
                 if rt.cancel.load(Relaxed) {
                     return Err(ErrorKind::Cancelled.into());
                 }
@@ -232,7 +239,7 @@ impl PipelineRun<'_> {
                 self.counters.tasks.fetch_add(1, Relaxed);
                 rt.tell(Event::TaskFinished {
                     stage: self.number,
-                    task: span * per_span,
+                    task,
                     worker,
                     start,
                     elapsed: start.elapsed(),

@@ -228,8 +228,8 @@ impl PipelineRun<'_> {
         run_spans(rt, workers, spans, Encoders::default, |span, worker, encoders, stop| {
             let mut state = empty.sibling();
             let mut held = self.budget.hold();
-            for task in span * per_span..((span + 1) * per_span).min(tasks.len()) {
-                let (k, part) = tasks[task];
+            let of_span = tasks.iter().enumerate().skip(span * per_span).take(per_span);
+            for (task, &(k, part)) in of_span {
                 if rt.cancel.load(Relaxed) {
                     return Err(ErrorKind::Cancelled.into());
                 }

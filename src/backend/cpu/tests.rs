@@ -329,6 +329,23 @@ fn random_shape(r: &mut Random, rank: usize) -> Vec<usize> {
         .collect()
 }
 
+/// Which of all roots' outputs are means of moments; the squares about them are the outputs before.
+fn mean_planes(kernel: &Kernel) -> Vec<usize> {
+    let (mut at, mut means) = (0, vec![]);
+    for root in kernel.roots() {
+        at += match root {
+            Root::Reduce { op, value, .. } | Root::GroupReduce { op, value, .. } => {
+                if matches!(op, ReduceOp::M2 | ReduceOp::NanM2) {
+                    means.push(at + 1);
+                }
+                op.planes(kernel.dtype(*value)).len()
+            }
+            Root::Store { .. } | Root::Select { .. } => 1,
+        };
+    }
+    means
+}
+
 #[test]
 fn random_kernels_agree_with_the_reference() {
     for seed in 1..1500u64 {
@@ -348,12 +365,17 @@ fn random_kernels_agree_with_the_reference() {
         }
         let outputs = outputs(&mut r, &kernel, &extent, plain);
         let expect = run(&Reference, &kernel, &region, &shape, &inputs, &outputs);
+        let means = mean_planes(&kernel);
         let mut folds: Option<Vec<Vec<Scalar>>> = None;
         for cpu in backends() {
             let got = run(&cpu, &kernel, &region, &shape, &inputs, &outputs);
             assert_eq!(got.1, expect.1, "seed {seed} {}: counts\n{kernel} {region}", cpu.name());
             for (k, (g, e)) in got.0.iter().zip(&expect.0).enumerate() {
                 for (i, (g, e)) in g.iter().zip(e).enumerate() {
+                    // a mean says nothing where the squares about it are NaN: no result shows it
+                    if means.contains(&k) && expect.0[k - 1][i].as_f64().is_nan() {
+                        continue;
+                    }
                     let exact = kernel
                         .insts()
                         .iter()

@@ -16,7 +16,6 @@ use blockwise::frame::{Column, DataFrame, Table, col, corr, scan_parquet};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// The rows.
@@ -207,34 +206,7 @@ pub fn run(suite: &Suite, row: &str, dir: &Path) -> Result<Vec<Line>> {
         let path = dir.join(format!("{row}.expected.json"));
         let text = json!({ "row": row, "digest": want }).to_string();
         std::fs::write(&path, text).map_err(|e| Error::io("writing", &path, e))?;
-        lines.extend(peers(options, row, dir));
+        lines.extend(crate::peers::run(options, "frames.py", row, dir));
     }
     Ok(lines)
-}
-
-/// What Polars, DuckDB and Dask take for the row.
-fn peers(options: &Options, row: &str, dir: &Path) -> Vec<Line> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/frames.py");
-    let output = Command::new(crate::peers::python())
-        .arg(script)
-        .args([
-            "--row",
-            row,
-            "--threads",
-            &options.threads.to_string(),
-            "--repeat",
-            &options.repeat.to_string(),
-        ])
-        .arg("--data")
-        .arg(dir)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
-    match output {
-        Ok(output) => String::from_utf8_lossy(&output.stdout).lines().filter_map(Line::from_json).collect(),
-        Err(e) => {
-            eprintln!("suite: peers of {row}: {e}");
-            vec![]
-        }
-    }
 }

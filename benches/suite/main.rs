@@ -138,7 +138,7 @@ impl Any {
             Any::Array(row) => {
                 let mut lines = arrays::run(suite, row, options.peers.then_some(dir))?;
                 if options.peers {
-                    lines.extend(peers::run(options, row.name, dir));
+                    lines.extend(peers::run(options, "run.py", row.name, dir));
                 }
                 Ok(lines)
             }
@@ -146,7 +146,7 @@ impl Any {
                 files::prepare(suite, row, dir)?;
                 let mut lines = files::run(suite, row, dir)?;
                 if options.peers {
-                    lines.extend(peers::run(options, row, dir));
+                    lines.extend(peers::run(options, "run.py", row, dir));
                 }
                 if options.data.is_none() {
                     files::inputs(row, dir, options).iter().for_each(|path| files::remove(path));

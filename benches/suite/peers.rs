@@ -1,4 +1,4 @@
-//! Runs the Python peers of a row: `benches/peers/run.py` on the files that this run wrote.
+//! Runs the Python peers of a row: a script of `benches/peers` on the files that this run wrote.
 
 use crate::cli::Options;
 use crate::report::Line;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The interpreter.
-pub fn python() -> String {
+fn python() -> String {
     std::env::var("BLOCKWISE_PEERS_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 
@@ -17,8 +17,8 @@ pub fn version() -> Option<String> {
 }
 
 /// What the peers of a row take. Peers that are not installed or fail say so on stderr and are left out.
-pub fn run(options: &Options, row: &str, dir: &Path) -> Vec<Line> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/run.py");
+pub fn run(options: &Options, script: &str, row: &str, dir: &Path) -> Vec<Line> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script);
     let output = Command::new(python())
         .arg(script)
         .args(["--row", row])

@@ -290,7 +290,7 @@ impl ReduceOp {
     /// | `Min Max Fmin Fmax` | value: the element's dtype |
     /// | `All Any` | bool |
     /// | `ArgMin ArgMax NanArg*` | value: the element's dtype; index: i64, -1 while empty |
-    /// | `M2 NanM2` | m2: f64; mean: f64; count: i64 |
+    /// | `M2 NanM2` | m2: f64; mean: f64, unspecified where m2 is NaN; count: i64 |
     pub fn planes(self, d: DType) -> Vec<DType> {
         match self {
             ReduceOp::M2 | ReduceOp::NanM2 => vec![DType::F64, DType::F64, DType::I64],

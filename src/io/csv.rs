@@ -455,9 +455,7 @@ impl BatchSource for CsvSource {
     }
 
     fn label(&self) -> String {
-        let first =
-            self.files[0].path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if self.files.len() == 1 { first } else { format!("{first} and {} more", self.files.len() - 1) }
+        label(&self.files[0].path, self.files.len())
     }
 
     fn parts(&self) -> usize {
@@ -565,6 +563,12 @@ impl BatchSink for CsvSink {
         let file = buffered.into_inner().map_err(|e| Error::io("writing", &self.path, e.into_error()))?;
         publish_file(file, &self.path)
     }
+}
+
+/// What a source of several files is called: the first one's name, and how many more there are.
+pub(super) fn label(first: &Path, files: usize) -> String {
+    let first = first.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if files == 1 { first } else { format!("{first} and {} more", files - 1) }
 }
 
 /// The error of a write by an Arrow writer.

@@ -1,6 +1,6 @@
 //! Parquet files: read by row groups, of the columns that are wanted; written in row groups as rows come.
 
-use super::csv::written;
+use super::csv::{label, written};
 use super::temp::{file_beside, publish_file};
 use crate::block::{BatchSink, BatchSource};
 use crate::error::{Error, Result};
@@ -111,8 +111,7 @@ impl BatchSource for ParquetSource {
     }
 
     fn label(&self) -> String {
-        let first = self.files[0].0.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if self.files.len() == 1 { first } else { format!("{first} and {} more", self.files.len() - 1) }
+        label(&self.files[0].0, self.files.len())
     }
 
     fn parts(&self) -> usize {

@@ -122,7 +122,7 @@ impl Pipelines {
         let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
         match kind {
             // the right rows, each with its partner on the left if it has one
-            JoinKind::Right => self.open(&mirrored(r, left, other, on, right, JoinKind::Left)?),
+            JoinKind::Right => self.open(&mirrored(r, left, other, on, right)?),
             // and all rows without a partner: the left join's, then the right rows that are in no pair
             JoinKind::Full => {
                 let mut all = self.probe(r, JoinKind::Left, on, right)?;
@@ -174,14 +174,13 @@ fn swapped(on: &[(Expr, Expr)]) -> Vec<(Expr, Expr)> {
     on.iter().map(|(l, r)| (r.clone(), l.clone())).collect()
 }
 
-/// The result of a join of `other` with `left` under the names of `r`, the join of `left` with `other`.
+/// The result of a left join of `other` with `left` under the names of `r`, the join of `left` with `other`.
 fn mirrored(
     r: &Relation,
     left: &Relation,
     other: &Relation,
     on: &[(Expr, Expr)],
     right: &[(usize, Arc<str>)],
-    kind: JoinKind,
 ) -> Result<Relation> {
     // the left columns under names that nothing else has
     let hidden = |k: usize| format!("\0left {k}");
@@ -193,7 +192,7 @@ fn mirrored(
         .map(|(k, (l, _))| Named { name: format!("\0key {k}").as_str().into(), expr: l.clone() });
     let left = left.project(fields.iter().enumerate().map(named).chain(keys).collect())?;
     let on_hidden = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(format!("\0key {k}")))).collect();
-    let joined = other.join(&left, kind, on_hidden, "")?;
+    let joined = other.join(&left, JoinKind::Left, on_hidden, "")?;
     let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
         let expr = match k.checked_sub(fields.len()) {
             Some(k) => col(other.schema().field(right[k].0).name()),

@@ -26,6 +26,7 @@ pub struct Session {
 
 struct Settings {
     memory_limit: u64,
+    spill_above: u64,
     threads: usize,
     temp_dir: PathBuf,
     observers: Vec<Arc<dyn Observer>>,
@@ -35,6 +36,7 @@ struct Settings {
 #[derive(Default)]
 pub struct SessionBuilder {
     memory_limit: Option<Result<u64>>,
+    spill_above: Option<Result<u64>>,
     threads: Option<usize>,
     temp_dir: Option<PathBuf>,
     backend: Option<Arc<dyn Backend>>,
@@ -46,6 +48,13 @@ impl SessionBuilder {
     /// of the memory this process may use.
     pub fn memory_limit(mut self, limit: impl IntoBytes) -> Self {
         self.memory_limit = Some(limit.into_bytes());
+        self
+    }
+
+    /// Bytes of rows that sorts, groups, joins and other steps of dataframes keep in memory between them; what is more goes to spill
+    /// files. Results are the same whatever it is. Default: half of the memory limit.
+    pub fn spill_above(mut self, bytes: impl IntoBytes) -> Self {
+        self.spill_above = Some(bytes.into_bytes());
         self
     }
 
@@ -100,6 +109,7 @@ impl SessionBuilder {
         Ok(Session {
             settings: Settings {
                 memory_limit,
+                spill_above: self.spill_above.unwrap_or(Ok(memory_limit / 2))?,
                 threads,
                 temp_dir: self.temp_dir.unwrap_or_else(std::env::temp_dir),
                 observers: self.observers,
@@ -200,6 +210,7 @@ impl Session {
             pool: &self.pool,
             threads: self.settings.threads,
             memory_limit: limit,
+            spill_above: self.settings.spill_above,
             temp_dir: self.settings.temp_dir.clone(),
             observers: &self.settings.observers,
             cancel: &self.cancel,

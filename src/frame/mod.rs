@@ -41,7 +41,7 @@ pub use files::scan_parquet;
 pub use functions::{corr, date, timestamp};
 pub use table::Table;
 
-use crate::block::{BatchSource, MemoryBatches};
+use crate::block::{BatchSink, BatchSource, MemoryBatches};
 use crate::error::{Error, Result};
 use crate::expr::frame::Relation;
 use crate::session::Session;
@@ -160,6 +160,14 @@ impl DataFrame {
         let relation = self.relation()?;
         let batches = session.run_frame(relation)?;
         Ok(Table::new(relation.schema().clone(), batches))
+    }
+
+    /// Runs the plan on a session; its rows go to a sink as they come, in order.
+    ///
+    /// # Errors
+    /// That which the frame carries, those of running it, and those of the sink; then nothing is at the destination.
+    pub fn write_with(&self, sink: Arc<dyn BatchSink>, session: &Session) -> Result<()> {
+        session.write_frame(self.relation()?, sink)
     }
 
     /// Runs the plan; the frame of the rows in memory.

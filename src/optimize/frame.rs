@@ -168,7 +168,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             filtered(r.with_inputs(vec![left, other])?, above)
         }
         RelOp::Scan { .. } => filtered(r.clone(), masks),
-        RelOp::Slice { .. } | RelOp::Distinct(_) | RelOp::MapBatches { .. } => {
+        RelOp::Slice { .. } | RelOp::Tail(_) | RelOp::Distinct(_) | RelOp::MapBatches { .. } => {
             let input = push_filters(&r.inputs()[0], vec![])?;
             filtered(r.with_inputs(vec![input])?, masks)
         }
@@ -217,6 +217,7 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             prune(&r.inputs()[0], &below)?.sort(by.clone())
         }
         RelOp::Slice { offset, len } => Ok(prune(&r.inputs()[0], wanted)?.slice(*offset, *len)),
+        RelOp::Tail(len) => Ok(prune(&r.inputs()[0], wanted)?.tail(*len)),
         RelOp::Concat => {
             // all parts must keep the same columns in the same order
             let parts = r.inputs().iter().map(|i| {

@@ -37,6 +37,8 @@ pub struct Runtime<'a> {
     pub threads: usize,
     /// Memory limit in bytes.
     pub memory_limit: u64,
+    /// Bytes of rows that are kept in memory; more go to spill files.
+    pub spill_above: u64,
     /// Directory of spill files.
     pub temp_dir: PathBuf,
     /// Who watches.

@@ -1,7 +1,7 @@
-//! Chunks on disk for a while: the store behind an exchange.
+//! Bytes on disk for a while, and the store behind an exchange of blocks.
 //!
-//! The file has no name: the system removes it when the last handle closes, whatever ends the process. Every chunk carries a
-//! checksum in memory, so a disk that lies is an error, not a wrong result.
+//! The file has no name: the system removes it when the last handle closes, whatever ends the process. Every extent's
+//! checksum is in memory, so a disk that lies is an error, not a wrong result.
 
 use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
@@ -12,23 +12,79 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// An unnamed file to which bytes are appended, from any thread, and from which they are read back.
+#[derive(Debug)]
+pub(super) struct SpillFile {
+    file: File,
+    dir: PathBuf,
+    end: AtomicU64,
+}
+
+/// Where bytes are in a spill file, and their checksum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    at: u64,
+    len: usize,
+    crc: u32,
+}
+
+impl Extent {
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl SpillFile {
+    pub fn create(dir: &Path) -> Result<SpillFile> {
+        let file = tempfile::tempfile_in(dir).map_err(|e| Error::io("creating a spill file in", dir, e))?;
+        Ok(SpillFile { file, dir: dir.to_owned(), end: AtomicU64::new(0) })
+    }
+
+    /// Writes pieces one after the other.
+    pub fn append(&self, pieces: &[&[u8]]) -> Result<Extent> {
+        let len = pieces.iter().map(|p| p.len()).sum();
+        let at = self.end.fetch_add(len as u64, Relaxed);
+        let (mut next, mut crc) = (at, 0);
+        for piece in pieces {
+            write_at(&self.file, piece, next)
+                .map_err(|e| Error::io("writing a spill file in", &self.dir, e))?;
+            crc = crc32c::crc32c_append(crc, piece);
+            next += piece.len() as u64;
+        }
+        Ok(Extent { at, len, crc })
+    }
+
+    /// Reads what was written to an extent; `chunk` names it in errors.
+    pub fn read(&self, extent: Extent, into: &mut [u8], chunk: &[usize]) -> Result<()> {
+        read_at(&self.file, into, extent.at)
+            .map_err(|e| Error::io("reading a spill file in", &self.dir, e))?;
+        if crc32c::crc32c(into) != extent.crc {
+            return Err(self.corrupt(chunk, "its checksum does not match what was written"));
+        }
+        Ok(())
+    }
+
+    pub fn corrupt(&self, chunk: &[usize], message: &str) -> Error {
+        let path = self.dir.join("(spill file)");
+        ErrorKind::CorruptChunk { path, chunk: chunk.to_vec(), message: message.into() }.into()
+    }
+}
+
 /// A chunked array in an unnamed file.
 #[derive(Debug)]
 pub(super) struct SpillStore {
-    file: File,
-    dir: PathBuf,
+    file: SpillFile,
     dtype: DType,
     grid: Grid,
-    /// Offset and checksum of each chunk in C order; offset `u64::MAX` while it is not written.
-    chunks: Mutex<Vec<(u64, u32)>>,
-    end: AtomicU64,
+    /// By chunk in C order; none while it is not written.
+    chunks: Mutex<Vec<Option<Extent>>>,
 }
 
 impl SpillStore {
     pub fn create(dir: &Path, dtype: DType, grid: Grid) -> Result<SpillStore> {
-        let file = tempfile::tempfile_in(dir).map_err(|e| Error::io("creating a spill file in", dir, e))?;
-        let chunks = Mutex::new(vec![(u64::MAX, 0); grid.len()]);
-        Ok(SpillStore { file, dir: dir.to_owned(), dtype, grid, chunks, end: AtomicU64::new(0) })
+        let chunks = Mutex::new(vec![None; grid.len()]);
+        Ok(SpillStore { file: SpillFile::create(dir)?, dtype, grid, chunks })
     }
 
     /// Writes the chunks that a region covers; the region is a union of chunks. Returns the bytes written.
@@ -37,13 +93,9 @@ impl SpillStore {
         for index in self.grid.blocks_in(region) {
             let chunk = self.grid.region(&index);
             let part = block.slice(&chunk.relative_to(region)).to_contiguous();
-            let bytes = part.bytes();
-            let at = self.end.fetch_add(bytes.len() as u64, Relaxed);
-            write_at(&self.file, bytes, at)
-                .map_err(|e| Error::io("writing a spill file in", &self.dir, e))?;
-            let mut chunks = self.chunks.lock().unwrap_or_else(|e| e.into_inner());
-            chunks[self.number(&index)] = (at, crc32c::crc32c(bytes));
-            written += bytes.len() as u64;
+            let extent = self.file.append(&[part.bytes()])?;
+            self.chunks.lock().unwrap_or_else(|e| e.into_inner())[self.number(&index)] = Some(extent);
+            written += extent.len() as u64;
         }
         Ok(written)
     }
@@ -54,20 +106,10 @@ impl SpillStore {
 
     fn read_chunk(&self, index: &[usize]) -> Result<Block> {
         let region = self.grid.region(index);
-        let (at, crc) = self.chunks.lock().unwrap_or_else(|e| e.into_inner())[self.number(index)];
-        let corrupt = |message: &str| -> Error {
-            let path = self.dir.join("(spill file)");
-            ErrorKind::CorruptChunk { path, chunk: index.to_vec(), message: message.into() }.into()
-        };
-        if at == u64::MAX {
-            return Err(corrupt("it was never written"));
-        }
+        let extent = self.chunks.lock().unwrap_or_else(|e| e.into_inner())[self.number(index)];
+        let extent = extent.ok_or_else(|| self.file.corrupt(index, "it was never written"))?;
         let mut block = Block::uninit(self.dtype, &region.shape);
-        read_at(&self.file, block.bytes_mut(), at)
-            .map_err(|e| Error::io("reading a spill file in", &self.dir, e))?;
-        if crc32c::crc32c(block.bytes()) != crc {
-            return Err(corrupt("its checksum does not match what was written"));
-        }
+        self.file.read(extent, block.bytes_mut(), index)?;
         Ok(block)
     }
 }
@@ -167,7 +209,7 @@ mod tests {
         let region = Region::new([0].as_slice(), [2].as_slice());
         store.write(&region, &Block::from_vec(vec![1u8, 2])).unwrap();
         assert!(store.read(&Region::whole(&[4])).is_err());
-        write_at(&store.file, &[9], 0).unwrap();
+        write_at(&store.file.file, &[9], 0).unwrap();
         assert!(store.read(&region).unwrap_err().to_string().contains("checksum"));
     }
 }

@@ -63,6 +63,8 @@ pub enum RelOp {
         /// Number of rows.
         len: usize,
     },
+    /// The last rows.
+    Tail(usize),
     /// The rows of several inputs of one schema, one after the other.
     Concat,
     /// The first of the rows with equal values in these columns.
@@ -324,6 +326,11 @@ impl Relation {
         Relation::same_schema(RelOp::Slice { offset, len }, self)
     }
 
+    /// The last rows.
+    pub fn tail(&self, len: usize) -> Relation {
+        Relation::same_schema(RelOp::Tail(len), self)
+    }
+
     /// The first of equal rows.
     ///
     /// # Errors
@@ -419,6 +426,7 @@ impl Relation {
                 inputs[0].distinct(&names)
             }
             RelOp::Slice { offset, len } => Ok(inputs[0].slice(*offset, *len)),
+            RelOp::Tail(len) => Ok(inputs[0].tail(*len)),
             op => {
                 let fields = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
                 Relation::new(op.clone(), inputs, fields)
@@ -491,6 +499,7 @@ impl fmt::Display for RelOp {
                 write!(f, "sort by {keys}")
             }
             RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),
+            RelOp::Tail(len) => write!(f, "last {len} rows"),
             RelOp::Concat => write!(f, "concat"),
             RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
             RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),

@@ -83,16 +83,19 @@ impl Pipelines {
                 let open = self.open(input)?;
                 self.end(open, Root::Group(plan), r.schema())
             }
-            RelOp::Sort(by) => {
-                let input = &r.inputs()[0];
-                let keys = program(by.iter().map(|k| &k.expr), input.schema())?;
-                let options = by.iter().map(|k: &SortKey| (k.descending, k.nulls_first)).collect();
-                let open = self.open(input)?;
-                self.end(open, Root::Sort(SortPlan { keys, options }), r.schema())
-            }
+            RelOp::Sort(by) => self.sort(r, by, usize::MAX)?,
             RelOp::Slice { offset, len } => {
-                let open = self.open(&r.inputs()[0])?;
+                let input = &r.inputs()[0];
+                // of rows in another order no more are kept than are wanted
+                let open = match input.op() {
+                    RelOp::Sort(by) => self.sort(input, by, offset.saturating_add(*len))?,
+                    _ => self.open(input)?,
+                };
                 self.end(open, Root::Collect { offset: *offset, len: *len }, r.schema())
+            }
+            RelOp::Tail(len) => {
+                let open = self.open(&r.inputs()[0])?;
+                self.end(open, Root::Tail(*len), r.schema())
             }
             RelOp::Distinct(on) => {
                 let open = self.open(&r.inputs()[0])?;
@@ -100,6 +103,14 @@ impl Pipelines {
             }
             RelOp::Join { kind, on, right } => self.join(r, *kind, on, right)?,
         })
+    }
+
+    fn sort(&mut self, r: &Relation, by: &[SortKey], keep: usize) -> Result<Open> {
+        let input = &r.inputs()[0];
+        let keys = program(by.iter().map(|k| &k.expr), input.schema())?;
+        let options = by.iter().map(|k| (k.descending, k.nulls_first)).collect();
+        let open = self.open(input)?;
+        Ok(self.end(open, Root::Sort(SortPlan { keys, options, keep }), r.schema()))
     }
 
     /// Ends a pipeline; its result's rows.
@@ -153,7 +164,8 @@ impl Pipelines {
             keys.1.push(cast(b, &types.1));
         }
         let built = self.open(other)?;
-        let build = self.close(built, Root::Build(program(&keys.1, other.schema())?), other.schema());
+        let build =
+            self.close(built, Root::Build(Arc::new(program(&keys.1, other.schema())?)), other.schema());
         let open = self.open(left)?;
         let fields = left.schema().fields().iter().map(|f| f.as_ref().clone());
         let taken = right

@@ -97,12 +97,14 @@ pub enum Root {
         /// Number of rows kept.
         len: usize,
     },
+    /// The last rows, in order.
+    Tail(usize),
     /// Folded by group.
     Group(GroupPlan),
     /// Kept in another order.
     Sort(SortPlan),
     /// Kept with a table of their keys, for a probe.
-    Build(Program),
+    Build(Arc<Program>),
     /// The first row of every group kept.
     Distinct(Vec<usize>),
     /// Handed to a sink, in order.
@@ -168,6 +170,8 @@ pub struct SortPlan {
     pub keys: Program,
     /// By key: descending, nulls first.
     pub options: Vec<(bool, bool)>,
+    /// The first rows are wanted, this many.
+    pub keep: usize,
 }
 
 impl fmt::Display for FramePlan {
@@ -223,10 +227,14 @@ impl fmt::Display for Root {
             Root::Collect { offset, len } => {
                 write!(f, "collect rows {offset} to {}", offset.saturating_add(*len))
             }
+            Root::Tail(len) => write!(f, "collect the last {len} rows"),
             Root::Group(g) => {
                 let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };
                 write!(f, "group by {} keys: {} folds in a kernel{masked}", g.keys, g.kernel.effects.len())?;
                 if g.hosts.is_empty() { Ok(()) } else { write!(f, ", {} on the host", g.hosts.len()) }
+            }
+            Root::Sort(s) if s.keep < usize::MAX => {
+                write!(f, "sort by {} keys, the first {}", s.options.len(), s.keep)
             }
             Root::Sort(s) => write!(f, "sort by {} keys", s.options.len()),
             Root::Build(p) => write!(f, "build a table of {} keys", p.outputs.len()),

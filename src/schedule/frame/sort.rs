@@ -1,56 +1,267 @@
-//! Sorting: every span's rows are put in order as they come, and the ordered runs are merged.
+//! Sorting: rows are put in order a few at a time, as *runs*; what is left is a source whose parts are ranges of keys, and reading a part
+//! merges what the runs have of it.
+//!
+//! Runs beyond what memory holds are on disk, in pieces. A row's place is its key, then its run, then its place there, which differ for
+//! any two rows: so a part begins and ends anywhere, even between equal keys, and the order does not depend on where runs were cut.
 
-use super::super::cache::KernelCache;
-use super::evaluate::{evaluate, internal};
+use super::super::Runtime;
+use super::budget::Budget;
+use super::evaluate::{batch, evaluate, internal};
+use super::pipeline::{Gather, Left};
+use super::store::{Disk, Stored, in_pieces, project};
+use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::SortPlan;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch, UInt32Array};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{SortOptions, concat_batches, interleave_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, SchemaRef};
-use arrow_row::{OwnedRow, RowConverter, Rows, SortField};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef};
+use arrow_row::{RowConverter, SortField};
 use std::sync::Arc;
 
-/// Rows in order, and their keys in a form whose bytes compare as the keys do.
+/// Rows of the result that are made at once.
+const PIECE: usize = 1 << 15;
+/// Rows between two keys of a run that are considered as the ends of parts.
+const SAMPLE: usize = 1 << 11;
+
+/// Rows in order, with their keys in a last column, as bytes that compare as the keys do.
 pub(super) struct Run {
-    rows: RecordBatch,
-    keys: Rows,
+    pieces: Vec<Piece>,
+    /// Keys of some rows, and their places.
+    samples: Vec<(Box<[u8]>, usize)>,
+    rows: usize,
+    /// Bytes of the rows, in memory or not.
+    bytes: usize,
 }
 
-/// Rows of the result that are made at once.
-const PIECE: usize = 1 << 16;
+struct Piece {
+    /// Place of the first row, and its key.
+    first: usize,
+    key: Box<[u8]>,
+    rows: Stored,
+}
+
+/// Name of the column of keys.
+const KEY: &str = "\0key";
+
+/// The columns of a run, given those of its rows.
+pub(super) fn with_key(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|f| f.as_ref().clone());
+    let key = Field::new(KEY, DataType::LargeBinary, false);
+    Arc::new(Schema::new(fields.chain([key]).collect::<Vec<_>>()))
+}
+
+fn keys_of(rows: &RecordBatch) -> &LargeBinaryArray {
+    rows.column(rows.num_columns() - 1).as_binary()
+}
 
 impl Run {
-    /// The rows of batches in order; equal ones in the order in which they are.
-    pub fn new(
-        plan: &SortPlan,
-        rows: &[RecordBatch],
-        schema: &SchemaRef,
-        kernels: &KernelCache,
-    ) -> Result<Run> {
-        let rows = concat_batches(schema, rows).map_err(internal)?;
-        let columns: Vec<ArrayRef> = evaluate(&plan.keys, &rows, kernels)?.into_iter().map(one_nan).collect();
+    pub fn empty() -> Run {
+        Run { pieces: vec![], samples: vec![], rows: 0, bytes: 0 }
+    }
+
+    /// Takes more rows, which come after those that are there; their last column is the keys. They stay in memory in one piece, or go to
+    /// disk in many.
+    pub fn extend(&mut self, rows: &RecordBatch, disk: Option<&Disk<'_>>) -> Result<()> {
+        let (n, bytes) = (rows.num_rows(), batch_bytes(rows));
+        if n == 0 {
+            return Ok(());
+        }
+        let keys = keys_of(rows);
+        let at_once = match disk {
+            Some(disk) => (disk.budget.piece() * n / bytes.max(1)).clamp(64, n.max(64)),
+            None => n,
+        };
+        for at in (0..n).step_by(at_once) {
+            let part = rows.slice(at, at_once.min(n - at));
+            let rows = match disk {
+                Some(disk) => disk.write(&part)?,
+                None => Stored::Memory(part),
+            };
+            self.pieces.push(Piece { first: self.rows + at, key: keys.value(at).into(), rows });
+        }
+        let samples = (0..n).step_by(SAMPLE).map(|at| (keys.value(at).into(), self.rows + at));
+        self.samples.extend(samples);
+        self.rows += n;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn held(&self) -> usize {
+        let keys: usize = self.samples.iter().map(|(k, _)| k.len() + 24).sum();
+        keys + self.pieces.iter().map(|p| p.key.len() + 64 + p.rows.held()).sum::<usize>()
+    }
+}
+
+/// A root that sorts.
+pub(super) struct Sort<'a> {
+    pub plan: &'a SortPlan,
+    pub schema: &'a SchemaRef,
+    pub rt: &'a Runtime<'a>,
+    pub disk: &'a Disk<'a>,
+    pub budget: &'a Budget,
+}
+
+/// The rows of a span that are in no run yet, and its runs.
+#[derive(Default)]
+pub(super) struct SortState {
+    rows: Vec<RecordBatch>,
+    bytes: usize,
+    runs: Vec<Run>,
+    held: usize,
+}
+
+impl Sort<'_> {
+    /// Makes a run of the rows that are in none.
+    fn cut(&self, state: &mut SortState) -> Result<()> {
+        if state.bytes == 0 && state.rows.iter().all(|r| r.num_rows() == 0) {
+            return Ok(());
+        }
+        let rows = concat_batches(self.schema, &state.rows).map_err(internal)?;
+        (state.rows, state.bytes) = (vec![], 0);
+        let rows = self.sorted(rows)?;
+        let mut run = Run::empty();
+        run.extend(&rows, self.budget.is_tight().then_some(self.disk))?;
+        state.held += run.held();
+        state.runs.push(run);
+        Ok(())
+    }
+
+    /// Rows in order; equal ones in the order in which they are. Their keys are the last column.
+    fn sorted(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        let plan = self.plan;
+        let columns: Vec<ArrayRef> =
+            evaluate(&plan.keys, &rows, self.rt.kernels)?.into_iter().map(one_nan).collect();
         let field = |((_, t), &(descending, nulls_first)): (&(usize, _), &(bool, bool))| {
             SortField::new_with_options(DataType::clone(t), SortOptions { descending, nulls_first })
         };
         let fields = plan.keys.outputs.iter().zip(&plan.options).map(field).collect();
         let converter = RowConverter::new(fields).map_err(internal)?;
         let keys = converter.convert_columns(&columns).map_err(internal)?;
-        let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
-        order.sort_unstable_by(|&a, &b| keys.row(a as usize).cmp(&keys.row(b as usize)).then(a.cmp(&b)));
-        let mut sorted = converter.empty_rows(order.len(), keys.size());
-        order.iter().for_each(|&i| sorted.push(keys.row(i as usize)));
+        let key = |i: u32| keys.row(i as usize).data();
+        let n = rows.num_rows();
+        let skip = common_prefix((0..n).map(|i| keys.row(i).data()));
+        let mut order: Vec<(u64, u32)> = (0..n as u32).map(|i| (prefix(key(i), skip), i)).collect();
+        order.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))).then_with(|| a.1.cmp(&b.1))
+        });
+        order.truncate(plan.keep);
+        let order: Vec<u32> = order.into_iter().map(|(_, i)| i).collect();
+        let sorted = binary(order.iter().map(|&i| key(i)), keys.size());
         let rows = take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?;
-        Ok(Run { rows, keys: sorted })
+        let columns = rows.columns().iter().cloned().chain([sorted]).collect();
+        batch(&with_key(self.schema), columns, rows.num_rows())
+    }
+
+    /// Of runs that hold many more rows than are wanted, the wanted ones.
+    fn keep(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
+        let sorted = Sorted::new(with_key(self.schema), runs, self.budget);
+        let (mut first, mut left) = (Run::empty(), self.plan.keep);
+        for part in 0..sorted.parts() {
+            sorted.read_rows(part, true, &mut |rows| {
+                let rows = rows.slice(0, left.min(rows.num_rows()));
+                left -= rows.num_rows();
+                first.extend(&rows, None)?;
+                Ok(left > 0)
+            })?;
+        }
+        Ok(vec![first])
     }
 }
 
-impl Run {
-    /// Bytes that it takes.
-    pub fn nbytes(&self) -> usize {
-        batch_bytes(&self.rows) + self.keys.size()
+/// Keys of numbers, which compare as they do.
+pub(super) fn number_key(numbers: &[u64]) -> ArrayRef {
+    let bytes: Vec<[u8; 8]> = numbers.iter().map(|n| n.to_be_bytes()).collect();
+    binary(bytes.iter().map(|b| b.as_slice()), 8 * numbers.len())
+}
+
+/// A column of byte strings.
+fn binary<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>, bytes: usize) -> ArrayRef {
+    let mut offsets: Vec<i64> = Vec::with_capacity(values.len() + 1);
+    let mut data: Vec<u8> = Vec::with_capacity(bytes);
+    offsets.push(0);
+    for value in values {
+        data.extend_from_slice(value);
+        offsets.push(data.len() as i64);
+    }
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    Arc::new(LargeBinaryArray::new(offsets, Buffer::from_vec(data), None))
+}
+
+/// The number of bytes at their start that all keys have in common.
+fn common_prefix<'a>(mut keys: impl Iterator<Item = &'a [u8]>) -> usize {
+    let Some(first) = keys.next() else { return 0 };
+    let mut same = first.len();
+    for key in keys {
+        if key.get(..same) != Some(&first[..same]) {
+            same = first.iter().zip(key).take(same).take_while(|(a, b)| a == b).count();
+        }
+    }
+    same
+}
+
+/// Eight bytes of a key as a number that compares as they do; which must be told from 0 bytes by the key.
+fn prefix(key: &[u8], skip: usize) -> u64 {
+    let rest = key.get(skip..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
+        Some(eight) => u64::from_be_bytes(*eight),
+        None => {
+            let mut eight = [0; 8];
+            eight[..rest.len()].copy_from_slice(rest);
+            u64::from_be_bytes(eight)
+        }
+    }
+}
+
+impl Gather for Sort<'_> {
+    type State = SortState;
+    type Whole = Vec<Run>;
+
+    fn state(&self) -> SortState {
+        SortState::default()
+    }
+
+    fn whole(&self) -> Result<Vec<Run>> {
+        Ok(vec![])
+    }
+
+    fn push(&self, state: &mut SortState, _task: usize, rows: RecordBatch) -> Result<()> {
+        state.bytes += batch_bytes(&rows);
+        state.rows.push(rows);
+        // the rows, the rows in order, and the keys of both
+        // at most four times as much for each of twice as many workers as threads
+        let most = self.budget.share(3 * self.rt.threads).min(256 << 20);
+        if state.bytes > most { self.cut(state) } else { Ok(()) }
+    }
+
+    fn seal(&self, state: &mut SortState) -> Result<()> {
+        self.cut(state)
+    }
+
+    fn bytes(&self, state: &SortState) -> usize {
+        state.bytes + state.held
+    }
+
+    fn merge(&self, whole: &mut Vec<Run>, _span: usize, state: SortState) -> Result<()> {
+        whole.extend(state.runs);
+        let rows: usize = whole.iter().map(|r| r.rows).sum();
+        if rows > self.plan.keep.saturating_mul(2).max(SAMPLE) && self.plan.keep < usize::MAX {
+            *whole = self.keep(std::mem::take(whole))?;
+        }
+        Ok(())
+    }
+
+    fn whole_bytes(&self, whole: &Vec<Run>) -> usize {
+        whole.iter().map(Run::held).sum()
+    }
+
+    fn finish(&self, mut whole: Vec<Run>) -> Result<Left> {
+        if self.plan.keep < usize::MAX && !whole.is_empty() {
+            whole = self.keep(whole)?;
+        }
+        Sorted::new(with_key(self.schema), whole, self.budget).into_left()
     }
 }
 
@@ -73,26 +284,181 @@ fn one_nan(column: ArrayRef) -> ArrayRef {
     }
 }
 
-/// The rows of all runs in order; equal ones in the order of runs.
-pub(super) fn merge(mut runs: Vec<Run>) -> Result<Vec<RecordBatch>> {
-    if runs.len() <= 1 {
-        return Ok(runs.pop().map(|r| r.rows).into_iter().collect());
+/// Runs as a source of their rows in order; equal ones in the order of runs.
+pub(super) struct Sorted {
+    /// Columns of the rows, without the key.
+    schema: SchemaRef,
+    runs: Vec<Run>,
+    /// Where parts end, but for the last.
+    cuts: Vec<Place>,
+    /// Bytes of a piece on disk.
+    piece: usize,
+}
+
+/// A row's place.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    key: Box<[u8]>,
+    run: usize,
+    row: usize,
+}
+
+impl Place {
+    /// Whether a row comes before.
+    fn is_after(&self, key: &[u8], run: usize, row: usize) -> bool {
+        (key, run, row) < (&*self.key, self.run, self.row)
     }
-    let mut heads: BinaryHeap<Reverse<(OwnedRow, usize, usize)>> = BinaryHeap::new();
-    let head = |r: &Run, run: usize, at: usize| Reverse((r.keys.row(at).owned(), run, at));
-    heads.extend(runs.iter().enumerate().filter(|(_, r)| r.rows.num_rows() > 0).map(|(k, r)| head(r, k, 0)));
-    let batches: Vec<&RecordBatch> = runs.iter().map(|r| &r.rows).collect();
-    let mut out = vec![];
-    let mut piece: Vec<(usize, usize)> = vec![];
-    while let Some(Reverse((_, run, at))) = heads.pop() {
-        piece.push((run, at));
-        if at + 1 < runs[run].rows.num_rows() {
-            heads.push(head(&runs[run], run, at + 1));
-        }
-        if piece.len() == PIECE || heads.is_empty() {
-            out.push(interleave_record_batch(&batches, &piece).map_err(internal)?);
-            piece.clear();
-        }
+}
+
+impl std::fmt::Debug for Sorted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sorted({} runs, {} parts)", self.runs.len(), self.parts())
     }
-    Ok(out)
+}
+
+impl Sorted {
+    /// Of runs of these columns, the last of which is the keys.
+    pub fn new(schema: SchemaRef, runs: Vec<Run>, budget: &Budget) -> Sorted {
+        let (rows, bytes) = runs.iter().fold((0, 0), |(n, b), r| (n + r.rows, b + r.bytes));
+        let mut places: Vec<Place> = runs
+            .iter()
+            .enumerate()
+            .flat_map(|(run, r)| {
+                r.samples.iter().map(move |(key, row)| Place { key: key.clone(), run, row: *row })
+            })
+            .collect();
+        places.sort_unstable();
+        let parts = (bytes / budget.part()).max(rows >> 20).max(1);
+        let each = places.len().div_ceil(parts).max(1);
+        let cuts = places.into_iter().step_by(each).skip(1).collect();
+        let fields = schema.fields()[..schema.fields().len() - 1].iter().cloned().collect::<Vec<_>>();
+        Sorted { schema: Arc::new(Schema::new(fields)), runs, cuts, piece: budget.piece() }
+    }
+
+    /// What a pass leaves: the rows of one run in memory are there already.
+    pub fn into_left(self) -> Result<Left> {
+        let pieces: Vec<&Stored> = self.runs.iter().flat_map(|r| &r.pieces).map(|p| &p.rows).collect();
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        if self.runs.len() <= 1 && pieces.iter().all(|p| matches!(p, Stored::Memory(_))) {
+            let rows = pieces.iter().map(|p| project(&p.load()?, &all)).collect::<Result<Vec<_>>>()?;
+            return Ok(Left::memory(&self.schema, rows));
+        }
+        let held = self.runs.iter().map(Run::held).sum();
+        Ok(Left::Rows(Arc::new(self), held))
+    }
+
+    /// What a run has of a part: pieces, and rows in them.
+    fn of_run(&self, run: usize, part: usize) -> Result<Vec<RecordBatch>> {
+        let pieces = &self.runs[run].pieces;
+        let (low, high) = (part.checked_sub(1).map(|p| &self.cuts[p]), self.cuts.get(part));
+        let before = |cut: &Place| pieces.partition_point(|p| cut.is_after(&p.key, run, p.first));
+        let start = low.map_or(0, |cut| before(cut).saturating_sub(1));
+        let end = high.map_or(pieces.len(), before);
+        let mut out = vec![];
+        for piece in pieces.get(start..end).unwrap_or_default() {
+            let rows = piece.rows.load()?;
+            let keys = keys_of(&rows);
+            let place = |cut: &Place| {
+                let (mut a, mut b) = (0, rows.num_rows());
+                while a < b {
+                    let middle = (a + b) / 2;
+                    match cut.is_after(keys.value(middle), run, piece.first + middle) {
+                        true => a = middle + 1,
+                        false => b = middle,
+                    }
+                }
+                a
+            };
+            let (a, b) = (low.map_or(0, place), high.map_or(rows.num_rows(), place));
+            if a < b {
+                out.push(rows.slice(a, b - a));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Reads a part, with the keys or without.
+    fn read_rows(
+        &self,
+        part: usize,
+        with_keys: bool,
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
+        let mut batches = vec![];
+        let mut runs = 0;
+        for run in 0..self.runs.len() {
+            let of_run = self.of_run(run, part)?;
+            runs += usize::from(!of_run.is_empty());
+            batches.extend(of_run);
+        }
+        let keys: Vec<LargeBinaryArray> = batches.iter().map(|b| keys_of(b).clone()).collect();
+        let columns: Vec<usize> = (0..self.schema.fields().len() + usize::from(with_keys)).collect();
+        let batches = batches.iter().map(|b| project(b, &columns)).collect::<Result<Vec<_>>>()?;
+        if runs <= 1 {
+            for rows in &batches {
+                if !in_pieces(rows, each)? {
+                    return Ok(());
+                }
+            }
+            return Ok(());
+        }
+        let skip = common_prefix(keys.iter().flat_map(|k| (0..k.len()).map(|i| k.value(i))));
+        let all = keys.iter().enumerate();
+        let mut order: Vec<(u64, u32, u32)> = all
+            .flat_map(|(b, k)| (0..k.len()).map(move |i| (prefix(k.value(i), skip), b as u32, i as u32)))
+            .collect();
+        let key = |&(_, b, i): &(u64, u32, u32)| keys[b as usize].value(i as usize);
+        // stable, and fast where there are ordered runs in it, as here
+        order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a).cmp(key(b))));
+        let sources: Vec<&RecordBatch> = batches.iter().collect();
+        for some in order.chunks(PIECE) {
+            let at: Vec<(usize, usize)> = some.iter().map(|&(_, b, i)| (b as usize, i as usize)).collect();
+            let rows = match columns.is_empty() {
+                true => batch(batches[0].schema_ref(), vec![], at.len())?,
+                false => interleave_record_batch(&sources, &at).map_err(internal)?,
+            };
+            if !each(rows)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BatchSource for Sorted {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn label(&self) -> String {
+        "sorted runs".into()
+    }
+
+    fn parts(&self) -> usize {
+        if self.runs.is_empty() { 0 } else { self.cuts.len() + 1 }
+    }
+
+    fn rows(&self) -> Option<usize> {
+        Some(self.runs.iter().map(|r| r.rows).sum())
+    }
+
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
+        let all = columns.iter().copied().eq(0..self.schema.fields().len());
+        self.read_rows(part, false, &mut |rows| each(if all { rows } else { project(&rows, columns)? }))
+    }
+
+    fn read_bytes(&self, _columns: &[usize]) -> usize {
+        let on_disk = self.runs.iter().flat_map(|r| &r.pieces).any(|p| p.rows.held() == 0);
+        if !on_disk {
+            return 0;
+        }
+        // a part, its ends in pieces of every run, and the batch that is made
+        let (rows, bytes) = self.runs.iter().fold((1, 0), |(n, b), r| (n + r.rows, b + r.bytes));
+        2 * (bytes / self.parts().max(1)) + 2 * self.piece * self.runs.len() + bytes / rows * PIECE
+    }
 }

@@ -276,6 +276,35 @@ pub fn too_many() -> Error {
     .into()
 }
 
+/// A hash of every row's keys by what they stand for: the same in all batches and, for equal keys, in columns of other storage.
+pub(in super::super) fn content_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+    let mut all = vec![0u64; rows];
+    for column in columns {
+        let add = |h: &mut u64, of: u64| *h = mix(h.rotate_left(23) ^ of);
+        if is_text(column.data_type()) {
+            // a dictionary's values are hashed once
+            let (values, keys) = match column.as_any_dictionary_opt() {
+                Some(d) if !d.values().is_empty() => (d.values(), Some(d.normalized_keys())),
+                _ => (column, None),
+            };
+            let texts = cast(values, &DataType::LargeUtf8).map_err(internal)?;
+            let hash = |v: Option<&str>| v.map_or(0, |v| mix_bytes(v.as_bytes()));
+            let hashes: Vec<u64> = texts.as_string::<i64>().iter().map(hash).collect();
+            let nulls = column.nulls();
+            for (i, h) in all.iter_mut().enumerate() {
+                let valid = nulls.is_none_or(|n| n.is_valid(i));
+                add(h, if valid { hashes[keys.as_ref().map_or(i, |k| k[i])] } else { 0 });
+            }
+        } else {
+            let coding = KeyColumn::new(column.data_type())?.coding;
+            let bits = as_bits(column, coding)?;
+            let values = bits.as_primitive::<UInt64Type>().iter();
+            all.iter_mut().zip(values).for_each(|(h, v)| add(h, v.map_or(0, mix)));
+        }
+    }
+    Ok(all)
+}
+
 /// Values as 64-bit patterns: integers sign-extended, floats as f64 with one zero and one NaN.
 fn as_bits(array: &ArrayRef, coding: Coding) -> Result<ArrayRef> {
     use arrow::datatypes::{Float64Type, Int64Type};

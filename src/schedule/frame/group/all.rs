@@ -1,0 +1,443 @@
+//! The groups of all spans together.
+//!
+//! Few groups are merged one span after the other. Many are cut by a hash of their keys into parts that are merged side by side, each in
+//! the order of spans; and if they are too many for memory, the parts of every span go to disk as they are and are merged, in the
+//! same order, at the end. So where they were changes no bit.
+
+use super::super::super::Runtime;
+use super::super::budget::Budget;
+use super::super::evaluate::{batch, internal};
+use super::super::pipeline::{Gather, Left};
+use super::super::store::{Disk, Stored, StoredRows};
+use super::GroupState;
+use super::host::Kept;
+use crate::block::batch::{batch_bytes, column};
+use crate::error::Result;
+use crate::expr::frame::plain_type;
+use crate::plan::frame::GroupPlan;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::{concat, concat_batches, take, take_record_batch};
+use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type, UInt64Type};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// Groups of spans that are merged at once.
+const MANY: usize = 1 << 20;
+/// Groups from which they are cut into parts. A result of so many is no longer put in the order of first rows.
+const PARTED: usize = 1 << 17;
+const PARTS: usize = 256;
+
+/// A root that folds by group.
+pub(in super::super) struct GroupFold<'a> {
+    plan: &'a GroupPlan,
+    schema: &'a SchemaRef,
+    rt: &'a Runtime<'a>,
+    disk: &'a Disk<'a>,
+    budget: &'a Budget,
+    empty: GroupState,
+}
+
+/// What has been folded of all spans so far.
+pub(in super::super) struct AllGroups {
+    parts: Vec<Part>,
+    /// Spans that are not merged yet, with their numbers.
+    pending: Vec<(usize, GroupState)>,
+    on_disk: bool,
+}
+
+/// Groups whose keys have some hashes; or all, if there is one part.
+struct Part {
+    state: GroupState,
+    /// By group where it came first: the span, and its number there. Empty if there are too many groups for that to matter.
+    first: Vec<u64>,
+    /// Spans' groups on disk.
+    stored: Vec<StoredGroups>,
+}
+
+/// Some groups of a span on disk: keys, accumulators and where they came first; and what is kept of each for the host.
+struct StoredGroups {
+    groups: Stored,
+    kept: Vec<Option<Stored>>,
+}
+
+/// What a part gets of a span: numbers of groups there, and what is kept of them, by their place among those.
+#[derive(Default)]
+struct Cut {
+    groups: Vec<u32>,
+    kept: Vec<Option<(Vec<u32>, Vec<ArrayRef>)>>,
+}
+
+fn place(span: usize, group: u32) -> u64 {
+    (span as u64) << 32 | u64::from(group)
+}
+
+impl Part {
+    fn new(empty: &GroupState) -> Part {
+        Part { state: empty.sibling(), first: vec![], stored: vec![] }
+    }
+
+    /// Folds some groups of a span; `first` says where a group came first.
+    fn merge(&mut self, state: &GroupState, cut: &Cut, ordered: bool, first: impl Fn(u32) -> u64) {
+        let groups = self.state.merge_some(state, &cut.groups);
+        if ordered {
+            for (&here, &there) in groups.iter().zip(&cut.groups) {
+                if here as usize == self.first.len() {
+                    self.first.push(first(there));
+                }
+            }
+        } else {
+            self.first = vec![];
+        }
+        for (kept, from) in self.state.kept.iter_mut().zip(&cut.kept) {
+            if let Some((places, values)) = from {
+                kept.groups.extend(places.iter().map(|&p| groups[p as usize]));
+                kept.values.extend(values.iter().cloned());
+            }
+        }
+    }
+}
+
+impl<'a> GroupFold<'a> {
+    pub fn new(
+        plan: &'a GroupPlan,
+        schema: &'a SchemaRef,
+        rt: &'a Runtime<'a>,
+        disk: &'a Disk<'a>,
+        budget: &'a Budget,
+    ) -> Result<GroupFold<'a>> {
+        Ok(GroupFold { plan, schema, rt, disk, budget, empty: GroupState::new(plan)? })
+    }
+
+    /// Merges what is pending, or puts it on disk.
+    fn flush(&self, all: &mut AllGroups) -> Result<()> {
+        let pending = std::mem::take(&mut all.pending);
+        let groups = all.parts.iter().map(|p| p.state.len()).sum::<usize>()
+            + pending.iter().map(|(_, s)| s.len()).sum::<usize>();
+        let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.nbytes()).sum::<usize>();
+        let keyed = self.plan.keys > 0;
+        all.on_disk |= keyed && self.budget.is_tight() && bytes >= self.budget.share(8);
+        if all.parts.len() == 1 && !all.on_disk && (groups <= PARTED || !keyed) {
+            let whole = &mut all.parts[0];
+            for (span, state) in pending {
+                let cut = state.uncut();
+                whole.merge(&state, &cut, true, |g| place(span, g));
+            }
+            return Ok(());
+        }
+        if all.parts.len() == 1 {
+            let parts = (0..PARTS).map(|_| Part::new(&self.empty)).collect();
+            let whole = std::mem::replace(&mut all.parts, parts);
+            for part in whole {
+                self.share_out(all, vec![(part.state, Firsts::Known(part.first))])?;
+            }
+        }
+        self.share_out(all, pending.into_iter().map(|(span, s)| (s, Firsts::Span(span))).collect())
+    }
+
+    /// Gives each part its groups of the states.
+    fn share_out(&self, all: &mut AllGroups, states: Vec<(GroupState, Firsts)>) -> Result<()> {
+        let threads = self.rt.threads;
+        if all.on_disk {
+            // what was merged before goes first
+            let merged: Vec<(usize, GroupState, Vec<u64>)> = all
+                .parts
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, part)| part.state.len() > 0)
+                .map(|(p, part)| {
+                    let state = std::mem::replace(&mut part.state, self.empty.sibling());
+                    (p, state, std::mem::take(&mut part.first))
+                })
+                .collect();
+            for (p, state, first) in merged {
+                let mut cuts: Vec<Cut> = vec![state.uncut()];
+                let stored = self.store(&state, &Firsts::Known(first), &mut cuts)?;
+                all.parts[p].stored.extend(stored.into_iter().flatten());
+            }
+            for (state, firsts) in &states {
+                let mut cuts = state.cut(PARTS)?;
+                let stored = self.store(state, firsts, &mut cuts)?;
+                for (part, stored) in all.parts.iter_mut().zip(stored) {
+                    part.stored.extend(stored);
+                }
+            }
+            return Ok(());
+        }
+        let cuts: Vec<Vec<Cut>> =
+            side_by_side(threads, &states, |(s, _)| s.cut(PARTS)).into_iter().collect::<Result<_>>()?;
+        let ordered = all.is_ordered();
+        let parts: Vec<(usize, Mutex<&mut Part>)> =
+            all.parts.iter_mut().enumerate().map(|(p, part)| (p, Mutex::new(part))).collect();
+        side_by_side(threads, &parts, |(p, part)| {
+            let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
+            for ((state, firsts), cuts) in states.iter().zip(&cuts) {
+                part.merge(state, &cuts[*p], ordered, |g| firsts.of(g));
+            }
+        });
+        Ok(())
+    }
+
+    /// Writes a state cut into parts; what each part has of it.
+    fn store(
+        &self,
+        state: &GroupState,
+        firsts: &Firsts,
+        cuts: &mut [Cut],
+    ) -> Result<Vec<Option<StoredGroups>>> {
+        let groups = state.len();
+        let mut columns = state.keys.columns()?;
+        for planes in &state.planes {
+            for (k, block) in planes.blocks.iter().enumerate() {
+                columns.push(column(
+                    planes.plane(k, groups).to_contiguous(),
+                    None,
+                    &plain_type(block.dtype()),
+                )?);
+            }
+        }
+        columns.push(Arc::new(UInt64Array::from_iter_values((0..groups as u32).map(|g| firsts.of(g)))));
+        let all = unnamed(columns, groups)?;
+        let order: Vec<u32> = cuts.iter().flat_map(|c| c.groups.iter().copied()).collect();
+        let all = take_record_batch(&all, &UInt32Array::from(order)).map_err(internal)?;
+        let mut at = 0;
+        let mut out = vec![];
+        for cut in cuts {
+            let n = cut.groups.len();
+            if n == 0 {
+                out.push(None);
+                continue;
+            }
+            let groups = self.disk.write(&all.slice(at, n))?;
+            at += n;
+            let mut kept = vec![];
+            for values in std::mem::take(&mut cut.kept) {
+                kept.push(match values {
+                    Some((places, values)) => {
+                        let rows = places.len();
+                        let values: Vec<&dyn Array> = values.iter().map(|v| v.as_ref()).collect();
+                        let values = concat(&values).map_err(internal)?;
+                        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(places)), values];
+                        Some(self.disk.write(&unnamed(columns, rows)?)?)
+                    }
+                    None => None,
+                });
+            }
+            out.push(Some(StoredGroups { groups, kept }));
+        }
+        Ok(out)
+    }
+
+    /// A part with what is on disk.
+    fn load(&self, part: &Part) -> Result<Part> {
+        let mut whole = Part::new(&self.empty);
+        let mut held = self.budget.hold();
+        for stored in &part.stored {
+            let groups = stored.groups.load()?;
+            let columns = groups.columns();
+            let (keys, rest) = columns.split_at(self.plan.keys);
+            let mut state = self.empty.sibling();
+            let mut slots = vec![0; groups.num_rows()];
+            state.keys.number(keys, &mut slots)?;
+            let mut planes = rest.iter();
+            for p in &mut state.planes {
+                let dtypes = p.op.planes(p.dtype);
+                p.load(
+                    dtypes.iter().zip(&mut planes).map(|(&d, c)| crate::block::batch::values(c, d)).collect(),
+                );
+            }
+            let first = columns[columns.len() - 1].as_primitive::<UInt64Type>();
+            let mut cut = Cut { groups: (0..groups.num_rows() as u32).collect(), kept: vec![] };
+            for kept in &stored.kept {
+                cut.kept.push(match kept {
+                    Some(kept) => {
+                        let rows = kept.load()?;
+                        let places = rows.column(0).as_primitive::<UInt32Type>().values().to_vec();
+                        Some((places, vec![rows.column(1).clone()]))
+                    }
+                    None => None,
+                });
+            }
+            whole.merge(&state, &cut, true, |g| first.value(g as usize));
+            held.set(whole.state.nbytes(), "one of 256 parts of the groups")?;
+        }
+        Ok(whole)
+    }
+}
+
+/// Where the groups of a state came first.
+enum Firsts {
+    Span(usize),
+    Known(Vec<u64>),
+}
+
+impl Firsts {
+    fn of(&self, group: u32) -> u64 {
+        match self {
+            Firsts::Span(span) => place(*span, group),
+            Firsts::Known(first) => first.get(group as usize).copied().unwrap_or(0),
+        }
+    }
+}
+
+impl AllGroups {
+    fn nbytes(&self) -> usize {
+        let part = |p: &Part| p.state.nbytes() + 8 * p.first.capacity();
+        let pending = self.pending.iter().map(|(_, s)| s.nbytes());
+        self.parts.iter().map(part).chain(pending).sum()
+    }
+
+    /// Whether groups can still be put in the order of first rows, and are so few that they will be.
+    fn is_ordered(&self) -> bool {
+        let known = |p: &Part| p.first.len() == p.state.len();
+        self.parts.iter().all(known) && self.parts.iter().map(|p| p.state.len()).sum::<usize>() <= PARTED
+    }
+}
+
+impl GroupState {
+    /// All groups for one part.
+    fn uncut(&self) -> Cut {
+        let whole = |k: &Kept| (!k.groups.is_empty()).then(|| (k.groups.clone(), k.values.clone()));
+        Cut { groups: (0..self.len() as u32).collect(), kept: self.kept.iter().map(whole).collect() }
+    }
+
+    /// The groups by a hash of their keys.
+    fn cut(&self, parts: usize) -> Result<Vec<Cut>> {
+        let lists = self.keys.partition(parts);
+        if self.kept.is_empty() {
+            return Ok(lists.into_iter().map(|groups| Cut { groups, kept: vec![] }).collect());
+        }
+        let mut part_of = vec![(0u32, 0u32); self.len()];
+        for (p, groups) in lists.iter().enumerate() {
+            groups.iter().enumerate().for_each(|(k, &g)| part_of[g as usize] = (p as u32, k as u32));
+        }
+        let mut cuts: Vec<Cut> = lists.into_iter().map(|groups| Cut { groups, kept: vec![] }).collect();
+        for Kept { groups, values } in &self.kept {
+            if groups.is_empty() {
+                cuts.iter_mut().for_each(|c| c.kept.push(None));
+                continue;
+            }
+            let values: Vec<&dyn Array> = values.iter().map(|v| v.as_ref()).collect();
+            let values = concat(&values).map_err(internal)?;
+            let mut rows: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); parts];
+            for (row, &g) in groups.iter().enumerate() {
+                let (part, place) = part_of[g as usize];
+                let (rows, places) = &mut rows[part as usize];
+                rows.push(row as u32);
+                places.push(place);
+            }
+            for (cut, (rows, places)) in cuts.iter_mut().zip(rows) {
+                let values = take(&values, &UInt32Array::from(rows), None).map_err(internal)?;
+                cut.kept.push((!places.is_empty()).then(|| (places, vec![values])));
+            }
+        }
+        Ok(cuts)
+    }
+}
+
+impl Gather for GroupFold<'_> {
+    type State = GroupState;
+    type Whole = AllGroups;
+
+    fn state(&self) -> GroupState {
+        self.empty.sibling()
+    }
+
+    fn whole(&self) -> Result<AllGroups> {
+        Ok(AllGroups { parts: vec![Part::new(&self.empty)], pending: vec![], on_disk: false })
+    }
+
+    fn push(&self, state: &mut GroupState, _task: usize, rows: RecordBatch) -> Result<()> {
+        state.push(self.plan, &rows, self.rt.kernels)
+    }
+
+    fn bytes(&self, state: &GroupState) -> usize {
+        state.nbytes()
+    }
+
+    fn merge(&self, whole: &mut AllGroups, span: usize, state: GroupState) -> Result<()> {
+        whole.pending.push((span, state));
+        let groups: usize = whole.pending.iter().map(|(_, s)| s.len()).sum();
+        let bytes: usize = whole.pending.iter().map(|(_, s)| s.nbytes()).sum();
+        if groups > MANY || bytes > self.budget.share(1) { self.flush(whole) } else { Ok(()) }
+    }
+
+    fn whole_bytes(&self, whole: &AllGroups) -> usize {
+        whole.nbytes()
+    }
+
+    fn finish(&self, mut whole: AllGroups) -> Result<Left> {
+        self.flush(&mut whole)?;
+        if whole.parts.len() == 1 {
+            return Ok(Left::memory(self.schema, vec![whole.parts[0].state.finish(self.plan, self.schema)?]));
+        }
+        let on_disk = whole.on_disk;
+        let parts = std::mem::take(&mut whole.parts);
+        let kept = AtomicUsize::new(0);
+        let done = side_by_side(self.rt.threads, &parts, |part| -> Result<(Stored, Vec<u64>)> {
+            let loaded;
+            let part = match part.stored.as_slice() {
+                [] => part,
+                _ => {
+                    loaded = self.load(part)?;
+                    &loaded
+                }
+            };
+            let rows = part.state.finish(self.plan, self.schema)?;
+            let bytes = kept.fetch_add(batch_bytes(&rows), Relaxed);
+            let keep = !on_disk || bytes < self.budget.share(1);
+            Ok((if keep { Stored::Memory(rows) } else { self.disk.write(&rows)? }, part.first.clone()))
+        });
+        let done = done.into_iter().collect::<Result<Vec<_>>>()?;
+        let groups: usize = done.iter().map(|(rows, _)| rows.num_rows()).sum();
+        let (batches, first): (Vec<Stored>, Vec<Vec<u64>>) = done.into_iter().unzip();
+        let first = first.concat();
+        if groups <= PARTED && first.len() == groups {
+            let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+            let rows = concat_batches(self.schema, &rows).map_err(internal)?;
+            let mut order: Vec<u32> = (0..groups as u32).collect();
+            order.sort_unstable_by_key(|&g| first[g as usize]);
+            let rows = take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?;
+            return Ok(Left::memory(self.schema, vec![rows]));
+        }
+        if on_disk {
+            return Ok(Left::stored(StoredRows { schema: self.schema.clone(), batches }));
+        }
+        let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+        Ok(Left::memory(self.schema, rows))
+    }
+}
+
+/// A batch of columns whose names nobody asks for.
+fn unnamed(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let field = |(k, c): (usize, &ArrayRef)| Field::new(k.to_string(), c.data_type().clone(), true);
+    let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
+    batch(&Arc::new(Schema::new(fields)), columns, rows)
+}
+
+/// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
+fn side_by_side<T: Sync, R: Send>(threads: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = vec![];
+        loop {
+            let k = next.fetch_add(1, Relaxed);
+            match items.get(k) {
+                Some(item) => done.push((k, f(item))),
+                None => return done,
+            }
+        }
+    };
+    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => all.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_unstable_by_key(|(k, _)| *k);
+    all.into_iter().map(|(_, r)| r).collect()
+}

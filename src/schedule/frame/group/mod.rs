@@ -1,0 +1,146 @@
+//! Folds by group: a table of keys, accumulators that the kernel folds into, and values kept for folds that no kernel does.
+
+mod all;
+mod host;
+mod planes;
+
+pub(super) use all::GroupFold;
+
+use super::super::cache::KernelCache;
+use super::evaluate::{Groups, Registers, batch};
+use super::keys::Keys;
+use crate::block::Block;
+use crate::block::batch::{column, column_bytes};
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::expr::frame::kernel_dtype;
+use crate::op::ReduceOp;
+use crate::plan::frame::{Effect, FoldColumn, GroupPlan};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use host::Kept;
+use planes::Planes;
+use std::sync::Arc;
+
+/// What has been folded so far.
+pub(super) struct GroupState {
+    keys: Keys,
+    planes: Vec<Planes>,
+    kept: Vec<Kept>,
+}
+
+impl GroupState {
+    pub fn new(plan: &GroupPlan) -> Result<GroupState> {
+        let planes = plan.kernel.effects.iter().enumerate().map(|(k, e)| match e {
+            Effect::Group { op, .. } => Planes::new(*op, plan.kernel.value_dtype(k)),
+            _ => Planes::new(ReduceOp::Sum, DType::I64),
+        });
+        Ok(GroupState {
+            keys: Keys::new(plan.program.outputs[..plan.keys].iter().map(|(_, t)| t.clone()))?,
+            planes: planes.collect(),
+            kept: plan.hosts.iter().map(|_| Kept::default()).collect(),
+        })
+    }
+
+    /// Nothing folded yet, for other rows of the same pipeline.
+    pub fn sibling(&self) -> GroupState {
+        GroupState {
+            keys: self.keys.sibling(),
+            planes: self.planes.iter().map(|p| Planes::new(p.op, p.dtype)).collect(),
+            kept: self.kept.iter().map(|_| Kept::default()).collect(),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn nbytes(&self) -> usize {
+        let planes: usize = self.planes.iter().flat_map(|p| &p.blocks).map(Block::nbytes).sum();
+        let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(column_bytes).sum::<usize>();
+        self.keys.nbytes() + planes + self.kept.iter().map(kept).sum::<usize>()
+    }
+
+    /// Folds a batch of rows.
+    pub fn push(&mut self, plan: &GroupPlan, rows: &RecordBatch, kernels: &KernelCache) -> Result<()> {
+        let mut registers = Registers::new(rows, plan.program.registers);
+        registers.run(&plan.program.steps, kernels)?;
+        let (keys, hosts) = plan.program.outputs.split_at(plan.keys);
+        let keys = keys.iter().map(|(r, _)| registers.column(*r)).collect::<Result<Vec<_>>>()?;
+        // without keys all rows have one slot
+        let mut slots = Block::full(&[if keys.is_empty() { 1 } else { rows.num_rows() }], Scalar::from(0u32));
+        self.keys.number(&keys, bytemuck::cast_slice_mut(slots.bytes_mut()))?;
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        for planes in &mut self.planes {
+            planes.grow(self.keys.len());
+        }
+        let planes: Vec<[*mut u8; 3]> = self.planes.iter().map(|p| p.at(0)).collect();
+        registers.launch(&plan.kernel, Some(Groups { slots: &slots, planes: &planes }), kernels)?;
+        for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
+            let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
+            kept.push(*fold, &registers.column(*register)?, slots)?;
+        }
+        Ok(())
+    }
+
+    /// Folds some groups of another, without what is kept for the host; their numbers here.
+    fn merge_some(&mut self, other: &GroupState, some: &[u32]) -> Vec<u32> {
+        let groups = self.keys.merge(&other.keys, some);
+        for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
+            planes.grow(self.keys.len());
+            if from.room > 0 {
+                planes.merge(from, some, &groups);
+            }
+        }
+        groups
+    }
+
+    /// Number of groups.
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The result: keys in order of first appearance, then the folds.
+    fn finish(&self, plan: &GroupPlan, schema: &SchemaRef) -> Result<RecordBatch> {
+        // a fold of everything is one row even if there is nothing
+        let groups = if plan.keys == 0 { 1 } else { self.keys.len() };
+        let mut columns = if plan.keys == 0 { vec![] } else { self.keys.columns()? };
+        for c in &plan.columns {
+            columns.push(self.column(c, plan, groups)?);
+        }
+        batch(schema, columns, groups)
+    }
+
+    fn column(&self, c: &FoldColumn, plan: &GroupPlan, groups: usize) -> Result<ArrayRef> {
+        let plane = |effect: usize, plane: usize| self.planes[effect].plane(plane, groups);
+        let count = |effect: usize| plane(effect, 0).cast(DType::I64);
+        match c {
+            FoldColumn::Plane(effect, t) => as_column(plane(*effect, 0), None, t),
+            FoldColumn::PlaneUnlessEmpty(effect, n, t) => {
+                let any: Vec<bool> = count(*n).as_slice::<i64>()?.iter().map(|&n| n > 0).collect();
+                as_column(plane(*effect, 0), Some(&Block::from_vec(any)), t)
+            }
+            FoldColumn::Mean(sum, n) => {
+                let (sum, n) = (plane(*sum, 0), count(*n));
+                let pairs = sum.as_slice::<f64>()?.iter().zip(n.as_slice::<i64>()?);
+                let mean = pairs.map(|(&s, &n)| (n > 0).then(|| s / n as f64));
+                Ok(Arc::new(mean.collect::<Float64Array>()))
+            }
+            FoldColumn::Variance { m2, ddof, root } => {
+                let (m2, n) = (plane(*m2, 0), plane(*m2, 2));
+                let pairs = m2.as_slice::<f64>()?.iter().zip(n.as_slice::<i64>()?);
+                let value = pairs.map(|(&m2, &n)| {
+                    let free = n - i64::from(*ddof);
+                    (free > 0).then(|| m2 / free as f64).map(|v| if *root { v.sqrt() } else { v })
+                });
+                Ok(Arc::new(value.collect::<Float64Array>()))
+            }
+            FoldColumn::Host(k, t) => self.kept[*k].finish(plan.hosts[*k], t, groups),
+        }
+    }
+}
+
+/// An accumulator's values as a column of another type.
+fn as_column(plane: Block, valid: Option<&Block>, t: &DataType) -> Result<ArrayRef> {
+    let dtype = kernel_dtype(t).ok_or_else(|| Error::internal("a fold of no kernel's type"))?;
+    column(plane.to_contiguous().cast(dtype), valid, t)
+}

@@ -1,0 +1,379 @@
+//! One pass: rows of the inputs through the steps of their chains into a root, on workers.
+//!
+//! A worker reads a part of an input batch by batch and takes every batch through the steps into a state of its span; states are put
+//! together in the order of spans, so results depend on neither threads nor time. What is kept counts against the memory limit as
+//! it grows.
+
+use super::super::order::InOrder;
+use super::super::workers::run_spans;
+use super::super::{Counters, Runtime};
+use super::budget::Budget;
+use super::distinct::Distinct;
+use super::evaluate::{batch, drop_nulls, evaluate, filter};
+use super::group::GroupFold;
+use super::join::{Build, JoinTable};
+use super::keys::Encoder;
+use super::parts::Parts;
+use super::rows::{Collect, Tail, Write};
+use super::sort::Sort;
+use super::store::{Disk, StoredRows};
+use crate::block::batch::batch_bytes;
+use crate::block::{BatchSource, MemoryBatches};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::plan::frame::{Chain, Input, Pipeline, Probe, Root, RowStep};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// Bytes of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
+const SPAN: usize = 32 << 20;
+
+/// What is made of a pipeline's rows. Spans are gathered beside each other, and put together in their order.
+pub(super) trait Gather: Sync {
+    /// What is kept of a span.
+    type State: Send;
+    /// What all spans make together.
+    type Whole: Send;
+
+    /// A span before its first row.
+    fn state(&self) -> Self::State;
+
+    /// The whole before the first span.
+    fn whole(&self) -> Result<Self::Whole>;
+
+    /// Takes the next rows of a span; `task` is the number of the part that they are of.
+    fn push(&self, state: &mut Self::State, task: usize, rows: RecordBatch) -> Result<()>;
+
+    /// Ends a span.
+    fn seal(&self, _state: &mut Self::State) -> Result<()> {
+        Ok(())
+    }
+
+    /// Bytes of memory that a span takes.
+    fn bytes(&self, state: &Self::State) -> usize;
+
+    /// Whether a span's later rows would change nothing.
+    fn enough(&self, _state: &Self::State) -> bool {
+        false
+    }
+
+    /// Takes the next span.
+    fn merge(&self, whole: &mut Self::Whole, span: usize, state: Self::State) -> Result<()>;
+
+    /// Bytes of memory that the whole takes.
+    fn whole_bytes(&self, whole: &Self::Whole) -> usize;
+
+    /// Whether later spans would change nothing.
+    fn full(&self, _whole: &Self::Whole) -> bool {
+        false
+    }
+
+    /// What later pipelines read.
+    fn finish(&self, whole: Self::Whole) -> Result<Left>;
+}
+
+/// What a pipeline left.
+pub(super) enum Left {
+    /// Rows in memory.
+    Memory(Arc<MemoryBatches>),
+    /// Rows that are made as they are read, and the bytes of memory that are held for them.
+    Rows(Arc<dyn BatchSource>, usize),
+    /// The other side of a join.
+    Table(Arc<JoinTable>),
+    /// The same, in parts on disk.
+    Parts(Arc<Parts>),
+    /// Nothing: it was written, or is not needed any more.
+    Nothing,
+}
+
+impl Left {
+    pub fn memory(schema: &SchemaRef, rows: Vec<RecordBatch>) -> Left {
+        Left::Memory(Arc::new(MemoryBatches::new(schema.clone(), rows)))
+    }
+
+    pub fn stored(rows: StoredRows) -> Left {
+        let held = rows.held();
+        Left::Rows(Arc::new(rows), held)
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn held(&self) -> usize {
+        match self {
+            Left::Memory(rows) => rows.nbytes(),
+            Left::Rows(_, held) => *held,
+            Left::Table(table) => table.nbytes(),
+            Left::Parts(_) | Left::Nothing => 0,
+        }
+    }
+}
+
+/// The run of one pipeline.
+pub(super) struct PipelineRun<'a> {
+    pub number: usize,
+    pub pipeline: &'a Pipeline,
+    /// What earlier pipelines left.
+    pub results: &'a [Left],
+    /// Whether its rows are the result, which is in memory.
+    pub last: bool,
+    pub rt: &'a Runtime<'a>,
+    pub counters: &'a Counters,
+    pub budget: &'a Budget,
+}
+
+/// An input as it is read, and the steps that its rows take.
+pub(super) struct Open<'a> {
+    pub source: Arc<dyn BatchSource>,
+    pub columns: Vec<usize>,
+    pub steps: &'a [Arc<RowStep>],
+}
+
+impl PipelineRun<'_> {
+    /// Runs it.
+    pub fn run(&self) -> Result<Left> {
+        let inputs = self.pipeline.chains.iter().map(|c| self.open(c)).collect::<Result<Vec<_>>>()?;
+        let (rt, budget, schema) = (self.rt, self.budget, &self.pipeline.schema);
+        let disk = Disk::new(&rt.temp_dir, self.counters, budget);
+        let label = &self.pipeline.root.to_string();
+        match &self.pipeline.root {
+            Root::Collect { offset, len } => {
+                let disk = (!self.last).then_some(&disk);
+                let root = Collect { schema, offset: *offset, len: *len, disk, budget };
+                self.drive(&inputs, label, &root)
+            }
+            Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len }),
+            Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
+            Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
+            Root::Group(plan) => {
+                let root = GroupFold::new(plan, schema, rt, &disk, budget)?;
+                self.drive(&inputs, label, &root)
+            }
+            Root::Build(program) => {
+                let root = Build::new(program, self, &disk);
+                self.drive(&inputs, label, &root)
+            }
+            Root::Distinct(on) => {
+                let root = Distinct::new(on, schema, &disk, budget)?;
+                match self.drive(&inputs, label, &root)? {
+                    Left::Parts(parts) => self.distinct_parts(&parts, on, &disk),
+                    left => Ok(left),
+                }
+            }
+        }
+    }
+
+    /// All rows of a source, in memory.
+    pub fn collect(&self, source: Arc<dyn BatchSource>) -> Result<Left> {
+        let schema = source.schema().clone();
+        let columns = (0..schema.fields().len()).collect();
+        let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None, budget: self.budget };
+        self.drive(&[Open { source, columns, steps: &[] }], "collect", &root)
+    }
+
+    /// Takes the rows of inputs into a root.
+    pub fn drive<G: Gather>(&self, inputs: &[Open<'_>], label: &str, root: &G) -> Result<Left> {
+        let rt = self.rt;
+        let spans = spans(inputs);
+        let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
+        if task_bytes > rt.memory_limit {
+            return Err(ErrorKind::MemoryLimit {
+                op: format!("reading {}", inputs[0].source.label()),
+                needed: task_bytes,
+                limit: rt.memory_limit,
+                chunks: "parts of the file".into(),
+            }
+            .into());
+        }
+        // reads go on beside kernels
+        let wished = if task_bytes > 0 { rt.threads * 2 } else { rt.threads };
+        let room = self.budget.room() / task_bytes.max(1);
+        let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(spans.len().max(1));
+        let tasks = spans.iter().map(|s| s.tasks.len()).sum();
+        self.rt.tell(Event::StageStarted { stage: self.number, tasks, workers, label: label.into() });
+
+        let whole = InOrder::new((root.whole()?, self.budget.hold()), workers);
+        run_spans(rt, workers, spans.len(), Encoders::default, |number, worker, encoders, stop| {
+            let span = &spans[number];
+            let mut state = root.state();
+            let mut held = self.budget.hold();
+            for (k, &(input, part)) in span.tasks.iter().enumerate() {
+                if rt.cancel.load(Relaxed) {
+                    return Err(ErrorKind::Cancelled.into());
+                }
+                let start = Instant::now();
+                let task = span.first + k;
+                let input = &inputs[input];
+                let mut read = 0;
+                input.source.read(part, &input.columns, &mut |rows| {
+                    read += batch_bytes(&rows) as u64;
+                    self.push(input.steps, rows, encoders, &mut |rows| root.push(&mut state, task, rows))?;
+                    held.set(root.bytes(&state), label)?;
+                    Ok(!stop.load(Relaxed) && !rt.cancel.load(Relaxed) && !root.enough(&state))
+                })?;
+                self.counters.bytes_read.fetch_add(if task_bytes == 0 { 0 } else { read }, Relaxed);
+                self.counters.tasks.fetch_add(1, Relaxed);
+                rt.tell(Event::TaskFinished {
+                    stage: self.number,
+                    task,
+                    worker,
+                    start,
+                    elapsed: start.elapsed(),
+                    bytes_read: read,
+                    bytes_written: 0,
+                });
+            }
+            root.seal(&mut state)?;
+            held.set(root.bytes(&state), label)?;
+            whole.put(number, (state, held), stop, |(whole, share), (state, held)| {
+                root.merge(whole, number, state)?;
+                drop(held);
+                share.set(root.whole_bytes(whole), label)?;
+                if root.full(whole) {
+                    stop.store(true, Relaxed);
+                }
+                Ok::<(), Error>(())
+            })
+        })?;
+        if rt.cancel.load(Relaxed) {
+            return Err(ErrorKind::Cancelled.into());
+        }
+        let (whole, share) = whole.into_whole();
+        let left = root.finish(whole);
+        drop(share);
+        left
+    }
+
+    /// The input of a chain. Where a step looks for partners in parts on disk, the rows so far are cut into such parts too and
+    /// joined, and what comes of that is the input of the other steps.
+    fn open<'b>(&self, chain: &'b Chain) -> Result<Open<'b>> {
+        let all = |schema: &SchemaRef| (0..schema.fields().len()).collect();
+        let mut open = match &chain.input {
+            Input::Scan { source, columns } => {
+                Open { source: source.clone(), columns: columns.to_vec(), steps: &chain.steps }
+            }
+            Input::Result(n) => {
+                let source: Arc<dyn BatchSource> = match &self.results[*n] {
+                    Left::Memory(rows) => rows.clone(),
+                    Left::Rows(rows, _) => rows.clone(),
+                    _ => return Err(Error::internal("a result that is no rows, or gone")),
+                };
+                Open { columns: all(source.schema()), source, steps: &chain.steps }
+            }
+        };
+        let in_parts = |s: &Arc<RowStep>| match &**s {
+            RowStep::Probe(probe) => matches!(self.results[probe.build], Left::Parts(_)),
+            _ => false,
+        };
+        while let Some(k) = open.steps.iter().position(in_parts) {
+            let (before, rest) = open.steps.split_at(k);
+            if let (RowStep::Probe(probe), Left::Parts(parts)) = (&*rest[0], self.part_of(&rest[0])) {
+                open.steps = before;
+                let source = self.join_parts(open, probe, parts)?;
+                open = Open { columns: all(source.schema()), source, steps: &rest[1..] };
+            }
+        }
+        Ok(open)
+    }
+
+    fn part_of(&self, step: &RowStep) -> &Left {
+        match step {
+            RowStep::Probe(Probe { build, .. }) => &self.results[*build],
+            _ => &Left::Nothing,
+        }
+    }
+
+    /// Takes a batch through steps.
+    pub fn push(
+        &self,
+        steps: &[Arc<RowStep>],
+        rows: RecordBatch,
+        encoders: &mut Encoders,
+        end: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let Some((step, rest)) = steps.split_first() else { return end(rows) };
+        let kernels = self.rt.kernels;
+        match &**step {
+            RowStep::Filter(mask) => {
+                let rows = filter(mask, rows, kernels)?;
+                if rows.num_rows() == 0 { Ok(()) } else { self.push(rest, rows, encoders, end) }
+            }
+            RowStep::DropNulls(columns) => {
+                let rows = drop_nulls(columns, rows)?;
+                if rows.num_rows() == 0 { Ok(()) } else { self.push(rest, rows, encoders, end) }
+            }
+            RowStep::Project(program, schema) => {
+                let columns = evaluate(program, &rows, kernels)?;
+                let rows = batch(schema, columns, rows.num_rows())?;
+                self.push(rest, rows, encoders, end)
+            }
+            RowStep::MapBatches { name, function, schema } => {
+                let call = std::panic::AssertUnwindSafe(|| function(rows));
+                let out = std::panic::catch_unwind(call)
+                    .unwrap_or_else(|_| Err(Error::invalid("map_batches", "the function panicked")))?;
+                let types = |s: &SchemaRef| {
+                    s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
+                };
+                if types(&out.schema()) != types(schema) {
+                    let message =
+                        format!("gave columns {:?}; declared were {:?}", types(&out.schema()), types(schema));
+                    return Err(ErrorKind::Value { op: format!("map_batches {name}"), message }.into());
+                }
+                self.push(rest, out, encoders, end)
+            }
+            RowStep::Probe(probe) => {
+                let Left::Table(table) = &self.results[probe.build] else {
+                    return Err(Error::internal("a probe without a table"));
+                };
+                let mut encoder = encoders.take(probe.build);
+                let done = table.probe(probe, &rows, &mut encoder, kernels, &mut |rows| {
+                    self.push(rest, rows, encoders, end)
+                });
+                encoders.put(probe.build, encoder);
+                done
+            }
+        }
+    }
+}
+
+/// Parts that are gathered into one state.
+struct Span {
+    /// Number of the first.
+    first: usize,
+    /// Inputs and parts.
+    tasks: Vec<(usize, usize)>,
+}
+
+/// The parts of all inputs in order, in spans of about [`SPAN`] bytes; what is in memory has large parts already.
+fn spans(inputs: &[Open<'_>]) -> Vec<Span> {
+    let mut spans: Vec<Span> = vec![];
+    let mut count = 0;
+    for (k, input) in inputs.iter().enumerate() {
+        let bytes = input.source.read_bytes(&input.columns);
+        let each = if bytes == 0 { 1 } else { (SPAN / bytes).clamp(1, 1 << 10) };
+        let parts: Vec<(usize, usize)> = (0..input.source.parts()).map(|p| (k, p)).collect();
+        for tasks in parts.chunks(each) {
+            spans.push(Span { first: count, tasks: tasks.to_vec() });
+            count += tasks.len();
+        }
+    }
+    spans
+}
+
+/// Encoders of a worker, by the pipeline whose table they look in.
+#[derive(Default)]
+pub(super) struct Encoders(Vec<(usize, Encoder)>);
+
+impl Encoders {
+    fn take(&mut self, build: usize) -> Encoder {
+        match self.0.iter().position(|(b, _)| *b == build) {
+            Some(k) => self.0.swap_remove(k).1,
+            None => Encoder::default(),
+        }
+    }
+
+    fn put(&mut self, build: usize, encoder: Encoder) {
+        self.0.push((build, encoder));
+    }
+}

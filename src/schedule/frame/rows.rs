@@ -1,0 +1,233 @@
+//! Roots that keep rows as they are, or hand them on.
+
+use super::budget::Budget;
+use super::evaluate::batch;
+use super::keys::one_dictionary;
+use super::pipeline::{Gather, Left};
+use super::store::{Disk, Stored, StoredRows};
+use crate::block::BatchSink;
+use crate::block::batch::batch_bytes;
+use crate::error::Result;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use std::collections::VecDeque;
+
+/// Keeps rows in order: some from the start, or the last ones.
+pub(super) struct Collect<'a> {
+    pub schema: &'a SchemaRef,
+    pub offset: usize,
+    pub len: usize,
+    /// Where rows go when there are too many, if they may: the rows of a result may not.
+    pub disk: Option<&'a Disk<'a>>,
+    pub budget: &'a Budget,
+}
+
+/// Rows of a span or of all.
+#[derive(Default)]
+pub(super) struct Kept {
+    batches: VecDeque<Stored>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Kept {
+    fn push(&mut self, rows: Stored) {
+        self.rows += rows.num_rows();
+        self.bytes += rows.held();
+        self.batches.push_back(rows);
+    }
+}
+
+impl Gather for Collect<'_> {
+    type State = Kept;
+    type Whole = Kept;
+
+    fn state(&self) -> Kept {
+        Kept::default()
+    }
+
+    fn whole(&self) -> Result<Kept> {
+        Ok(Kept::default())
+    }
+
+    fn push(&self, state: &mut Kept, _task: usize, rows: RecordBatch) -> Result<()> {
+        if rows.num_rows() > 0 {
+            state.push(Stored::Memory(rows));
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, state: &Kept) -> usize {
+        state.bytes
+    }
+
+    fn enough(&self, state: &Kept) -> bool {
+        state.rows >= self.offset.saturating_add(self.len)
+    }
+
+    fn merge(&self, whole: &mut Kept, _span: usize, state: Kept) -> Result<()> {
+        for rows in state.batches {
+            match (self.disk.filter(|_| self.budget.is_tight()), &rows) {
+                (Some(disk), Stored::Memory(batch)) => whole.push(disk.write(batch)?),
+                _ => whole.push(rows),
+            }
+        }
+        Ok(())
+    }
+
+    fn whole_bytes(&self, whole: &Kept) -> usize {
+        whole.bytes
+    }
+
+    fn full(&self, whole: &Kept) -> bool {
+        self.enough(whole)
+    }
+
+    fn finish(&self, whole: Kept) -> Result<Left> {
+        let batches = slice(whole.batches, self.offset, self.len)?;
+        if batches.iter().all(|b| matches!(b, Stored::Memory(_))) {
+            let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+            let rows = with_one_dictionary(rows, self.schema)?;
+            return Ok(Left::memory(self.schema, rows));
+        }
+        Ok(Left::stored(StoredRows { schema: self.schema.clone(), batches }))
+    }
+}
+
+/// Keeps the last rows.
+pub(super) struct Tail<'a> {
+    pub schema: &'a SchemaRef,
+    pub len: usize,
+}
+
+impl Tail<'_> {
+    fn trim(&self, kept: &mut Kept) {
+        while let Some(first) = kept.batches.front()
+            && kept.rows - first.num_rows() >= self.len
+        {
+            kept.rows -= first.num_rows();
+            kept.bytes -= first.held();
+            kept.batches.pop_front();
+        }
+    }
+}
+
+impl Gather for Tail<'_> {
+    type State = Kept;
+    type Whole = Kept;
+
+    fn state(&self) -> Kept {
+        Kept::default()
+    }
+
+    fn whole(&self) -> Result<Kept> {
+        Ok(Kept::default())
+    }
+
+    fn push(&self, state: &mut Kept, _task: usize, rows: RecordBatch) -> Result<()> {
+        state.push(Stored::Memory(rows));
+        self.trim(state);
+        Ok(())
+    }
+
+    fn bytes(&self, state: &Kept) -> usize {
+        state.bytes
+    }
+
+    fn merge(&self, whole: &mut Kept, _span: usize, state: Kept) -> Result<()> {
+        state.batches.into_iter().for_each(|b| whole.push(b));
+        self.trim(whole);
+        Ok(())
+    }
+
+    fn whole_bytes(&self, whole: &Kept) -> usize {
+        whole.bytes
+    }
+
+    fn finish(&self, whole: Kept) -> Result<Left> {
+        let skip = whole.rows.saturating_sub(self.len);
+        let batches = slice(whole.batches, skip, self.len)?;
+        let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+        Ok(Left::memory(self.schema, rows))
+    }
+}
+
+/// Hands rows to a sink.
+pub(super) struct Write<'a> {
+    pub schema: &'a SchemaRef,
+    pub sink: &'a dyn BatchSink,
+}
+
+impl Gather for Write<'_> {
+    type State = Vec<RecordBatch>;
+    /// Rows written.
+    type Whole = usize;
+
+    fn state(&self) -> Vec<RecordBatch> {
+        vec![]
+    }
+
+    fn whole(&self) -> Result<usize> {
+        Ok(0)
+    }
+
+    fn push(&self, state: &mut Vec<RecordBatch>, _task: usize, rows: RecordBatch) -> Result<()> {
+        state.push(rows);
+        Ok(())
+    }
+
+    fn bytes(&self, state: &Vec<RecordBatch>) -> usize {
+        state.iter().map(batch_bytes).sum()
+    }
+
+    fn merge(&self, whole: &mut usize, _span: usize, state: Vec<RecordBatch>) -> Result<()> {
+        *whole += state.iter().map(RecordBatch::num_rows).sum::<usize>();
+        state.iter().try_for_each(|rows| self.sink.write(rows))
+    }
+
+    fn whole_bytes(&self, _whole: &usize) -> usize {
+        0
+    }
+
+    fn finish(&self, whole: usize) -> Result<Left> {
+        if whole == 0 {
+            // a file of no rows has a header all the same
+            self.sink.write(&RecordBatch::new_empty(self.schema.clone()))?;
+        }
+        self.sink.finish()?;
+        Ok(Left::memory(self.schema, vec![]))
+    }
+}
+
+fn slice(rows: impl IntoIterator<Item = Stored>, offset: usize, len: usize) -> Result<Vec<Stored>> {
+    let (mut skip, mut left) = (offset, len);
+    let mut out = vec![];
+    for stored in rows {
+        let start = skip.min(stored.num_rows());
+        skip -= start;
+        let n = left.min(stored.num_rows() - start);
+        left -= n;
+        match n {
+            0 => {}
+            n if n == stored.num_rows() => out.push(stored),
+            n => out.push(Stored::Memory(stored.load()?.slice(start, n))),
+        }
+    }
+    Ok(out)
+}
+
+/// Batches whose dictionary columns share their dictionaries, so that later work numbers values once.
+fn with_one_dictionary(rows: Vec<RecordBatch>, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+    let is_dictionary = |t: &DataType| matches!(t, DataType::Dictionary(..));
+    if rows.len() < 2 || !schema.fields().iter().any(|f| is_dictionary(f.data_type())) {
+        return Ok(rows);
+    }
+    let mut columns: Vec<Vec<ArrayRef>> = vec![vec![]; rows.len()];
+    for c in 0..schema.fields().len() {
+        let parts: Vec<ArrayRef> = rows.iter().map(|b| b.column(c).clone()).collect();
+        for (column, part) in columns.iter_mut().zip(one_dictionary(&parts)?) {
+            column.push(part);
+        }
+    }
+    rows.iter().zip(columns).map(|(rows, columns)| batch(schema, columns, rows.num_rows())).collect()
+}

@@ -1,0 +1,176 @@
+//! Batches of rows that stay in memory, or go to a spill file when there are too many.
+
+use super::super::Counters;
+use super::super::spill::{Extent, SpillFile};
+use super::budget::Budget;
+use super::evaluate::internal;
+use crate::block::BatchSource;
+use crate::block::batch::batch_bytes;
+use crate::error::{Error, Result};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::{Buffer, MutableBuffer};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::StreamEncoder;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+
+/// A place on disk for the rows of one pass; there is no file before the first batch is written.
+pub(super) struct Disk<'a> {
+    dir: &'a Path,
+    counters: &'a Counters,
+    pub budget: &'a Budget,
+    file: OnceLock<Result<Arc<SpillFile>>>,
+}
+
+impl Disk<'_> {
+    pub fn new<'a>(dir: &'a Path, counters: &'a Counters, budget: &'a Budget) -> Disk<'a> {
+        Disk { dir, counters, budget, file: OnceLock::new() }
+    }
+
+    /// Writes a batch; where it is. One without values takes no memory and stays.
+    pub fn write(&self, rows: &RecordBatch) -> Result<Stored> {
+        if rows.num_rows() == 0 || rows.num_columns() == 0 {
+            return Ok(Stored::Memory(rows.clone()));
+        }
+        let file = self.file.get_or_init(|| SpillFile::create(self.dir).map(Arc::new)).clone()?;
+        let rows = with_small_dictionaries(rows)?;
+        let encoded = StreamEncoder::try_new(&rows.schema())
+            .and_then(|mut encoder| encoder.encode(&rows))
+            .map_err(internal)?;
+        let pieces: Vec<&[u8]> = encoded.iter().map(Buffer::as_slice).collect();
+        let extent = file.append(&pieces)?;
+        self.counters.bytes_spilled.fetch_add(extent.len() as u64, Relaxed);
+        Ok(Stored::Disk { file, extent, rows: rows.num_rows() })
+    }
+}
+
+/// A dictionary goes to disk with every batch: without the values that no row of the batch has.
+fn with_small_dictionaries(rows: &RecordBatch) -> Result<RecordBatch> {
+    let small = |c: &ArrayRef| match c.as_any_dictionary_opt() {
+        Some(d) if d.values().len() > c.len() => {
+            arrow_select::dictionary::garbage_collect_any_dictionary(d).map_err(internal)
+        }
+        _ => Ok(c.clone()),
+    };
+    if !rows.schema_ref().fields().iter().any(|f| matches!(f.data_type(), DataType::Dictionary(..))) {
+        return Ok(rows.clone());
+    }
+    let columns = rows.columns().iter().map(small).collect::<Result<Vec<_>>>()?;
+    super::evaluate::batch(rows.schema_ref(), columns, rows.num_rows())
+}
+
+/// A batch of rows, in memory or on disk.
+#[derive(Clone, Debug)]
+pub(super) enum Stored {
+    Memory(RecordBatch),
+    Disk { file: Arc<SpillFile>, extent: Extent, rows: usize },
+}
+
+impl Stored {
+    /// Bytes of memory that it takes.
+    pub fn held(&self) -> usize {
+        match self {
+            Stored::Memory(rows) => batch_bytes(rows),
+            Stored::Disk { .. } => 0,
+        }
+    }
+
+    /// Bytes of memory that it takes when it is loaded.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Stored::Memory(rows) => batch_bytes(rows),
+            Stored::Disk { extent, .. } => extent.len(),
+        }
+    }
+
+    pub fn num_rows(&self) -> usize {
+        match self {
+            Stored::Memory(rows) => rows.num_rows(),
+            Stored::Disk { rows, .. } => *rows,
+        }
+    }
+
+    /// The batch.
+    pub fn load(&self) -> Result<RecordBatch> {
+        let (file, extent, rows) = match self {
+            Stored::Memory(rows) => return Ok(rows.clone()),
+            Stored::Disk { file, extent, rows } => (file, *extent, *rows),
+        };
+        // one copy from the file; the columns are views of it
+        let mut bytes = MutableBuffer::from_len_zeroed(extent.len());
+        file.read(extent, bytes.as_slice_mut(), &[])?;
+        let mut bytes = Buffer::from(bytes);
+        let batch = StreamDecoder::new().decode(&mut bytes).map_err(internal)?;
+        batch
+            .filter(|b| b.num_rows() == rows)
+            .ok_or_else(|| file.corrupt(&[], "it does not hold the rows that were written"))
+    }
+}
+
+/// Rows that a pass left, of which some are on disk.
+#[derive(Debug)]
+pub(super) struct StoredRows {
+    pub schema: SchemaRef,
+    pub batches: Vec<Stored>,
+}
+
+impl StoredRows {
+    /// Bytes of memory that they take.
+    pub fn held(&self) -> usize {
+        self.batches.iter().map(Stored::held).sum()
+    }
+}
+
+/// The most rows that are handed over at once: few enough to stay in the cache from one step to the next.
+const PIECE: usize = 1 << 15;
+
+/// Hands a batch over in pieces; whether more is wanted.
+pub(super) fn in_pieces(
+    rows: &RecordBatch,
+    each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+) -> Result<bool> {
+    for at in (0..rows.num_rows()).step_by(PIECE) {
+        if !each(rows.slice(at, PIECE.min(rows.num_rows() - at)))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Some columns of a batch.
+pub(super) fn project(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+    rows.project(columns).map_err(|e| Error::internal(e.to_string()))
+}
+
+impl BatchSource for StoredRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn label(&self) -> String {
+        "rows kept".into()
+    }
+
+    fn parts(&self) -> usize {
+        self.batches.len()
+    }
+
+    fn rows(&self) -> Option<usize> {
+        Some(self.batches.iter().map(Stored::num_rows).sum())
+    }
+
+    fn read(
+        &self,
+        part: usize,
+        columns: &[usize],
+        each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
+        in_pieces(&project(&self.batches[part].load()?, columns)?, each).map(drop)
+    }
+
+    fn read_bytes(&self, _columns: &[usize]) -> usize {
+        self.batches.iter().map(|b| b.bytes() - b.held()).max().unwrap_or(0)
+    }
+}

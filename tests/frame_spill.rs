@@ -1,0 +1,174 @@
+//! What goes to disk changes nothing: every verb that keeps rows, with nothing, something and everything on disk, on one thread and on
+//! several, gives the same rows in the same order, to the bit.
+#![cfg(feature = "frame")]
+
+use blockwise::Session;
+use blockwise::frame::arrow::array::{ArrayRef, DictionaryArray, StringArray};
+use blockwise::frame::arrow::datatypes::Int32Type;
+use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len};
+use proptest::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// Sessions of 1 and 3 threads that keep this many bytes of rows in memory.
+fn sessions() -> &'static [Session] {
+    static ALL: OnceLock<Vec<Session>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let session = |threads, bytes: u64| {
+            Session::builder().threads(threads).spill_above(bytes).memory_limit("256MiB").build().unwrap()
+        };
+        vec![session(1, 1 << 30), session(1, 0), session(3, 40_000), session(2, 400_000)]
+    })
+}
+
+/// Numbers that look random, from a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = self.0 ^ (self.0 >> 33);
+        x.wrapping_mul(0xff51afd7ed558ccd) >> 11
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// A value, or null one time in `of`.
+    fn some<T>(&mut self, of: u64, f: impl FnOnce(&mut Random) -> T) -> Option<T> {
+        if self.below(of) == 0 { None } else { Some(f(self)) }
+    }
+}
+
+/// Rows with keys of all kinds, of which there are about `keys` different ones, in batches.
+fn frame(seed: u64, rows: usize, keys: u64, batches: usize) -> DataFrame {
+    let mut r = Random(seed);
+    let mut all: Vec<RecordBatch> = vec![];
+    for k in 0..batches {
+        let n = if k + 1 == batches { rows - rows / batches * (batches - 1) } else { rows / batches };
+        let mut column =
+            |f: &mut dyn FnMut(&mut Random) -> Option<i64>| (0..n).map(|_| f(&mut r)).collect::<Vec<_>>();
+        let k = column(&mut |r| r.some(20, |r| r.below(keys) as i64 - 3));
+        let i = column(&mut |r| r.some(9, |r| r.below(1000) as i64));
+        let s: Vec<Option<String>> = (0..n)
+            .map(|_| {
+                r.some(15, |r| match r.below(4) {
+                    0 => format!("é{}", r.below(keys)),
+                    1 => String::new(),
+                    _ => format!("a longer text with the number {}", r.below(keys)),
+                })
+            })
+            .collect();
+        let x: Vec<Option<f64>> = (0..n)
+            .map(|_| {
+                r.some(12, |r| match r.below(30) {
+                    0 => f64::NAN,
+                    1 => -0.0,
+                    _ => r.below(1 << 20) as f64 / 1000.0 - 300.0,
+                })
+            })
+            .collect();
+        let d: DictionaryArray<Int32Type> =
+            (0..n).map(|_| r.some(10, |r| ["x", "yy", "z"][r.below(3) as usize])).collect();
+        let t: ArrayRef = Arc::new(StringArray::from(s.clone()));
+        let batch = DataFrame::from_columns([
+            ("k", Column::from(k)),
+            ("i", i.into()),
+            ("s", s.into()),
+            ("x", x.into()),
+            ("d", Column::from(Arc::new(d) as ArrayRef)),
+            ("t", Column::from(t)),
+        ]);
+        all.push(batch.collect().unwrap().to_batch().unwrap());
+    }
+    DataFrame::from_batches(all)
+}
+
+/// The same rows whatever is on disk; whether something was.
+fn same(df: &DataFrame) -> bool {
+    let mut spilled = false;
+    let want = df.collect_with(&sessions()[0]).unwrap().to_batch().unwrap();
+    for session in &sessions()[1..] {
+        let got = df.collect_with(session).unwrap().to_batch().unwrap();
+        let (a, b) = (format!("{:?}", plain(&want)), format!("{:?}", plain(&got)));
+        assert!(a == b, "{df:?}\n{a}\n{b}");
+        spilled |= session.last_summary().unwrap().bytes_spilled > 0;
+    }
+    spilled
+}
+
+/// Dictionaries as text: which numbers their values have is no part of a result.
+fn plain(rows: &RecordBatch) -> Vec<(String, ArrayRef)> {
+    use blockwise::frame::{DataType, arrow::compute::cast};
+    let text = |c: &ArrayRef| match c.data_type() {
+        DataType::Dictionary(..) => cast(c, &DataType::Utf8).unwrap(),
+        _ => c.clone(),
+    };
+    let names = rows.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    names.into_iter().zip(rows.columns().iter().map(text)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sorts(seed in any::<u64>(), rows in 0usize..3000, keys in 1u64..3000, batches in 1usize..9) {
+        let df = frame(seed, rows, keys, batches);
+        let spilled = same(&df.sort([col("s").ascending(), col("x").descending()]));
+        prop_assert!(spilled || rows == 0);
+        same(&df.sort([col("k").descending().nulls_first()]).filter(col("i").gt(500)).select(["k", "s", "d"]));
+        same(&df.sort("d").head(100));
+        same(&df.sort("x").slice(rows / 2, 30));
+        same(&df.sort("i").group_by("k").agg([col("s").first(), col("x").sum(), col("i").last().alias("last")]));
+    }
+
+    #[test]
+    fn groups(seed in any::<u64>(), rows in 0usize..3000, keys in 1u64..3000, batches in 1usize..9) {
+        let df = frame(seed, rows, keys, batches);
+        let folds = [
+            len(), col("x").sum(), col("x").mean().alias("mean"), col("i").min().alias("min"), col("i").max(),
+            col("x").std().alias("std"), col("i").gt(5).any().alias("any"), col("i").gt(5).all().alias("all"),
+        ];
+        let spilled = same(&df.group_by("k").agg(folds.clone()));
+        prop_assert!(spilled || rows == 0);
+        same(&df.group_by(["s", "k"]).keep_nulls().agg(folds));
+        same(&df.group_by(["d", "t", "i"]).agg([
+            col("x").median().alias("median"), col("s").n_unique(), col("k").first().alias("first"),
+            col("x").last().alias("last"), col("t").max().alias("greatest"), len(),
+        ]));
+        same(&df.group_by(["k"]).agg([col("i").quantile(0.3), col("s").last()]).sort("k"));
+        same(&df.select([col("x").median(), col("i").n_unique(), len()]));
+    }
+
+    #[test]
+    fn joins(seed in any::<u64>(), rows in 0usize..2000, keys in 300u64..3000, batches in 1usize..6) {
+        let left = frame(seed, rows, keys, batches);
+        let right = frame(seed ^ 77, rows / 2, keys, batches).rename([("i", "j")]).drop(["x", "t"]);
+        for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full, JoinKind::Semi, JoinKind::Anti] {
+            let spilled = same(&left.join(&right, ["k"], kind));
+            prop_assert!(spilled || rows < 2);
+        }
+        same(&left.join(&right, ["k", "s", "d"], JoinKind::Left));
+        let other = right.select([col("d").alias("e"), col("s")]).unique(["s"]);
+        same(&left.filter(col("i").lt(800)).join(&right, ["k"], JoinKind::Inner).join(&other, ["s"], JoinKind::Left)
+            .with_columns((col("i") + col("j")).alias("sum")).group_by("d").agg([col("sum").sum(), len()]));
+    }
+
+    #[test]
+    fn firsts_and_slices(seed in any::<u64>(), rows in 0usize..3000, keys in 1u64..3000, batches in 1usize..9) {
+        let df = frame(seed, rows, keys, batches);
+        let spilled = same(&df.unique(["k", "d"]));
+        prop_assert!(spilled || rows == 0);
+        same(&df.unique(["s"]).sort("x"));
+        same(&df.unique(Vec::<&str>::new()).slice(5, 1000).group_by("d").agg(len()));
+        same(&df.slice(rows / 3, rows / 2).sort("k").head(1000));
+    }
+}
+
+/// More groups than are put in the order of first rows, and keys that all differ.
+#[test]
+fn very_many_groups() {
+    let df = frame(5, 300_000, 1 << 40, 3);
+    assert!(same(&df.group_by(["k", "s"]).agg([col("x").sum(), col("i").median(), len()])));
+    assert!(same(&df.group_by(["x"]).agg([len()]).filter(col("len").gt(1))));
+}

@@ -18,6 +18,8 @@ mod peers;
 mod report;
 mod rows;
 mod simd;
+#[cfg(feature = "parquet")]
+mod tables;
 
 use blockwise::prelude::*;
 use ceilings::Ceilings;
@@ -102,6 +104,8 @@ enum Any {
     Overhead(&'static str),
     #[cfg(feature = "parquet")]
     Frame(&'static str),
+    #[cfg(feature = "parquet")]
+    Table(&'static str),
 }
 
 impl Any {
@@ -109,7 +113,7 @@ impl Any {
         let arrays = rows::ROWS.iter().map(Any::Array);
         let all = arrays.chain(files::ROWS.map(Any::File)).chain(overhead::ROWS.map(Any::Overhead));
         #[cfg(feature = "parquet")]
-        let all = all.chain(frames::ROWS.map(Any::Frame));
+        let all = all.chain(frames::ROWS.map(Any::Frame)).chain(tables::ROWS.map(Any::Table));
         all
     }
 
@@ -118,7 +122,7 @@ impl Any {
             Any::Array(row) => row.name,
             Any::File(name) | Any::Overhead(name) => name,
             #[cfg(feature = "parquet")]
-            Any::Frame(name) => name,
+            Any::Frame(name) | Any::Table(name) => name,
         }
     }
 
@@ -129,6 +133,8 @@ impl Any {
             Any::Overhead(_) => group == Group::Overhead,
             #[cfg(feature = "parquet")]
             Any::Frame(_) => group == Group::Frames,
+            #[cfg(feature = "parquet")]
+            Any::Table(_) => group == Group::Tables,
         }
     }
 
@@ -156,6 +162,14 @@ impl Any {
             Any::Overhead(row) => Ok(overhead::run(suite, row)),
             #[cfg(feature = "parquet")]
             Any::Frame(row) => frames::run(suite, row, dir),
+            #[cfg(feature = "parquet")]
+            Any::Table(row) => {
+                let lines = tables::run(suite, row, dir);
+                if options.data.is_none() {
+                    tables::inputs(row, dir).iter().for_each(|path| files::remove(path));
+                }
+                lines
+            }
         }
     }
 }

@@ -15,16 +15,18 @@ pub enum Group {
     Files,
     Overhead,
     Frames,
+    Tables,
 }
 
 impl Group {
-    pub const ALL: [(&'static str, Group); 6] = [
+    pub const ALL: [(&'static str, Group); 7] = [
         ("elementwise", Group::Elementwise),
         ("reductions", Group::Reductions),
         ("arrays", Group::Arrays),
         ("files", Group::Files),
         ("overhead", Group::Overhead),
         ("frames", Group::Frames),
+        ("tables", Group::Tables),
     ];
 }
 

@@ -9,6 +9,7 @@ pub mod reference;
 use crate::error::Result;
 use crate::ir::Kernel;
 use crate::shape::Region;
+pub use blockwise_kernels::tile::Records;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub trait Executable: Send + Sync {
     ///   its size;
     /// - every output's element (each plane's, for a reduction) is likewise writable, no two points of a store share one, and
     ///   nobody else touches it during the launch; planes are initialized;
-    /// - a `GroupReduce` root's planes have an initialized, aligned accumulator for every slot that its points name;
+    /// - a `GroupReduce` root's records have initialized, aligned accumulators for every slot that its points name;
     /// - the output of a `Select` root has room for as many elements as the region has points;
     /// - no output overlaps an input, except that it may be the very same element of the same point.
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()>;
@@ -76,8 +77,8 @@ pub enum Output {
     /// Of `Reduce`: one operand per plane of [`ReduceOp::planes`](crate::op::ReduceOp::planes), in that order; strides are
     /// 0 on the reduced axes.
     Reduce(SmallVec<[Operand; 3]>),
-    /// Of `GroupReduce`: the accumulators of each plane, contiguous; unused planes are null.
-    GroupReduce([*mut u8; 3]),
+    /// Of `GroupReduce`: the accumulators of every slot.
+    GroupReduce(Records),
     /// Of `Select`: where the elements go (contiguous), and where the launch writes how many there were.
     Select {
         /// First element of the room.

@@ -121,11 +121,11 @@ impl Walk {
                     unsafe { write(s, operand.element(at)) };
                 }
             }
-            (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(planes)) => {
+            (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(records)) => {
                 if mask.is_none_or(|m| of(&m).bits() != 0) {
                     let slot = of(slot).bits() as usize;
                     let dtypes = op.planes(of(value).dtype());
-                    let at = |p: usize| planes[p].wrapping_add(slot * dtypes[p].size());
+                    let at = |p: usize| records.at(slot as u32)[p];
                     // SAFETY: the slot's accumulators are readable and writable.
                     let mut fold: SmallVec<[Scalar; 3]> =
                         (0..dtypes.len()).map(|p| unsafe { read(dtypes[p], at(p)) }).collect();

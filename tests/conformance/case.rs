@@ -1,6 +1,6 @@
 //! A kernel with its operands, and what it writes when a backend runs it.
 
-use blockwise::backend::{Backend, Launch, Operand, Output};
+use blockwise::backend::{Backend, Launch, Operand, Output, Records};
 use blockwise::dtype::{DType, Scalar};
 use blockwise::ir::{Kernel, Root};
 use blockwise::op::ReduceOp;
@@ -72,6 +72,9 @@ impl Rng {
     }
 }
 
+/// Bytes of a group's record, of which its accumulators are a part.
+const RECORD: usize = 16;
+
 /// Elements in memory with strides (bytes) over the points of a region.
 #[derive(Clone)]
 pub struct Memory {
@@ -112,6 +115,12 @@ impl Memory {
     fn contiguous(n: usize, d: DType) -> Memory {
         let words = vec![0x5a5a_5a5a_5a5a_5a5a; (n * d.size()).div_ceil(8).max(1)];
         Memory { words, offset: 0, strides: SmallVec::from_slice(&[d.size() as isize]) }
+    }
+
+    /// An element in each of `n` records.
+    fn records(n: usize) -> Memory {
+        let words = vec![0x5a5a_5a5a_5a5a_5a5a; n * RECORD / 8];
+        Memory { words, offset: 0, strides: SmallVec::from_slice(&[RECORD as isize]) }
     }
 
     fn base(&mut self) -> *mut u8 {
@@ -196,7 +205,7 @@ impl Case {
                     planes.into_iter().map(|d| Memory::layout(rng, &region.shape, d, &fixed)).collect()
                 }
                 Root::GroupReduce { op, value, .. } => {
-                    op.planes(d(*value)).into_iter().map(|d| Memory::contiguous(GROUPS, d)).collect()
+                    op.planes(d(*value)).into_iter().map(|_| Memory::records(GROUPS)).collect()
                 }
                 Root::Select { value, .. } => vec![Memory::contiguous(region.len(), d(*value))],
             }
@@ -252,7 +261,7 @@ impl Case {
                     Root::GroupReduce { .. } => {
                         let mut at = [std::ptr::null_mut(); 3];
                         at.iter_mut().zip(planes).for_each(|(p, m)| *p = m.base());
-                        Output::GroupReduce(at)
+                        Output::GroupReduce(Records { planes: at, stride: RECORD })
                     }
                     Root::Select { .. } => Output::Select { ptr: planes[0].base(), count },
                 });

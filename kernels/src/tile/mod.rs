@@ -34,8 +34,8 @@ pub use binary::{binary, mul_add};
 pub use cast::cast;
 pub use compare::{compare, select};
 pub use fold::{
-    FoldCols, FoldGroups, FoldRows, MergeFn, MergeGroups, PLANES, Panel, Place, fold_cols, fold_groups,
-    fold_rows, init, joint, merge, merge_groups, shared,
+    FoldCols, FoldGroups, FoldRows, MergeFn, MergeGroups, PLANES, Panel, Place, Records, fold_cols,
+    fold_groups, fold_rows, init, joint, merge, merge_groups, shared,
 };
 pub use isa::Isa;
 pub use moves::{

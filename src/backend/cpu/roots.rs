@@ -29,7 +29,7 @@ pub enum Act<'p> {
         slot: Value,
         mask: Option<Value>,
         fold: tile::FoldGroups,
-        planes: [*mut u8; 3],
+        records: tile::Records,
     },
 }
 
@@ -68,10 +68,10 @@ impl<'p> Frame<'p> {
                         count,
                     });
                 }
-                (RootPlan::GroupReduce { value, slot, mask, fold }, Output::GroupReduce(planes)) => {
+                (RootPlan::GroupReduce { value, slot, mask, fold }, Output::GroupReduce(records)) => {
                     self.bound();
-                    let (from, slot, mask, fold, planes) = (*value, *slot, *mask, *fold, *planes);
-                    self.acts.push(Act::GroupReduce { from, slot, mask, fold, planes });
+                    let (from, slot, mask, fold, records) = (*value, *slot, *mask, *fold, *records);
+                    self.acts.push(Act::GroupReduce { from, slot, mask, fold, records });
                 }
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }
@@ -100,11 +100,11 @@ impl<'p> Frame<'p> {
                 match act {
                     Act::Copy { .. } => self.copy(act, rows, cols),
                     Act::Fold { fold, along, contiguous } => self.fold(fold, *along, *contiguous, rows, cols),
-                    Act::GroupReduce { from, slot, mask, fold, planes } => {
+                    Act::GroupReduce { from, slot, mask, fold, records } => {
                         let n = rows * cols;
                         let mask = mask.map_or(std::ptr::null(), |m| self.elements(m, 1, n));
                         let slots = self.elements(*slot, 0, n);
-                        fold(self.elements(*from, 2, n), slots.cast(), mask, n, planes);
+                        fold(self.elements(*from, 2, n), slots.cast(), mask, n, records);
                     }
                     Act::Select { mask, from, size, f, to, total, .. } => {
                         let mask = self.elements(*mask, 1, rows * cols);

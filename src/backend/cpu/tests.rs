@@ -1,8 +1,8 @@
 //! The CPU backend against the reference: random kernels, regions and layouts.
 
 use super::*;
-use crate::backend::Operand;
 use crate::backend::reference::Reference;
+use crate::backend::{Operand, Records};
 use crate::dtype::{DType, Scalar};
 use crate::ir::{Builder, Inst, Value};
 use crate::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
@@ -255,7 +255,8 @@ fn outputs(r: &mut Random, kernel: &Kernel, shape: &[usize], plain: bool) -> Vec
                 let d = kernel.dtype(*value);
                 let planes = op.planes(d).into_iter().zip(naive::fold::init(*op, d));
                 let filled = planes.map(|(d, s)| {
-                    let mut plane = Array::with(d, 8, 0, SmallVec::new());
+                    // room for records of two words
+                    let mut plane = Array::with(d, 8 * 16 / d.size(), 0, SmallVec::new());
                     plane.fill(|| s);
                     plane
                 });
@@ -293,7 +294,7 @@ fn run(
             Root::GroupReduce { .. } => {
                 let mut planes = [std::ptr::null_mut(); 3];
                 planes.iter_mut().zip(o).for_each(|(p, a)| *p = a.operand.ptr);
-                Output::GroupReduce(planes)
+                Output::GroupReduce(Records { planes, stride: 16 })
             }
             Root::Select { .. } => Output::Select { ptr: o[0].operand.ptr, count: at.wrapping_add(k) },
         })

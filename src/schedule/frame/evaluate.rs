@@ -1,7 +1,7 @@
 //! Runs programs on batches of rows.
 
 use super::super::cache::KernelCache;
-use crate::backend::{Launch, Operand, Output};
+use crate::backend::{Launch, Operand, Output, Records};
 use crate::block::Block;
 use crate::block::batch::{column, validity, values};
 use crate::dtype::DType;
@@ -26,10 +26,10 @@ pub(super) struct Registers {
     pub rows: usize,
 }
 
-/// The folds of a launch: the slot of every row (or one for all), and the planes of every effect.
+/// The folds of a launch: the slot of every row (or one for all), and the accumulators of every effect.
 pub(super) struct Groups<'a> {
     pub slots: &'a Block,
-    pub planes: &'a [[*mut u8; 3]],
+    pub records: &'a [Records],
 }
 
 impl Registers {
@@ -129,9 +129,9 @@ impl Registers {
                     stored.push((*output, data_type, out, valid));
                 }
                 _ => {
-                    let planes = groups.as_ref().and_then(|g| g.planes.get(group));
-                    let planes = planes.ok_or_else(|| Error::internal("a fold without accumulators"))?;
-                    outputs.push(Output::GroupReduce(*planes));
+                    let records = groups.as_ref().and_then(|g| g.records.get(group));
+                    let records = records.ok_or_else(|| Error::internal("a fold without accumulators"))?;
+                    outputs.push(Output::GroupReduce(*records));
                     group += 1;
                 }
             }
@@ -147,7 +147,7 @@ impl Registers {
                 streaming: false,
             };
             // SAFETY: inputs have a value for every row (or one, with stride 0) of their dtype, outputs are fresh blocks of as
-            // many, and the caller's planes have an accumulator for every slot.
+            // many, and the caller's records have accumulators for every slot.
             unsafe { kernel.run(&launch)? };
         }
         for (output, data_type, out, valid) in stored {

@@ -28,8 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// Bytes of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
+/// Bytes and rows of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
 const SPAN: usize = 32 << 20;
+const SPAN_ROWS: usize = 1 << 20;
 
 /// What is made of a pipeline's rows. Spans are gathered beside each other, and put together in their order.
 pub(super) trait Gather: Sync {
@@ -345,14 +346,17 @@ struct Span {
     tasks: Vec<(usize, usize)>,
 }
 
-/// The parts of all inputs in order, in spans of about [`SPAN`] bytes; what is in memory has large parts already.
+/// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
 fn spans(inputs: &[Open<'_>]) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
     let mut count = 0;
     for (k, input) in inputs.iter().enumerate() {
         let bytes = input.source.read_bytes(&input.columns);
-        let each = if bytes == 0 { 1 } else { (SPAN / bytes).clamp(1, 1 << 10) };
-        let parts: Vec<(usize, usize)> = (0..input.source.parts()).map(|p| (k, p)).collect();
+        let count_parts = input.source.parts();
+        let rows = input.source.rows().unwrap_or(0) / count_parts.max(1);
+        let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
+        let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, 1 << 10);
+        let parts: Vec<(usize, usize)> = (0..count_parts).map(|p| (k, p)).collect();
         for tasks in parts.chunks(each) {
             spans.push(Span { first: count, tasks: tasks.to_vec() });
             count += tasks.len();

@@ -331,7 +331,7 @@ impl Sorted {
         let parts = (bytes / budget.part()).max(rows >> 20).max(1);
         let each = places.len().div_ceil(parts).max(1);
         let cuts = places.into_iter().step_by(each).skip(1).collect();
-        let fields = schema.fields()[..schema.fields().len() - 1].iter().cloned().collect::<Vec<_>>();
+        let fields = schema.fields()[..schema.fields().len() - 1].to_vec();
         Sorted { schema: Arc::new(Schema::new(fields)), runs, cuts, piece: budget.piece() }
     }
 

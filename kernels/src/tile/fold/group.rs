@@ -1,7 +1,7 @@
 //! Folds by group: every element goes into the accumulator that its slot names.
 //!
-//! Elements are folded one after the other, so the bits of a result depend on their order alone. A group's accumulators
-//! are apart from the next one's in every plane: the loop is bound by the cache that holds them, not by arithmetic.
+//! Elements are folded one after the other, so the bits of a result depend on their order alone. The loop is bound by the cache that holds
+//! the accumulators, not by arithmetic: so those of a group, of all its folds, are side by side.
 
 use super::super::lanes::Lane;
 use super::Fold;
@@ -9,36 +9,42 @@ use super::plain::{Plain, Step};
 use super::statistics::{Parts, Statistics, Wide};
 use crate::naive::fold::chan;
 
-/// Folds element `i` of `n` into accumulator `slots[i]`, where `mask[i]` is true; a null mask is true everywhere.
-pub type FoldGroups =
-    unsafe fn(x: *const u8, slots: *const u32, mask: *const u8, n: usize, planes: &[*mut u8; 3]);
+/// Accumulators of slots: records of one size, each with an element of every plane.
+#[derive(Clone, Copy, Debug)]
+pub struct Records {
+    /// The elements of slot 0; null for planes that there are not.
+    pub planes: [*mut u8; 3],
+    /// Bytes from a slot's elements to the next one's.
+    pub stride: usize,
+}
 
-/// Folds accumulator `from_slots[i]` of `from` into accumulator `into_slots[i]` of `into`, for `i` in `0..n`. `sizes` are those of the
-/// planes' elements.
-pub type MergeGroups = unsafe fn(
-    into: &[*mut u8; 3],
-    into_slots: *const u32,
-    from: &[*mut u8; 3],
-    from_slots: *const u32,
-    sizes: &[usize; 3],
-    n: usize,
-);
+impl Records {
+    /// The elements of a slot.
+    #[inline(always)]
+    pub fn at(&self, slot: u32) -> [*mut u8; 3] {
+        self.planes.map(|p| p.wrapping_add(slot as usize * self.stride))
+    }
+}
+
+/// Folds element `i` of `n` into the record `slots[i]`, where `mask[i]` is true; a null mask is true everywhere.
+pub type FoldGroups =
+    unsafe fn(x: *const u8, slots: *const u32, mask: *const u8, n: usize, records: &Records);
+
+/// Folds record `from_slots[i]` of `from` into record `into_slots[i]` of `into`, for `i` in `0..n`.
+pub type MergeGroups =
+    unsafe fn(into: &Records, into_slots: *const u32, from: &Records, from_slots: *const u32, n: usize);
 
 /// A [`MergeGroups`].
 pub(super) unsafe fn merge_groups<F: Fold>(
-    into: &[*mut u8; 3],
+    into: &Records,
     into_slots: *const u32,
-    from: &[*mut u8; 3],
+    from: &Records,
     from_slots: *const u32,
-    sizes: &[usize; 3],
     n: usize,
 ) {
-    let at = |planes: &[*mut u8; 3], slot: u32| {
-        std::array::from_fn(|p| planes[p].wrapping_add(slot as usize * sizes[p]))
-    };
     for i in 0..n {
-        // SAFETY: the caller's: an accumulator for every slot in every plane.
-        unsafe { F::merge(&at(into, into_slots.add(i).read()), &at(from, from_slots.add(i).read()), 1) };
+        // SAFETY: the caller's: a record for every slot.
+        unsafe { F::merge(&into.at(into_slots.add(i).read()), &from.at(from_slots.add(i).read()), 1) };
     }
 }
 
@@ -68,12 +74,12 @@ unsafe fn each(slots: *const u32, mask: *const u8, n: usize, mut push: impl FnMu
 }
 
 impl<X: Lane, O: Step<X>> Grouped for Plain<X, O> {
-    const FOLD: Option<FoldGroups> = Some(|x, slots, mask, n, planes| {
-        let (x, acc) = (x.cast::<X>(), planes[0].cast::<O::Plane>());
-        // SAFETY: the caller's: `n` elements, and an accumulator for every slot.
+    const FOLD: Option<FoldGroups> = Some(|x, slots, mask, n, records| {
+        let (x, acc, stride) = (x.cast::<X>(), records.planes[0], records.stride);
+        // SAFETY: the caller's: `n` elements, and a record for every slot.
         unsafe {
             each(slots, mask, n, |i, slot| {
-                let at = acc.add(slot);
+                let at = acc.add(slot * stride).cast::<O::Plane>();
                 at.write(O::store(O::push(O::load(at.read()), x.add(i).read().widen())));
             });
         }
@@ -92,11 +98,10 @@ unsafe fn moments<X: Lane<Wide: Wide>, P: Parts>(
     slots: *const u32,
     mask: *const u8,
     n: usize,
-    planes: &[*mut u8; 3],
+    records: &Records,
 ) {
     let x = x.cast::<X>();
-    let (m2, mean, count) = (planes[0].cast::<f64>(), planes[1].cast::<f64>(), planes[2].cast::<i64>());
-    // SAFETY: the caller's: `n` elements, and accumulators for every slot.
+    // SAFETY: the caller's: `n` elements, and a record for every slot.
     unsafe {
         each(slots, mask, n, |i, slot| {
             let v: f64 = x.add(i).read().widen().into();
@@ -105,7 +110,8 @@ unsafe fn moments<X: Lane<Wide: Wide>, P: Parts>(
             }
             // one number deviates by 0 from its mean; infinities and NaN by NaN
             let one = (if v.is_finite() { 0.0 } else { f64::NAN }, v, 1);
-            let (m2, mean, count) = (m2.add(slot), mean.add(slot), count.add(slot));
+            let at = records.at(slot as u32);
+            let (m2, mean, count) = (at[0].cast::<f64>(), at[1].cast::<f64>(), at[2].cast::<i64>());
             let merged = chan((m2.read(), mean.read(), count.read()), one);
             m2.write(merged.0);
             mean.write(merged.1);

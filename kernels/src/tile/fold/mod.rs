@@ -10,7 +10,7 @@ mod group;
 mod plain;
 mod statistics;
 
-pub use group::{FoldGroups, MergeGroups};
+pub use group::{FoldGroups, MergeGroups, Records};
 
 use super::isa::{Isa, Level, per_isa};
 use super::lanes::Lane;

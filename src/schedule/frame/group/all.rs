@@ -11,11 +11,11 @@ use super::super::pipeline::{Gather, Left};
 use super::super::store::{Disk, Stored, StoredRows};
 use super::GroupState;
 use super::host::Kept;
-use crate::block::batch::{batch_bytes, column};
+use crate::block::batch::batch_bytes;
 use crate::error::Result;
-use crate::expr::frame::plain_type;
 use crate::plan::frame::GroupPlan;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::buffer::Buffer;
 use arrow::compute::{concat, concat_batches, take, take_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -186,14 +186,11 @@ impl<'a> GroupFold<'a> {
     ) -> Result<Vec<Option<StoredGroups>>> {
         let groups = state.len();
         let mut columns = state.keys.columns()?;
-        for planes in &state.planes {
-            for (k, block) in planes.blocks.iter().enumerate() {
-                columns.push(column(
-                    planes.plane(k, groups).to_contiguous(),
-                    None,
-                    &plain_type(block.dtype()),
-                )?);
-            }
+        let records = state.folds.record();
+        if records > 0 {
+            let bytes = Buffer::from(state.folds.bytes(groups));
+            let column = FixedSizeBinaryArray::try_new(records as i32, bytes, None).map_err(internal)?;
+            columns.push(Arc::new(column));
         }
         columns.push(Arc::new(UInt64Array::from_iter_values((0..groups as u32).map(|g| firsts.of(g)))));
         let all = unnamed(columns, groups)?;
@@ -238,12 +235,9 @@ impl<'a> GroupFold<'a> {
             let mut state = self.empty.sibling();
             let mut slots = vec![0; groups.num_rows()];
             state.keys.number(keys, &mut slots)?;
-            let mut planes = rest.iter();
-            for p in &mut state.planes {
-                let dtypes = p.op.planes(p.dtype);
-                p.load(
-                    dtypes.iter().zip(&mut planes).map(|(&d, c)| crate::block::batch::values(c, d)).collect(),
-                );
+            if let [records, _] = rest {
+                let records = records.as_fixed_size_binary();
+                state.folds.load(records.value_data(), groups.num_rows());
             }
             let first = columns[columns.len() - 1].as_primitive::<UInt64Type>();
             let mut cut = Cut { groups: (0..groups.num_rows() as u32).collect(), kept: vec![] };

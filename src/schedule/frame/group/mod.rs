@@ -2,7 +2,7 @@
 
 mod all;
 mod host;
-mod planes;
+mod records;
 
 pub(super) use all::GroupFold;
 
@@ -19,25 +19,25 @@ use crate::plan::frame::{Effect, FoldColumn, GroupPlan};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use host::Kept;
-use planes::Planes;
+use records::Accumulators;
 use std::sync::Arc;
 
 /// What has been folded so far.
 pub(super) struct GroupState {
     keys: Keys,
-    planes: Vec<Planes>,
+    folds: Accumulators,
     kept: Vec<Kept>,
 }
 
 impl GroupState {
     pub fn new(plan: &GroupPlan) -> Result<GroupState> {
-        let planes = plan.kernel.effects.iter().enumerate().map(|(k, e)| match e {
-            Effect::Group { op, .. } => Planes::new(*op, plan.kernel.value_dtype(k)),
-            _ => Planes::new(ReduceOp::Sum, DType::I64),
+        let folds = plan.kernel.effects.iter().enumerate().map(|(k, e)| match e {
+            Effect::Group { op, .. } => (*op, plan.kernel.value_dtype(k)),
+            _ => (ReduceOp::Sum, DType::I64),
         });
         Ok(GroupState {
             keys: Keys::new(plan.program.outputs[..plan.keys].iter().map(|(_, t)| t.clone()))?,
-            planes: planes.collect(),
+            folds: Accumulators::new(folds),
             kept: plan.hosts.iter().map(|_| Kept::default()).collect(),
         })
     }
@@ -46,16 +46,15 @@ impl GroupState {
     pub fn sibling(&self) -> GroupState {
         GroupState {
             keys: self.keys.sibling(),
-            planes: self.planes.iter().map(|p| Planes::new(p.op, p.dtype)).collect(),
+            folds: self.folds.sibling(),
             kept: self.kept.iter().map(|_| Kept::default()).collect(),
         }
     }
 
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
-        let planes: usize = self.planes.iter().flat_map(|p| &p.blocks).map(Block::nbytes).sum();
         let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(column_bytes).sum::<usize>();
-        self.keys.nbytes() + planes + self.kept.iter().map(kept).sum::<usize>()
+        self.keys.nbytes() + self.folds.nbytes() + self.kept.iter().map(kept).sum::<usize>()
     }
 
     /// Folds a batch of rows.
@@ -70,11 +69,9 @@ impl GroupState {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        for planes in &mut self.planes {
-            planes.grow(self.keys.len());
-        }
-        let planes: Vec<[*mut u8; 3]> = self.planes.iter().map(|p| p.at(0)).collect();
-        registers.launch(&plan.kernel, Some(Groups { slots: &slots, planes: &planes }), kernels)?;
+        self.folds.grow(self.keys.len());
+        let records = self.folds.all();
+        registers.launch(&plan.kernel, Some(Groups { slots: &slots, records: &records }), kernels)?;
         for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
             let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
             kept.push(*fold, &registers.column(*register)?, slots)?;
@@ -85,12 +82,8 @@ impl GroupState {
     /// Folds some groups of another, without what is kept for the host; their numbers here.
     fn merge_some(&mut self, other: &GroupState, some: &[u32]) -> Vec<u32> {
         let groups = self.keys.merge(&other.keys, some);
-        for (planes, from) in self.planes.iter_mut().zip(&other.planes) {
-            planes.grow(self.keys.len());
-            if from.room > 0 {
-                planes.merge(from, some, &groups);
-            }
-        }
+        self.folds.grow(self.keys.len());
+        self.folds.merge(&other.folds, some, &groups);
         groups
     }
 
@@ -111,7 +104,7 @@ impl GroupState {
     }
 
     fn column(&self, c: &FoldColumn, plan: &GroupPlan, groups: usize) -> Result<ArrayRef> {
-        let plane = |effect: usize, plane: usize| self.planes[effect].plane(plane, groups);
+        let plane = |effect: usize, plane: usize| self.folds.plane(effect, plane, groups);
         let count = |effect: usize| plane(effect, 0).cast(DType::I64);
         match c {
             FoldColumn::Plane(effect, t) => as_column(plane(*effect, 0), None, t),

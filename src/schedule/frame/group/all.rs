@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// Groups of spans that are merged at once.
-const MANY: usize = 1 << 20;
+const MANY: usize = 1 << 22;
 /// Groups from which they are cut into parts. A result of so many is no longer put in the order of first rows.
 const PARTED: usize = 1 << 17;
 const PARTS: usize = 256;
@@ -41,8 +41,20 @@ pub(in super::super) struct GroupFold<'a> {
 pub(in super::super) struct AllGroups {
     parts: Vec<Part>,
     /// Spans that are not merged yet, with their numbers.
-    pending: Vec<(usize, GroupState)>,
+    pending: Vec<(usize, Span)>,
     on_disk: bool,
+}
+
+/// What has been folded of a span, and how it is cut if it has many groups.
+pub(in super::super) struct Span {
+    state: GroupState,
+    cuts: Option<Vec<Cut>>,
+}
+
+impl Span {
+    fn cuts(&mut self) -> Result<Vec<Cut>> {
+        self.cuts.take().map_or_else(|| self.state.cut(PARTS), Ok)
+    }
 }
 
 /// Groups whose keys have some hashes; or all, if there is one part.
@@ -112,15 +124,15 @@ impl<'a> GroupFold<'a> {
     fn flush(&self, all: &mut AllGroups) -> Result<()> {
         let pending = std::mem::take(&mut all.pending);
         let groups = all.parts.iter().map(|p| p.state.len()).sum::<usize>()
-            + pending.iter().map(|(_, s)| s.len()).sum::<usize>();
-        let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.nbytes()).sum::<usize>();
+            + pending.iter().map(|(_, s)| s.state.len()).sum::<usize>();
+        let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.state.nbytes()).sum::<usize>();
         let keyed = self.plan.keys > 0;
         all.on_disk |= keyed && self.budget.is_tight() && bytes >= self.budget.share(8);
         if all.parts.len() == 1 && !all.on_disk && (groups <= PARTED || !keyed) {
             let whole = &mut all.parts[0];
             for (span, state) in pending {
-                let cut = state.uncut();
-                whole.merge(&state, &cut, true, |g| place(span, g));
+                let cut = state.state.uncut();
+                whole.merge(&state.state, &cut, true, |g| place(span, g));
             }
             return Ok(());
         }
@@ -128,14 +140,15 @@ impl<'a> GroupFold<'a> {
             let parts = (0..PARTS).map(|_| Part::new(&self.empty)).collect();
             let whole = std::mem::replace(&mut all.parts, parts);
             for part in whole {
-                self.share_out(all, vec![(part.state, Firsts::Known(part.first))])?;
+                let state = Span { state: part.state, cuts: None };
+                self.share_out(all, vec![(state, Firsts::Known(part.first))])?;
             }
         }
         self.share_out(all, pending.into_iter().map(|(span, s)| (s, Firsts::Span(span))).collect())
     }
 
     /// Gives each part its groups of the states.
-    fn share_out(&self, all: &mut AllGroups, states: Vec<(GroupState, Firsts)>) -> Result<()> {
+    fn share_out(&self, all: &mut AllGroups, mut states: Vec<(Span, Firsts)>) -> Result<()> {
         let threads = self.rt.threads;
         if all.on_disk {
             // what was merged before goes first
@@ -154,24 +167,23 @@ impl<'a> GroupFold<'a> {
                 let stored = self.store(&state, &Firsts::Known(first), &mut cuts)?;
                 all.parts[p].stored.extend(stored.into_iter().flatten());
             }
-            for (state, firsts) in &states {
-                let mut cuts = state.cut(PARTS)?;
-                let stored = self.store(state, firsts, &mut cuts)?;
+            for (span, firsts) in &mut states {
+                let mut cuts = span.cuts()?;
+                let stored = self.store(&span.state, firsts, &mut cuts)?;
                 for (part, stored) in all.parts.iter_mut().zip(stored) {
                     part.stored.extend(stored);
                 }
             }
             return Ok(());
         }
-        let cuts: Vec<Vec<Cut>> =
-            side_by_side(threads, &states, |(s, _)| s.cut(PARTS)).into_iter().collect::<Result<_>>()?;
+        let cuts = states.iter_mut().map(|(span, _)| span.cuts()).collect::<Result<Vec<_>>>()?;
         let ordered = all.is_ordered();
         let parts: Vec<(usize, Mutex<&mut Part>)> =
             all.parts.iter_mut().enumerate().map(|(p, part)| (p, Mutex::new(part))).collect();
         side_by_side(threads, &parts, |(p, part)| {
             let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
-            for ((state, firsts), cuts) in states.iter().zip(&cuts) {
-                part.merge(state, &cuts[*p], ordered, |g| firsts.of(g));
+            for ((span, firsts), cuts) in states.iter().zip(&cuts) {
+                part.merge(&span.state, &cuts[*p], ordered, |g| firsts.of(g));
             }
         });
         Ok(())
@@ -276,7 +288,7 @@ impl Firsts {
 impl AllGroups {
     fn nbytes(&self) -> usize {
         let part = |p: &Part| p.state.nbytes() + 8 * p.first.capacity();
-        let pending = self.pending.iter().map(|(_, s)| s.nbytes());
+        let pending = self.pending.iter().map(|(_, s)| s.state.nbytes());
         self.parts.iter().map(part).chain(pending).sum()
     }
 
@@ -329,29 +341,36 @@ impl GroupState {
 }
 
 impl Gather for GroupFold<'_> {
-    type State = GroupState;
+    type State = Span;
     type Whole = AllGroups;
 
-    fn state(&self) -> GroupState {
-        self.empty.sibling()
+    fn state(&self) -> Span {
+        Span { state: self.empty.sibling(), cuts: None }
     }
 
     fn whole(&self) -> Result<AllGroups> {
         Ok(AllGroups { parts: vec![Part::new(&self.empty)], pending: vec![], on_disk: false })
     }
 
-    fn push(&self, state: &mut GroupState, _task: usize, rows: RecordBatch) -> Result<()> {
-        state.push(self.plan, &rows, self.rt.kernels)
+    fn push(&self, span: &mut Span, _task: usize, rows: RecordBatch) -> Result<()> {
+        span.state.push(self.plan, &rows, self.rt.kernels)
     }
 
-    fn bytes(&self, state: &GroupState) -> usize {
-        state.nbytes()
+    fn seal(&self, span: &mut Span) -> Result<()> {
+        if self.plan.keys > 0 && span.state.len() > PARTED / 4 {
+            span.cuts = Some(span.state.cut(PARTS)?);
+        }
+        Ok(())
     }
 
-    fn merge(&self, whole: &mut AllGroups, span: usize, state: GroupState) -> Result<()> {
-        whole.pending.push((span, state));
-        let groups: usize = whole.pending.iter().map(|(_, s)| s.len()).sum();
-        let bytes: usize = whole.pending.iter().map(|(_, s)| s.nbytes()).sum();
+    fn bytes(&self, span: &Span) -> usize {
+        span.state.nbytes()
+    }
+
+    fn merge(&self, whole: &mut AllGroups, number: usize, span: Span) -> Result<()> {
+        whole.pending.push((number, span));
+        let groups: usize = whole.pending.iter().map(|(_, s)| s.state.len()).sum();
+        let bytes: usize = whole.pending.iter().map(|(_, s)| s.state.nbytes()).sum();
         if groups > MANY || bytes > self.budget.share(1) { self.flush(whole) } else { Ok(()) }
     }
 

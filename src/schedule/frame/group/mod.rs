@@ -22,12 +22,18 @@ use host::Kept;
 use records::Accumulators;
 use std::sync::Arc;
 
-/// What has been folded so far.
+/// What has been folded so far. A group may be there twice, but not in states that others were merged into.
 pub(super) struct GroupState {
     keys: Keys,
     folds: Accumulators,
     kept: Vec<Kept>,
+    /// Rows folded so far.
+    rows: usize,
 }
+
+/// Rows that show whether most are groups of their own.
+const ALONE: usize = 1 << 16;
+
 
 impl GroupState {
     pub fn new(plan: &GroupPlan) -> Result<GroupState> {
@@ -39,6 +45,7 @@ impl GroupState {
             keys: Keys::new(plan.program.outputs[..plan.keys].iter().map(|(_, t)| t.clone()))?,
             folds: Accumulators::new(folds),
             kept: plan.hosts.iter().map(|_| Kept::default()).collect(),
+            rows: 0,
         })
     }
 
@@ -48,6 +55,7 @@ impl GroupState {
             keys: self.keys.sibling(),
             folds: self.folds.sibling(),
             kept: self.kept.iter().map(|_| Kept::default()).collect(),
+            rows: 0,
         }
     }
 
@@ -65,7 +73,13 @@ impl GroupState {
         let keys = keys.iter().map(|(r, _)| registers.column(*r)).collect::<Result<Vec<_>>>()?;
         // without keys all rows have one slot
         let mut slots = Block::full(&[if keys.is_empty() { 1 } else { rows.num_rows() }], Scalar::from(0u32));
-        self.keys.number(&keys, bytemuck::cast_slice_mut(slots.bytes_mut()))?;
+        let numbers = bytemuck::cast_slice_mut(slots.bytes_mut());
+        // where nearly every row so far was a group of its own, looking keys up finds nothing
+        match self.rows >= ALONE && self.keys.len() * 10 > self.rows * 9 {
+            true => self.keys.append(&keys, numbers)?,
+            false => self.keys.number(&keys, numbers)?,
+        }
+        self.rows += rows.num_rows();
         if rows.num_rows() == 0 {
             return Ok(());
         }

@@ -175,19 +175,28 @@ impl KeyColumn {
         Ok(())
     }
 
-    /// The code that another column's code has here.
-    pub fn translate(&mut self, other: &KeyColumn, code: u32) -> u32 {
-        match self.coding {
-            _ if code == 0 => 0,
-            // siblings have the same numbers
-            Coding::Text if self.shared.is_some() => code,
-            Coding::Text => {
-                self.interner.bytes(Interner::text_of(&other.interner.text, &other.interner.ends, code - 1))
-                    + 1
-            }
-            _ if code < INTERNED => code,
-            _ => INTERNED + self.interner.number(other.interner.numbers[(code - INTERNED) as usize]),
+    /// The codes that another column's codes have here.
+    pub fn translate(&mut self, other: &KeyColumn, mut codes: Vec<u32>) -> Vec<u32> {
+        // siblings have the same numbers, and small numbers are their own codes
+        if self.shared.is_some() || other.interner.len() == 0 {
+            return codes;
         }
+        let (first, text) = if self.coding == Coding::Text { (1, true) } else { (INTERNED, false) };
+        // what is interned is looked up once, not for every key that it is part of
+        let mut known = vec![FOREIGN; other.interner.len()];
+        for code in codes.iter_mut().filter(|c| **c >= first) {
+            let k = *code - first;
+            let here = &mut known[k as usize];
+            if *here == FOREIGN {
+                *here = first
+                    + match text {
+                        true => self.interner.bytes(Interner::text_of(&other.interner.text, &other.interner.ends, k)),
+                        false => self.interner.number(other.interner.numbers[k as usize]),
+                    };
+            }
+            *code = *here;
+        }
+        codes
     }
 
     /// Hashes of the values that are interned: unlike their codes, they do not depend on who came first.

@@ -74,6 +74,16 @@ impl Keys {
 
     /// The number of every row's key, new ones added.
     pub fn number(&mut self, columns: &[ArrayRef], slots: &mut [u32]) -> Result<()> {
+        self.take(columns, slots, true)
+    }
+
+    /// Numbers every row's key without looking whether it is there: for keys that hardly ever come twice. They are told apart when they
+    /// are merged into others.
+    pub fn append(&mut self, columns: &[ArrayRef], slots: &mut [u32]) -> Result<()> {
+        self.take(columns, slots, false)
+    }
+
+    fn take(&mut self, columns: &[ArrayRef], slots: &mut [u32], distinct: bool) -> Result<()> {
         for (column, array) in self.columns.iter_mut().zip(columns) {
             column.encode(array)?;
         }
@@ -84,18 +94,14 @@ impl Keys {
         }
         // codes are borrowed while keys are added
         let codes: Vec<Vec<u32>> = self.columns.iter_mut().map(|c| std::mem::take(&mut c.codes)).collect();
-        match codes.as_slice() {
-            [a] => slots.iter_mut().zip(a).for_each(|(s, &a)| *s = self.word(u64::from(a))),
-            [a, b] => {
-                slots.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (&a, &b))| *s = self.word(pair(a, b)));
-            }
-            many => {
+        match distinct {
+            true => self.insert_all(&codes, slots),
+            false => {
                 for (i, slot) in slots.iter_mut().enumerate() {
-                    self.row.clear();
-                    self.row
-                        .extend(many.chunks(2).map(|two| pair(two[0][i], two.get(1).map_or(0, |b| b[i]))));
-                    *slot = self.insert();
+                    *slot = (self.count + i) as u32;
+                    self.keys.extend(words_of(&codes, i));
                 }
+                self.count += slots.len();
             }
         }
         for (column, codes) in self.columns.iter_mut().zip(codes) {
@@ -116,7 +122,7 @@ impl Keys {
                 continue;
             }
             encoder.row.clear();
-            encoder.row.extend(codes.chunks(2).map(|two| pair(two[0][i], two.get(1).map_or(0, |b| b[i]))));
+            encoder.row.extend(words_of(codes, i));
             slots.push(self.get(&encoder.row));
         }
         Ok(())
@@ -128,30 +134,37 @@ impl Keys {
             self.count = self.count.max(other.count);
             return vec![0; numbers.len()];
         }
-        // text is looked up once, not for every key that it is part of
-        let mut translated: Vec<hashbrown::HashMap<u32, u32, Mixer>> =
-            self.columns.iter().map(|_| hashbrown::HashMap::default()).collect();
-        let mut out = Vec::with_capacity(numbers.len());
-        if self.words > 1 {
-            self.table.reserve(numbers.len(), |&(h, _)| spread(h));
-        }
-        for &number in numbers {
-            let key = other.key(number);
-            self.row.clear();
-            self.row.resize(self.words, 0);
-            for (c, (column, known)) in self.columns.iter_mut().zip(&mut translated).enumerate() {
-                let code = code_of(key, c);
-                let own = match column.coding {
-                    Coding::Text if column.shared.is_none() => {
-                        *known.entry(code).or_insert_with(|| column.translate(&other.columns[c], code))
-                    }
-                    _ => column.translate(&other.columns[c], code),
-                };
-                self.row[c / 2] |= u64::from(own) << (32 * (c % 2));
+        let columns: Vec<Vec<u32>> = self
+            .columns
+            .iter_mut()
+            .zip(&other.columns)
+            .enumerate()
+            .map(|(c, (column, from))| {
+                let codes = numbers.iter().map(|&n| code_of(other.key(n), c)).collect();
+                column.translate(from, codes)
+            })
+            .collect();
+        self.table.reserve(if self.words > 1 { numbers.len() } else { 0 }, |&(h, _)| spread(h));
+        let mut slots = vec![0; numbers.len()];
+        self.insert_all(&columns, &mut slots);
+        slots
+    }
+
+    /// The number of every row's key, given the codes of its columns; new ones added.
+    fn insert_all(&mut self, codes: &[Vec<u32>], slots: &mut [u32]) {
+        match codes {
+            [a] => slots.iter_mut().zip(a).for_each(|(s, &a)| *s = self.word(u64::from(a))),
+            [a, b] => {
+                slots.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (&a, &b))| *s = self.word(pair(a, b)));
             }
-            out.push(if self.words == 1 { self.word(self.row[0]) } else { self.insert() });
+            many => {
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    self.row.clear();
+                    self.row.extend(words_of(many, i));
+                    *slot = self.insert();
+                }
+            }
         }
-        out
     }
 
     fn key(&self, number: u32) -> &[u64] {
@@ -160,24 +173,20 @@ impl Keys {
 
     /// The numbers of the keys by a hash of what they stand for, which is the same in all siblings: `parts` lists, each in order.
     pub fn partition(&self, parts: usize) -> Vec<Vec<u32>> {
-        let mut lists = vec![Vec::with_capacity(self.count / parts + 16); parts];
-        // interned text and numbers by their content, which their codes do not show
-        let hashes: Vec<Vec<u64>> = self.columns.iter().map(KeyColumn::content).collect();
-        for number in 0..self.count as u32 {
-            let key = self.key(number);
-            let mut h = 0u64;
-            for (c, content) in hashes.iter().enumerate() {
-                let code = code_of(key, c);
-                let word = match self.columns[c].coding {
-                    Coding::Text if code > 0 => content[code as usize - 1],
-                    Coding::Integer | Coding::Float if code >= INTERNED => {
-                        content[(code - INTERNED) as usize]
-                    }
-                    _ => u64::from(code),
-                };
-                h = mix(h.rotate_left(23) ^ word);
+        // column by column: interned text and numbers by their content, which their codes do not show
+        let mut hashes = vec![0u64; self.count];
+        for (c, column) in self.columns.iter().enumerate() {
+            let content = column.content();
+            let first = if column.coding == Coding::Text { 1 } else { INTERNED };
+            for (number, h) in hashes.iter_mut().enumerate() {
+                let code = code_of(self.key(number as u32), c);
+                let word = code.checked_sub(first).map_or(u64::from(code), |k| content[k as usize]);
+                *h = mix(h.rotate_left(23) ^ word);
             }
-            lists[(h >> 32) as usize % parts].push(number);
+        }
+        let mut lists = vec![Vec::with_capacity(self.count / parts + 16); parts];
+        for (number, h) in hashes.into_iter().enumerate() {
+            lists[(h >> 32) as usize % parts].push(number as u32);
         }
         lists
     }
@@ -303,6 +312,11 @@ impl Encoder {
 
 fn pair(a: u32, b: u32) -> u64 {
     u64::from(a) | u64::from(b) << 32
+}
+
+/// The words of row `i`'s key.
+fn words_of(codes: &[Vec<u32>], i: usize) -> impl Iterator<Item = u64> + '_ {
+    codes.chunks(2).map(move |two| pair(two[0][i], two.get(1).map_or(0, |b| b[i])))
 }
 
 fn code_of(key: &[u64], column: usize) -> u32 {

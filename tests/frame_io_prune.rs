@@ -5,7 +5,9 @@ use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringArray,
     TimestampMillisecondArray, UInt8Array,
 };
-use blockwise::frame::{DataFrame, Expr, ParquetOptions, RecordBatch, col, lit, scan_parquet};
+use blockwise::frame::{
+    DataFrame, Expr, ParquetCompression, ParquetOptions, RecordBatch, col, lit, scan_parquet,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -254,4 +256,76 @@ fn pages_are_left_out() {
         .unwrap();
     assert_eq!(seen.len(), rows);
     assert!(seen.contains(&150_000) && seen.windows(2).all(|w| w[0] + 1 == w[1]));
+}
+
+/// A row group that is large in bytes, too, is read in little memory: the index of pages says how large they are.
+#[test]
+fn memory_is_that_of_pages() {
+    use blockwise::block::BatchSource;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let n = 2_000_000i64;
+    let df = frame(vec![(
+        "n",
+        Arc::new(Int64Array::from_iter_values((0..n).map(|n| n.wrapping_mul(0x9e37_79b9)))),
+    )]);
+    let options = ParquetOptions { compression: ParquetCompression::None, row_group_rows: n as usize };
+    df.write_parquet_with(&path, options).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() > 15_000_000);
+    let source = blockwise::io::parquet::ParquetSource::open(&path).unwrap();
+    assert_eq!(source.parts(), 4);
+    assert!(source.read_bytes(&[0]) < 6 << 20, "{}", source.read_bytes(&[0]));
+    same_rows(&scan_parquet(&path), &df);
+}
+
+/// Files without statistics, with statistics of pages only, with ends cut short, and with nested columns before the one that is asked for.
+#[test]
+fn statistics_of_other_writers() {
+    use arrow::array::StructArray;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let n = 60_000i64;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter((0..n).map(|n| (n % 10 > 0).then_some(n))));
+    let falling: ArrayRef = Arc::new(Int64Array::from_iter_values((0..n).map(|k| n - k)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..n).map(|n| format!("ü{:05}", n / 2))));
+    let inner = StructArray::try_from(vec![("n", falling.clone()), ("m", falling)]).unwrap();
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("in", Arc::new(inner) as ArrayRef, true),
+        ("n", numbers, true),
+        ("s", texts, true),
+    ])
+    .unwrap();
+    let df = DataFrame::from_batches([batch.clone()]);
+    for statistics in [EnabledStatistics::None, EnabledStatistics::Chunk, EnabledStatistics::Page] {
+        for length in [Some(1), Some(4), None] {
+            let properties = WriterProperties::builder()
+                .set_statistics_enabled(statistics)
+                .set_statistics_truncate_length(length)
+                .set_column_index_truncate_length(length)
+                .set_data_page_row_count_limit(1000)
+                .set_max_row_group_row_count(Some(20_000))
+                .build();
+            let file = std::fs::File::create(&path).unwrap();
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            for mask in [
+                col("n").lt(7),
+                col("n").between(19_990, 20_010),
+                col("n").gt(59_990).or(col("s").eq("ü00001")),
+                col("s").le("ü00002"),
+                col("s").gt("ü29998"),
+                col("s").eq("ü0000"),
+                col("n").is_null().and(col("s").lt("ü00020")),
+            ] {
+                let columns = [col("s"), col("n")];
+                let filtered = |df: &DataFrame| df.filter(mask.clone()).select(columns.clone());
+                same_rows(&filtered(&scan_parquet(&path)), &filtered(&df));
+            }
+            let left = parts(&scan_parquet(&path).filter(col("n").lt(7)));
+            assert_eq!(left, if statistics == EnabledStatistics::None { "all" } else { "1 of 3 parts" });
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Text {
 }
 
 /// Bytes of a row from which on it is an error: something that is no text has no line ends.
-const LONGEST_ROW: usize = 1 << 30;
+const LONGEST_ROW: usize = 1 << 28;
 
 impl Text {
     /// A file whose rows start at a byte.

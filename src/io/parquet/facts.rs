@@ -40,6 +40,7 @@ pub(super) fn parts_within(source: &ParquetSource, bound: &Bound) -> Vec<Part> {
     parts.retain(|part| bound.may_hold(&facts(part.group)));
     let large = parts.iter().any(|p| source.metadata().row_group(p.group).num_rows() > 1 << 14);
     let Some(index) = large.then(|| source.index()).flatten() else { return parts };
+    let index = index.metadata();
     let mut of_group: HashMap<usize, Vec<Range<usize>>> = HashMap::new();
     for part in &mut parts {
         let rows =

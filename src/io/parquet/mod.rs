@@ -38,7 +38,7 @@ struct ParquetFile {
     /// Number of parts before any was left out.
     parts: usize,
     /// The metadata with the index of pages, if the file has one; read when it is asked for.
-    index: OnceLock<Option<Arc<ParquetMetaData>>>,
+    index: OnceLock<Option<ArrowReaderMetadata>>,
 }
 
 /// Rows of a row group.
@@ -93,7 +93,7 @@ impl ParquetSource {
     }
 
     /// The metadata with the index of pages; none if there is none, or it is damaged.
-    fn index(&self) -> Option<&Arc<ParquetMetaData>> {
+    fn index(&self) -> Option<&ArrowReaderMetadata> {
         let read = || {
             let file = File::open(&self.file.path).ok()?;
             let mut reader = ParquetMetaDataReader::new_with_metadata(self.metadata().clone())
@@ -103,7 +103,11 @@ impl ParquetSource {
             let groups = metadata.num_row_groups();
             let there = metadata.offset_index().is_some_and(|o| o.len() == groups)
                 && metadata.column_index().is_some_and(|c| c.len() == groups);
-            there.then(|| Arc::new(metadata))
+            if !there {
+                return None;
+            }
+            let again = || ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
+            whole(&self.file.path, again).ok()?.ok()
         };
         self.file.index.get_or_init(read).as_ref()
     }
@@ -129,7 +133,7 @@ impl ParquetSource {
         if chunk <= LARGE {
             return chunk;
         }
-        let index = self.index().and_then(|m| m.offset_index()?.get(group)?.get(leaf));
+        let index = self.index().and_then(|m| m.metadata().offset_index()?.get(group)?.get(leaf));
         let pages = index.map(|i| i.page_locations()).filter(|pages| !pages.is_empty());
         let Some(pages) = pages else { return chunk };
         let data = pages.iter().map(|p| usize::try_from(p.compressed_page_size).unwrap_or(0));
@@ -147,13 +151,8 @@ impl ParquetSource {
         let (part, path) = (&self.parts[part], &self.file.path);
         let handle = File::open(path).map_err(|e| Error::io("reading", path, e))?;
         // with the index, pages that are skipped are not even read
-        let metadata = match self.file.index.get().and_then(Option::as_ref) {
-            Some(index) => {
-                whole(path, || ArrowReaderMetadata::try_new(index.clone(), ArrowReaderOptions::new()))?
-                    .map_err(bad(path))?
-            }
-            None => self.file.metadata.clone(),
-        };
+        let index = self.file.index.get().and_then(Option::as_ref);
+        let metadata = index.unwrap_or(&self.file.metadata).clone();
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata);
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let mut builder =
@@ -210,7 +209,7 @@ impl BatchSource for ParquetSource {
     }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {
-        // a page as it is read and as it is decoded, the dictionary, and a batch
+        // a page as it is read and as it is decoded (to a MiB, which writers aim at), the dictionary, and a batch
         let schema = self.metadata().file_metadata().schema_descr();
         let leaves: Vec<usize> =
             (0..schema.num_columns()).filter(|&l| columns.contains(&schema.get_column_root_idx(l))).collect();

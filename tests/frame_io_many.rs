@@ -151,6 +151,13 @@ fn directories_patterns_and_what_differs() {
     put("year=2014/month=none/b.csv", "v\n4\n");
     let texts = scan_csv(dir.path()).select([col("v"), col("month").cast(DataType::Utf8)]).collect().unwrap();
     assert_eq!(texts.texts("month").unwrap()[0].as_deref(), Some("01"));
+    // links that go round in circles are followed once
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("year=2014/month=01/round")).unwrap();
+        assert_eq!(scan_csv(dir.path()).num_rows().unwrap(), 4);
+        fs::remove_file(dir.path().join("year=2014/month=01/round")).unwrap();
+    }
     let failed = |df: DataFrame| df.collect().unwrap_err().to_string();
     put("year=2015/b.csv", "v\n4\n");
     let e = failed(scan_csv(dir.path()));

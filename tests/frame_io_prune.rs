@@ -143,7 +143,7 @@ proptest! {
     ) {
         let mut rows = rows;
         if sorted {
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
+            rows.sort_by_key(|row| row.0);
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.parquet");

@@ -62,7 +62,10 @@ pub fn find(path: &Path, endings: &[&str]) -> Result<Vec<Found>> {
     let matching = glob::glob(&text).map_err(|e| Error::invalid("path", format!("{text}: {e}")))?;
     let mut found = vec![];
     for path in matching {
-        let path = path.map_err(|e| Error::io("reading", e.path().to_owned(), e.into()))?;
+        let path = path.map_err(|e| {
+            let at = e.path().to_owned();
+            Error::io("reading", at, e.into())
+        })?;
         match path.is_dir() {
             true => found.extend(below(&root, &path, endings)?),
             false => found.push(Found::below(&root, path)?),
@@ -75,9 +78,16 @@ pub fn find(path: &Path, endings: &[&str]) -> Result<Vec<Found>> {
 }
 
 fn below(root: &Path, dir: &Path, endings: &[&str]) -> Result<Vec<Found>> {
-    let (mut paths, mut dirs) = (vec![], vec![(dir.to_owned(), 0)]);
-    while let Some((dir, depth)) = dirs.pop() {
+    let (mut paths, mut dirs) = (vec![], vec![(dir.to_owned(), vec![])]);
+    while let Some((dir, above)) = dirs.pop() {
         let io = |e| Error::io("reading", &dir, e);
+        // links may go round in circles
+        let mut inside: Vec<PathBuf> = above;
+        let real = dir.canonicalize().map_err(io)?;
+        if inside.contains(&real) {
+            continue;
+        }
+        inside.push(real);
         for entry in std::fs::read_dir(&dir).map_err(io)? {
             let path = entry.map_err(io)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -85,10 +95,7 @@ fn below(root: &Path, dir: &Path, endings: &[&str]) -> Result<Vec<Found>> {
                 continue;
             }
             if path.is_dir() {
-                // links may go round in circles
-                if depth < 64 {
-                    dirs.push((path, depth + 1));
-                }
+                dirs.push((path, inside.clone()));
             } else if endings.iter().any(|e| name.ends_with(e)) {
                 paths.push(path);
             }

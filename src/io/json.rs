@@ -6,7 +6,7 @@ use super::temp::Draft;
 use super::text::{NO_END, Text, row_end, with_text};
 use crate::block::{BatchSink, BatchSource};
 use crate::error::{Error, ErrorKind, Result};
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::{Decoder, infer_json_schema};
@@ -87,7 +87,6 @@ impl JsonLinesSource {
             match batch {
                 Ok(None) => return Ok(true),
                 Ok(Some(batch)) => {
-                    let batch = with_rows(batch)?;
                     if !each(batch)? {
                         return Ok(false);
                     }
@@ -238,13 +237,6 @@ fn keys(bytes: &[u8]) -> Vec<String> {
         at += 1;
     }
     found
-}
-
-/// The batch with its fields as they are declared: columns of no rows and no columns included.
-fn with_rows(batch: RecordBatch) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(batch.schema(), batch.columns().to_vec(), &options)
-        .map_err(|e| Error::internal(e.to_string()))
 }
 
 impl BatchSource for JsonLinesSource {

@@ -82,7 +82,8 @@ impl ParquetSource {
             // a damaged footer may say anything: not more parts than can be kept
             let step = PART.max(rows.div_ceil(1 << 16));
             let cuts = (0..rows).step_by(step);
-            parts.extend(cuts.map(|at| Part { group, rows: vec![at..rows.min(at + step)] }));
+            let piece = |at: usize| std::iter::once(at..rows.min(at + step)).collect();
+            parts.extend(cuts.map(|at| Part { group, rows: piece(at) }));
         }
         let file = ParquetFile { path, metadata, parts: parts.len(), index: OnceLock::new() };
         Ok(ParquetSource { file: Arc::new(file), parts })

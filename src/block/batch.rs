@@ -2,6 +2,7 @@
 //!
 //! A column's values are a 1-d block over Arrow's own memory; its validity is a block of bools, because kernels know no bits.
 
+use super::bound::Bound;
 use super::tensor::Block;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -43,6 +44,12 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     /// Upper bound of the memory that reading these columns of a part takes at once, the batch handed over included; 0 if batches are
     /// views of memory that is there anyway.
     fn read_bytes(&self, columns: &[usize]) -> usize;
+
+    /// The same without rows that certainly do not meet a bound, if there is any such part; rows that do not meet it may stay. None, as
+    /// by default, leaves all to the filter that the bound is of.
+    fn narrowed(&self, _bound: &Bound) -> Option<Arc<dyn BatchSource>> {
+        None
+    }
 }
 
 /// Batches in memory as a source.

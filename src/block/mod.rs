@@ -3,12 +3,16 @@
 
 #[cfg(feature = "frame")]
 pub(crate) mod batch;
+#[cfg(feature = "frame")]
+mod bound;
 mod buffer;
 mod io;
 mod tensor;
 
 #[cfg(feature = "frame")]
 pub use batch::{BatchSink, BatchSource, MemoryBatches};
+#[cfg(feature = "frame")]
+pub use bound::{Bound, Comparison, Facts};
 pub use buffer::{Buffer, pool};
 pub use io::{BlockSink, BlockSource, MemorySource};
 pub use tensor::{Block, BlockRef};

@@ -29,15 +29,20 @@ mod verbs;
 pub use crate::expr::frame::{
     AggOp, Argument, Expr, JoinKind, Literal, SortKey, UserFunction, col, len, lit, when,
 };
-pub use crate::io::csv::{BadRows, CsvOptions};
+pub use crate::io::csv::{BadRows, CsvOptions, CsvQuotes, CsvWriteOptions};
+pub use crate::io::ipc::{IpcCompression, IpcOptions};
+pub use crate::io::json::JsonLinesOptions;
+#[cfg(feature = "parquet")]
+pub use crate::io::parquet::{ParquetCompression, ParquetOptions};
+pub use crate::io::sink::FileFormat;
 pub use aggregate::GroupBy;
 pub use arrow;
 pub use arrow::array::RecordBatch;
 pub use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 pub use columns::{Column, IntoColumns, IntoSortKeys};
-pub use files::scan_csv;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
+pub use files::{scan_csv, scan_ipc, scan_json_lines};
 pub use functions::{corr, date, timestamp};
 pub use table::Table;
 

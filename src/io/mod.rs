@@ -1,4 +1,5 @@
-//! Files as sources and sinks of blocks: `.npy`, GeoTIFF, Zarr, and a registry that finds the one for a path.
+//! Files as sources and sinks of blocks: `.npy`, GeoTIFF, Zarr, and a registry that finds the one for a path; of rows: CSV, JSON lines,
+//! Arrow IPC, Parquet, and directories of them.
 //!
 //! Everything here speaks [`BlockSource`] and [`BlockSink`](crate::block::BlockSink) and nothing above them. Whatever is written appears at its
 //! destination whole or not at all: it grows beside it under a hidden temporary name and is renamed at the end. (It is
@@ -6,12 +7,22 @@
 
 #[cfg(feature = "frame")]
 pub mod csv;
+#[cfg(feature = "frame")]
+pub mod files;
 #[cfg(feature = "geotiff")]
 pub mod geotiff;
+#[cfg(feature = "frame")]
+pub mod ipc;
+#[cfg(feature = "frame")]
+pub mod json;
 pub mod npy;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(feature = "frame")]
+pub mod sink;
 pub(crate) mod temp;
+#[cfg(feature = "frame")]
+mod text;
 #[cfg(any(feature = "geotiff", feature = "zarr"))]
 mod tiles;
 #[cfg(feature = "zarr")]

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The directory that will hold `path`, and a prefix for the temporary name.
@@ -42,8 +43,54 @@ pub(crate) fn publish_file(file: tempfile::NamedTempFile, path: &Path) -> Result
     file.persist(path).map(drop).map_err(|e| Error::io("renaming to", path, e.error))
 }
 
+/// A file that is being written.
+#[cfg(feature = "frame")]
+#[derive(Debug)]
+pub(super) enum Draft {
+    /// On its own: beside its destination until it is whole.
+    Beside(tempfile::NamedTempFile),
+    /// One of many in a directory that is not published yet: in its place, and open only while something is written to it, because a
+    /// process may have a thousand files open but not many more.
+    Within(PathBuf),
+}
+
+#[cfg(feature = "frame")]
+impl Draft {
+    /// A file of its own.
+    pub(super) fn beside(path: &Path) -> Result<Draft> {
+        file_beside(path).map(Draft::Beside)
+    }
+
+    /// Makes it appear at its destination.
+    pub(super) fn publish(self, path: &Path) -> Result<()> {
+        match self {
+            Draft::Beside(file) => publish_file(file, path),
+            Draft::Within(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "frame")]
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Draft::Beside(file) => file.write(bytes),
+            Draft::Within(path) => {
+                std::fs::OpenOptions::new().create(true).append(true).open(path)?.write(bytes)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Draft::Beside(file) => file.flush(),
+            Draft::Within(_) => Ok(()),
+        }
+    }
+}
+
 /// A temporary directory beside `path`.
-#[cfg(feature = "zarr")]
+#[cfg(any(feature = "zarr", feature = "frame"))]
 pub(super) fn dir_beside(path: &Path) -> Result<tempfile::TempDir> {
     let (dir, prefix) = sibling(path);
     builder(&prefix, 0o777).tempdir_in(dir).map_err(|e| Error::io("creating", path, e))
@@ -51,7 +98,7 @@ pub(super) fn dir_beside(path: &Path) -> Result<tempfile::TempDir> {
 
 /// Moves a written directory to its destination. With `replace`, a directory that is there is moved away first and
 /// removed afterwards; without, it stays and the call fails.
-#[cfg(feature = "zarr")]
+#[cfg(any(feature = "zarr", feature = "frame"))]
 pub(super) fn publish_dir(dir: tempfile::TempDir, path: &Path, replace: bool) -> Result<()> {
     let old = if replace && path.symlink_metadata().is_ok() {
         let aside = dir_beside(path)?;

@@ -2,8 +2,9 @@
 //!
 //! Two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
 //! sorts, other filters, joins and groups as far as it means the same there. `prune` gives every operation only the columns that
-//! something above it uses, so that a scan reads no other.
+//! something above it uses, so that a scan reads no other. A filter that reaches a scan also tells the source which rows are wanted.
 
+use super::bounds::bound_of;
 use crate::error::Result;
 use crate::expr::frame::{
     Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col,
@@ -167,7 +168,15 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             let other = push_filters(other, to_right)?;
             filtered(r.with_inputs(vec![left, other])?, above)
         }
-        RelOp::Scan { .. } => filtered(r.clone(), masks),
+        RelOp::Scan { source, columns } => {
+            // the masks stay: a source leaves out what it is certain of, and only that
+            let bound = bound_of(&masks, source.schema());
+            let scan = match bound.and_then(|bound| source.narrowed(&bound)) {
+                Some(narrowed) => Relation::scan_columns(narrowed, columns.clone()),
+                None => r.clone(),
+            };
+            filtered(scan, masks)
+        }
         RelOp::Slice { .. } | RelOp::Tail(_) | RelOp::Distinct(_) | RelOp::MapBatches { .. } => {
             let input = push_filters(&r.inputs()[0], vec![])?;
             filtered(r.with_inputs(vec![input])?, masks)

@@ -1,0 +1,103 @@
+//! What a mask says of columns one by one, for sources that can tell where no row passes.
+
+use crate::block::{Bound, Comparison};
+use crate::dtype::DType;
+use crate::expr::frame::{Expr, KernelOp, Literal, Typed, TypedOp};
+use crate::op::{CompareOp, UnaryOp};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Schema};
+use std::sync::Arc;
+
+/// A condition that every row meets for which all masks are true; none if they say nothing that a source could use.
+pub(super) fn bound_of(masks: &[Expr], schema: &Schema) -> Option<Bound> {
+    let found: Vec<Bound> =
+        masks.iter().filter_map(|mask| mask.resolve(schema).ok()).filter_map(|t| bound(&t)).collect();
+    (!found.is_empty()).then_some(Bound::All(found))
+}
+
+/// A condition that is met where an expression is true.
+fn bound(t: &Typed) -> Option<Bound> {
+    let input = |k: usize| &*t.inputs[k];
+    match &t.op {
+        TypedOp::Column(column) => truth(*column, true, &t.data_type),
+        TypedOp::Kernel(KernelOp::And) => {
+            let found: Vec<Bound> = t.inputs.iter().filter_map(|x| bound(x)).collect();
+            (!found.is_empty()).then_some(Bound::All(found))
+        }
+        TypedOp::Kernel(KernelOp::Or) => {
+            t.inputs.iter().map(|x| bound(x)).collect::<Option<Vec<Bound>>>().map(Bound::Any)
+        }
+        TypedOp::Kernel(KernelOp::Compare(op)) | TypedOp::Compare(op) => compare(*op, input(0), input(1)),
+        TypedOp::Kernel(KernelOp::IsNull) | TypedOp::IsNull => null(t, true),
+        TypedOp::Kernel(KernelOp::Unary(UnaryOp::Not)) => match &input(0).op {
+            TypedOp::Column(column) => truth(*column, false, &t.data_type),
+            TypedOp::Kernel(KernelOp::IsNull) | TypedOp::IsNull => null(input(0), false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A column of bools that is to be true, or false.
+fn truth(column: usize, is: bool, t: &DataType) -> Option<Bound> {
+    let value = Arc::new(BooleanArray::from(vec![is]));
+    (*t == DataType::Boolean).then_some(Bound::Compare { column, op: Comparison::Eq, value })
+}
+
+fn null(t: &Typed, is: bool) -> Option<Bound> {
+    match t.inputs[0].op {
+        TypedOp::Column(column) => Some(Bound::Null { column, is }),
+        _ => None,
+    }
+}
+
+fn compare(op: CompareOp, a: &Typed, b: &Typed) -> Option<Bound> {
+    let (column, value, flipped) = match (column(a), column(b)) {
+        (Some(column), None) => (column, literal(b)?, false),
+        (None, Some(column)) => (column, literal(a)?, true),
+        _ => return None,
+    };
+    let op = match (op, flipped) {
+        (CompareOp::Eq, _) => Comparison::Eq,
+        (CompareOp::Ne, _) => Comparison::Ne,
+        (CompareOp::Lt, false) => Comparison::Lt,
+        (CompareOp::Le, false) => Comparison::Le,
+        (CompareOp::Lt, true) => Comparison::Gt,
+        (CompareOp::Le, true) => Comparison::Ge,
+    };
+    Some(Bound::Compare { column, op, value })
+}
+
+/// The column that this is, as it is or converted.
+fn column(t: &Typed) -> Option<usize> {
+    match &t.op {
+        TypedOp::Column(column) => Some(*column),
+        TypedOp::Cast | TypedOp::Kernel(KernelOp::Cast) => match t.inputs[0].op {
+            TypedOp::Column(column) => Some(column),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The one value that this is; not null.
+fn literal(t: &Typed) -> Option<ArrayRef> {
+    let value: ArrayRef = match &t.op {
+        TypedOp::Cast | TypedOp::Kernel(KernelOp::Cast) => literal(&t.inputs[0])?,
+        TypedOp::Literal(Literal::Text(text)) => Arc::new(StringArray::from(vec![&**text])),
+        TypedOp::Literal(Literal::Number(s)) => match s.dtype() {
+            DType::Bool => Arc::new(BooleanArray::from(vec![s.bits() != 0])),
+            DType::U64 => Arc::new(UInt64Array::from(vec![s.bits()])),
+            d if d.is_float() => Arc::new(Float64Array::from(vec![s.as_f64()])),
+            _ => Arc::new(Int64Array::from(vec![s.as_i64()])),
+        },
+        TypedOp::Literal(Literal::Typed(DataType::Date32 | DataType::Time32(_), v)) => {
+            Arc::new(arrow::array::Int32Array::from(vec![i32::try_from(*v).ok()?]))
+        }
+        TypedOp::Literal(Literal::Typed(_, v)) => Arc::new(Int64Array::from(vec![*v])),
+        _ => return None,
+    };
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(&value, &t.data_type, &options).ok().filter(|v| v.null_count() == 0)
+}

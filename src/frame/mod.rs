@@ -20,10 +20,18 @@
 //! ```
 
 mod aggregate;
+mod arrays;
 mod columns;
+mod every;
 mod files;
+mod folds;
 mod functions;
+mod reshape;
+pub mod selectors;
+mod series;
 mod table;
+mod text;
+mod time;
 mod verbs;
 
 pub use crate::expr::frame::{
@@ -35,11 +43,16 @@ pub use arrow;
 pub use arrow::array::RecordBatch;
 pub use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 pub use columns::{Column, IntoColumns, IntoSortKeys};
+pub use every::Every;
 pub use files::scan_csv;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
-pub use functions::{corr, date, timestamp};
+pub use functions::{concat_str, corr, cov, date, timestamp};
+pub use selectors::Selector;
+pub use series::Series;
 pub use table::Table;
+pub use text::{Categories, Text};
+pub use time::Time;
 
 use crate::block::{BatchSource, MemoryBatches};
 use crate::error::{Error, Result};

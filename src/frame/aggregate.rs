@@ -1,7 +1,7 @@
 //! Folds of groups: expressions over folds become folds and a projection of their results.
 
 use super::verbs::{named, with_new};
-use super::{AggOp, DataFrame, DataType, Expr, Field, IntoColumns, JoinKind, Literal, col};
+use super::{AggOp, DataFrame, DataType, Expr, IntoColumns, JoinKind, Literal, col};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{Aggregate, Named, Node, Relation, is_text, kernel_dtype, name_of};
 use std::sync::Arc;
@@ -77,15 +77,17 @@ impl GroupBy {
     fn transformed(&self, folds: Vec<Named>) -> Result<Relation> {
         let rows = self.frame.relation()?;
         let keys = named(self.keys.clone());
-        let exprs = folds.iter().map(|f| f.expr.alias(&f.name)).collect();
-        let groups = plan_aggregates(&self.relation()?, keys.clone(), exprs)?;
         // under names that no column of the rows has
-        let hidden = |name: &str| format!("\0group {name}");
-        let field = |f: &Arc<Field>| Named { name: hidden(f.name()).into(), expr: col(f.name()) };
-        let groups = groups.project(groups.schema().fields().iter().map(field).collect())?;
+        let hidden = |what: &str, n: usize| -> Arc<str> { format!("\0{what} {n}").into() };
+        let exprs = folds.iter().enumerate().map(|(n, f)| f.expr.alias(hidden("of group", n))).collect();
+        let groups = plan_aggregates(&self.relation()?, keys.clone(), exprs)?;
+        let key = |(n, k): (usize, &Named)| Named { name: hidden("key", n), expr: col(&k.name) };
+        let fold = |n: usize| Named { name: hidden("of group", n), expr: col(hidden("of group", n)) };
+        let columns = keys.iter().enumerate().map(key).chain((0..folds.len()).map(fold));
+        let groups = groups.project(columns.collect())?;
         let mut on = vec![];
-        for key in &keys {
-            let (left, right) = (key.expr.clone(), col(hidden(&key.name)));
+        for (n, key) in keys.iter().enumerate() {
+            let (left, right) = (key.expr.clone(), col(hidden("key", n)));
             if self.keep_nulls {
                 // nulls equal nothing in a join: compare whether there is a value, and what it is
                 let zero =
@@ -102,7 +104,8 @@ impl GroupBy {
         }
         let kind = if on.is_empty() { JoinKind::Cross } else { JoinKind::Left };
         let joined = rows.join(&groups, kind, on, "_right")?;
-        let new = folds.iter().map(|f| Named { name: f.name.clone(), expr: col(hidden(&f.name)) });
+        let new = folds.iter().enumerate();
+        let new = new.map(|(n, f)| Named { name: f.name.clone(), expr: col(hidden("of group", n)) });
         joined.project(with_new(rows.schema(), new))
     }
 

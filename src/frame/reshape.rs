@@ -2,7 +2,6 @@
 
 use super::aggregate::{has_aggregate, plan_aggregates, with_children};
 use super::every::{self, Every};
-use super::verbs::named;
 use super::{
     AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, RecordBatch, Schema,
     col, when,
@@ -10,7 +9,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{Named, Node, common, find, is_text, kernel_dtype, name_of};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
-use arrow::compute::{cast, interleave, take_record_batch};
+use arrow::compute::{cast, interleave, take, take_record_batch};
 use std::sync::Arc;
 
 /// The names of columns; an error for an expression that is none.
@@ -97,7 +96,8 @@ impl DataFrame {
     }
 
     /// One row for each different value of `index`, with a column for each of `values`: folds of the rows in which `on` has that value. A
-    /// column is called like its value; with several folds, like the fold and the value: `mean_jan`. Cells without a row are null.
+    /// column is called like its value; with several folds, like the fold and the value: `mean_jan`. Cells without a row are null. Rows whose
+    /// `index` is null are left out, as by [`DataFrame::group_by`].
     ///
     /// Lazy, since the values wanted are given; [`DataFrame::pivot_eager`] looks for them first. One pass.
     ///
@@ -124,23 +124,28 @@ impl DataFrame {
         values: impl IntoIterator<Item = V>,
         folds: impl IntoColumns,
     ) -> DataFrame {
-        let (index, folds) = (index.into_columns(), folds.into_columns());
         let values: Vec<Expr> = values.into_iter().map(Into::into).collect();
-        self.then(|r| {
-            let mut cells = vec![];
-            for fold in &folds {
-                for value in &values {
-                    let title = title(value)?;
-                    let name = match (folds.len(), name_of(fold)) {
-                        (1, _) | (_, None) => title,
-                        (_, Some(fold)) => format!("{fold}_{title}"),
-                    };
-                    cells.push(fold_where(fold, &is_value(&col(on), value))?.alias(name));
-                }
+        match self.cells(on, &values, &folds.into_columns()) {
+            Ok(cells) => self.group_by(index.into_columns()).agg(cells),
+            Err(e) => DataFrame::new(Err(e)),
+        }
+    }
+
+    /// What a pivot folds for each cell of a row.
+    fn cells(&self, on: &str, values: &[Expr], folds: &[Expr]) -> Result<Vec<Expr>> {
+        find(self.relation()?.schema(), on)?;
+        let mut cells = vec![];
+        for fold in folds {
+            for value in values {
+                let title = title(value)?;
+                let name = match (folds.len(), name_of(fold)) {
+                    (1, _) | (_, None) => title,
+                    (_, Some(fold)) => format!("{fold}_{title}"),
+                };
+                cells.push(fold_where(fold, &is_value(&col(on), value))?.alias(name));
             }
-            find(r.schema(), on)?;
-            plan_aggregates(r, named(index.clone()), cells)
-        })
+        }
+        Ok(cells)
     }
 
     /// [`DataFrame::pivot`] for all values that `on` has, smallest first, null last: runs what finds them now, and the rest later.
@@ -218,8 +223,9 @@ fn under_one_another(rows: &RecordBatch, names: &[Arc<str>], schema: &Arc<Schema
             .columns()
             .to_vec(),
     };
-    let variable = (0..rows.num_rows()).flat_map(|_| names.iter().map(|n| &**n));
-    columns.push(Arc::new(StringArray::from_iter_values(variable)));
+    let names = StringArray::from_iter_values(names);
+    let name = (0..rows.num_rows()).flat_map(|_| 0..count as u32);
+    columns.push(take(&names, &UInt32Array::from_iter_values(name), None).map_err(internal)?);
     let values: Vec<&dyn Array> = (first..rows.num_columns()).map(|c| rows.column(c).as_ref()).collect();
     let places: Vec<(usize, usize)> =
         (0..rows.num_rows()).flat_map(|r| (0..count).map(move |c| (c, r))).collect();

@@ -321,7 +321,8 @@ impl Text {
         self.call(&RFIND, [what.into()])
     }
 
-    /// `len` characters from number `start`, which counts from the end if negative.
+    /// `len` characters from number `start`, which counts from the end if negative. What would be before the first character is not there, so
+    /// `slice(-3, 2)` of `ab` is `a`.
     pub fn slice(&self, start: i64, len: i64) -> Expr {
         self.call(&SLICE, [start.into(), len.into()])
     }

@@ -225,7 +225,7 @@ fn functions_of_text() {
     let duck = [
         col("n"),
         // 0 where there is none
-        (w.find("c") + 1).fill_null(w.len_chars() * 0).alias("found"),
+        (w.find("c") + 1).fill_null(w.len_chars().clip(0, 0)).alias("found"),
         w.repeat(2).alias("twice"),
         w.replace_regex("[aeiou]", "_").alias("masked"),
         w.len_chars().alias("chars"),

@@ -32,6 +32,11 @@ fn no_rows_and_one_row() {
     let described = one.describe().collect().unwrap();
     assert_eq!(described.values::<f64>("n").unwrap()[3], None);
     assert_eq!(described.values::<f64>("n").unwrap()[8], Some(1.0));
+    let others =
+        table().with_columns([col("n").gt(1).alias("b"), date(2024, 2, 29).alias("d")]).select(["b", "d"]);
+    let others = others.describe().collect().unwrap();
+    assert_eq!(others.texts("b").unwrap()[3..5], [None, Some("false".into())]);
+    assert_eq!(others.texts("d").unwrap()[8], Some("2024-02-29".into()));
     assert_eq!(empty.group_by("k").transform(len()).num_rows().unwrap(), 0);
     assert_eq!(
         one.group_by("k").transform(len()).collect().unwrap().values::<i64>("len").unwrap(),
@@ -252,21 +257,34 @@ fn decimals_are_kept_compared_and_cast() {
     let prices = Decimal128Array::from(vec![Some(1050), None, Some(-299), Some(1050)]);
     let prices = prices.with_precision_and_scale(10, 2).unwrap();
     let df = DataFrame::from_columns([("price", Column::new(prices)), ("n", vec![1, 2, 3, 4].into())]);
-    let limit = lit(10).cast(DataType::Decimal128(10, 2));
-    assert_eq!(
-        df.filter(col("price").gt(limit)).collect().unwrap().values::<i32>("n").unwrap(),
-        [Some(1), Some(4)]
-    );
-    assert_eq!(df.filter(col("price").is_null()).num_rows().unwrap(), 1);
+    let kept = |mask: Expr| df.filter(mask).collect().unwrap().values::<i32>("n").unwrap();
+    assert_eq!(kept(col("price").gt(10)), [Some(1), Some(4)]);
+    assert_eq!(kept(col("price").le("10.49")), [Some(3)]);
+    assert_eq!(kept(col("price").eq(lit(10.5).cast(DataType::Decimal128(10, 2)))), [Some(1), Some(4)]);
+    assert_eq!(kept(col("price").is_null()), [Some(2)]);
     let floats = df.select(col("price").cast(DataType::Float64).sum()).collect().unwrap();
     assert_eq!(floats.values::<f64>("price").unwrap(), [Some(10.5 - 2.99 + 10.5)]);
-    let e = error(&df.select(col("price").sum()));
-    assert!(
-        e.contains("sum is not defined for Decimal128(10, 2)") && e.contains("cast it to Float64"),
-        "{e}"
+    assert_eq!(
+        df.sort("price").collect().unwrap().values::<i32>("n").unwrap(),
+        [Some(3), Some(1), Some(4), Some(2)]
     );
-    let e = error(&df.filter(col("price").gt(10)));
-    assert!(e.contains("do not mix; cast one of them"), "{e}");
+    for (bad, want) in [
+        (
+            df.select(col("price").sum()),
+            "sum is not defined for Decimal128(10, 2); cast it to Float64 before",
+        ),
+        (
+            df.select(col("price").max()),
+            "max is not defined for Decimal128(10, 2); cast it to Float64 before",
+        ),
+        (
+            df.group_by("price").len(),
+            "a key of type Decimal128(10, 2) is not supported: cast it to text or a number",
+        ),
+        (df.filter(col("price").gt(9.99)), "Float64 and Decimal128(10, 2) do not mix; cast one of them"),
+    ] {
+        assert!(error(&bad).contains(want), "{}", error(&bad));
+    }
 }
 
 #[test]

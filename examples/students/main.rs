@@ -14,7 +14,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// Where students go.
 pub const SCHOOLS: [&str; 5] = ["Ada Lovelace", "Carl Gauß", "Emmy Noether", "Leonhard Euler", "Marie Curie"];
+/// What they have marks in.
 pub const SUBJECTS: [&str; 4] = ["mathematics", "physics", "languages", "art"];
 
 /// A random number that depends on nothing but these two (splitmix64).

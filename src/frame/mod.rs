@@ -18,6 +18,10 @@
 //! assert_eq!(table.values::<f64>("mean_delay")?, [None, Some(-5.0), Some(21.0)]);
 //! # Ok::<(), blockwise::Error>(())
 //! ```
+//!
+//! Columns are numbers, bools, text (plain or as categories: [`Expr::to_categorical`]), dates, times and durations; zones are those of the
+//! IANA database. Decimals are read, written, sorted and compared (with integers, and with text: `col("price").lt("9.99")`); to compute with
+//! them cast them to `Float64`, to group or join by them to text.
 
 mod aggregate;
 mod arrays;

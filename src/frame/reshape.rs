@@ -167,11 +167,10 @@ impl DataFrame {
     /// their first rows: sort the result by the column. Spans without rows are absent: see [`DataFrame::upsample`].
     ///
     /// ```
-    /// use blockwise::frame::{DataFrame, Every, col, len, timestamp};
-    /// let df = DataFrame::from_columns([("hour", vec![0, 5, 13].into())]);
-    /// let hours = col("hour").cast(blockwise::frame::DataType::Int64) * 3_600_000_000;
-    /// let df = df.with_columns((timestamp(2024, 1, 31, 18, 0, 0) + hours.cast(blockwise::frame::DataType::Duration(
-    ///     blockwise::frame::TimeUnit::Microsecond))).alias("t"));
+    /// use blockwise::frame::{DataFrame, Every, col, len};
+    /// let times = vec!["2024-01-31 18:00", "2024-02-01 07:00", "2024-01-31 23:59"];
+    /// let df = DataFrame::from_columns([("t", times.into())]);
+    /// let df = df.with_columns(col("t").str().to_timestamp("%Y-%m-%d %H:%M"));
     /// let months = df.resample("t", Every::months(1)).agg(len()).sort("t").collect()?;
     /// assert_eq!(months.values::<i64>("len")?, [Some(2), Some(1)]);
     /// # Ok::<(), blockwise::Error>(())

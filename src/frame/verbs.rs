@@ -249,6 +249,7 @@ impl DataFrame {
     }
 
     /// The first of the rows that are equal in these columns; nulls are equal here. Without columns, in all.
+    #[doc(alias = "drop_duplicates")]
     #[track_caller]
     pub fn unique(&self, columns: impl IntoColumns) -> DataFrame {
         let columns = columns.into_columns();

@@ -116,6 +116,9 @@ fn errors_say_what_to_do_and_name_the_line() {
         (days.select(stamp.convert_time_zone("Mars/Olympus")), "\"Mars/Olympus\" is no time zone"),
         (days.select(stamp.strftime("%Q")), "\"%Q\" is no format of strftime"),
         (df.select(col("k").str().to_date("%Y")), "str.to_date: \"a\" is none written as \"%Y\""),
+        (df.select(col("k").str().repeat(usize::MAX / 2)), "bytes of text in one batch are too many"),
+        (df.select(col("k").str().pad_end(1 << 40, ' ')), "bytes of text in one batch are too many"),
+        (words.group_by("k").mean(), "mean is defined for none of the columns ()"),
         (df.select(col("n").str().to_uppercase()), "takes text, not Int64; cast it before"),
         (df.select(col("k").dt().year()), "takes dates and times, not Utf8"),
     ] {
@@ -183,6 +186,93 @@ fn spans_of_a_zone_are_filled_across_changes_of_its_clocks() {
     assert_eq!(hours(spring(), 60, Every::days(1)), 3);
     assert_eq!(hours(spring(), 2 * 24 * 70, Every::months(1)), 4);
     assert_eq!(hours(autumn(), 60, Every::minutes(30)), 60);
+}
+
+#[test]
+fn the_ends_of_time_are_no_panic() {
+    let ends = vec![i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX];
+    let spans = [
+        Every::seconds(7),
+        Every::weeks(u32::MAX),
+        Every::months(5),
+        Every::years(u32::MAX),
+        Every::years(100),
+    ];
+    for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+        let df = DataFrame::from_columns([("t", ends.clone().into())])
+            .cast([("t", DataType::Timestamp(unit, None))]);
+        for zone in ["UTC", "America/New_York", "+14:00"] {
+            let df = df.with_columns(col("t").dt().convert_time_zone(zone));
+            for every in spans {
+                let t = col("t").dt();
+                let moved =
+                    [t.truncate(every).alias("a"), t.round(every).alias("b"), t.ceil(every).alias("c")];
+                assert_eq!(df.select(moved).num_rows().unwrap(), 6);
+                // what has no calendar is null or an error, in words
+                for part in
+                    [t.month_end(), t.strftime("%Y"), t.replace_time_zone(Some("Asia/Tokyo")), t.iso_year()]
+                {
+                    if let Err(e) = df.select(part).collect() {
+                        assert!(
+                            !e.to_string().contains("panicked") && !e.to_string().contains("internal"),
+                            "{e}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    let far = DataFrame::from_columns([("t", ends.into())])
+        .cast([("t", DataType::Timestamp(TimeUnit::Second, None))]);
+    let e = error(&far.resample("t", Every::seconds(1)).len().upsample("t", Every::seconds(1)));
+    assert!(e.contains("more than 100000000 spans of 1s; take longer ones"), "{e}");
+}
+
+#[test]
+fn times_of_any_unit_are_filled() {
+    let df = DataFrame::from_columns([("n", vec![Some(5i64), None].into())]);
+    let as_type = |t| col("n").cast(t);
+    let df = df.with_columns([
+        as_type(DataType::Timestamp(TimeUnit::Microsecond, None)).alias("us"),
+        as_type(DataType::Timestamp(TimeUnit::Second, Some("UTC".into()))).alias("zone"),
+        col("n").cast(DataType::Int32).cast(DataType::Date32).alias("day"),
+    ]);
+    let filled = df.fill_null(timestamp(1970, 1, 2, 0, 0, 0)).collect().unwrap();
+    assert_eq!(filled.values::<i64>("us").unwrap(), [Some(5), Some(86_400_000_000)]);
+    // a time is no day, and one without a zone no instant
+    assert_eq!(filled.values::<i32>("day").unwrap(), [Some(5), None]);
+    assert_eq!(filled.values::<i64>("zone").unwrap(), [Some(5), None]);
+    assert_eq!(filled.values::<i64>("n").unwrap(), [Some(5), None]);
+    let filled = df.fill_null(date(1970, 1, 2)).collect().unwrap();
+    assert_eq!(filled.values::<i32>("day").unwrap(), [Some(5), Some(1)]);
+    assert_eq!(filled.values::<i64>("us").unwrap(), [Some(5), Some(86_400_000_000)]);
+}
+
+#[test]
+fn groups_fold_all_columns() {
+    let df = table();
+    let sums = df.group_by("k").sum();
+    assert_eq!(sums.columns().unwrap(), ["k", "x", "n"]);
+    assert_eq!(sums.collect().unwrap().values::<i64>("n").unwrap(), [Some(5), Some(2)]);
+    let by_two = df.group_by([col("k"), (col("n") % 2).alias("n")]).keep_nulls();
+    assert_eq!(by_two.max().columns().unwrap(), ["k", "n", "x"]);
+    let first = df.group_by("n").first().collect().unwrap();
+    assert_eq!(first.texts("k").unwrap()[3], Some("a".into()));
+    for (folded, want) in [
+        (df.group_by("k").mean(), [Some(2.5), Some(2.0)]),
+        (df.group_by("k").median(), [Some(2.5), Some(2.0)]),
+        (df.group_by("k").std(), [Some(4.5f64.sqrt()), None]),
+        (df.group_by("k").var(), [Some(4.5), None]),
+    ] {
+        assert_eq!(folded.collect().unwrap().values::<f64>("n").unwrap(), want);
+    }
+    for (folded, want) in
+        [(df.group_by("k").count(), [Some(2), Some(0)]), (df.group_by("k").n_unique(), [Some(2), Some(0)])]
+    {
+        assert_eq!(folded.collect().unwrap().values::<i64>("x").unwrap(), want);
+    }
+    assert_eq!(df.group_by("k").min().collect().unwrap().values::<i64>("n").unwrap(), [Some(1), Some(2)]);
+    assert_eq!(df.group_by("k").last().collect().unwrap().values::<i64>("n").unwrap(), [Some(4), Some(2)]);
 }
 
 #[test]

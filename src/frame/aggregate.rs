@@ -109,6 +109,11 @@ impl GroupBy {
         joined.project(with_new(rows.schema(), new))
     }
 
+    /// What is grouped, and by what.
+    pub(super) fn parts(&self) -> (&DataFrame, &[Expr]) {
+        (&self.frame, &self.keys)
+    }
+
     /// The grouped rows: without those whose key is null, unless they are kept.
     fn relation(&self) -> Result<Relation> {
         let relation = self.frame.relation()?.clone();

@@ -173,7 +173,7 @@ impl Every {
     pub(super) fn nearest(self, t: i64, ticks: i64) -> i64 {
         let floor = self.floor(t, ticks);
         let next = self.next(floor, ticks);
-        if t - floor < next - t { floor } else { next }
+        if t.wrapping_sub(floor) < next.wrapping_sub(t) { floor } else { next }
     }
 }
 

@@ -2,27 +2,87 @@
 
 use super::aggregate::plan_aggregates;
 use super::functions::is_number;
-use super::{AggOp, DataFrame, DataType, Expr, Field, RecordBatch, Schema, col, corr};
-use crate::error::Error;
+use super::{AggOp, DataFrame, DataType, Expr, Field, GroupBy, RecordBatch, Schema, col, corr};
+use crate::error::{Error, Result};
+use crate::expr::frame::{Relation, name_of};
 use arrow::array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow::compute::concat;
 use std::sync::Arc;
+
+/// A fold of every column that has it, but for these.
+fn fitting(schema: &Schema, op: AggOp, but: &[Arc<str>]) -> Result<Vec<Expr>> {
+    let of_all = || schema.fields().iter().filter(|f| !but.iter().any(|b| **b == **f.name()));
+    let fitting = of_all().filter(|f| op.output(f.data_type()).is_ok());
+    let folds: Vec<Expr> = fitting.map(|f| col(f.name()).aggregate(op)).collect();
+    if folds.is_empty() {
+        let types: Vec<String> = of_all().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
+        let message = format!("{op} is defined for none of the columns ({})", types.join(", "));
+        return Err(Error::invalid("fold", message));
+    }
+    Ok(folds)
+}
+
+macro_rules! of_groups {
+    ($($(#[$doc:meta])* $name:ident $op:expr;)*) => {
+        /// Folds of all columns that have them but the keys, one row a group; [`GroupBy::agg`] for those of your choice.
+        ///
+        /// ```
+        /// use blockwise::frame::DataFrame;
+        /// let df = DataFrame::from_columns([("k", vec!["a", "b", "a"].into()), ("x", vec![1.0, 2.0, 5.0].into())]);
+        /// assert_eq!(df.group_by("k").mean().collect()?.values::<f64>("x")?, [Some(3.0), Some(2.0)]);
+        /// # Ok::<(), blockwise::Error>(())
+        /// ```
+        impl GroupBy {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> DataFrame {
+                self.fold_all($op)
+            }
+        )*}
+    };
+}
+of_groups! {
+    /// Sums.
+    sum AggOp::Sum;
+    /// Means.
+    mean AggOp::Mean;
+    /// Smallest values.
+    min AggOp::Min;
+    /// Largest values.
+    max AggOp::Max;
+    /// Numbers of values that are not null; [`GroupBy::len`] counts rows.
+    count AggOp::Count;
+    /// Numbers of different values that are not null.
+    n_unique AggOp::NUnique;
+    /// Sample standard deviations (`ddof` 1).
+    std AggOp::Std(1);
+    /// Sample variances (`ddof` 1).
+    var AggOp::Var(1);
+    /// Medians. Holds the values in memory.
+    median AggOp::Median;
+    /// The first values that are not null.
+    first AggOp::First;
+    /// The last values that are not null.
+    last AggOp::Last;
+}
+
+impl GroupBy {
+    #[track_caller]
+    fn fold_all(&self, op: AggOp) -> DataFrame {
+        let (frame, keys) = self.parts();
+        let keys: Vec<Arc<str>> = keys.iter().filter_map(name_of).collect();
+        match frame.relation().and_then(|r| fitting(r.schema(), op, &keys)) {
+            Ok(folds) => self.agg(folds),
+            Err(e) => DataFrame::new(Err(e)),
+        }
+    }
+}
 
 impl DataFrame {
     /// One row of a fold of every column that has it.
     #[track_caller]
     fn fold_all(&self, op: AggOp) -> DataFrame {
-        self.then(|r| {
-            let fitting = r.schema().fields().iter().filter(|f| op.output(f.data_type()).is_ok());
-            let folds: Vec<Expr> = fitting.map(|f| col(f.name()).aggregate(op)).collect();
-            if folds.is_empty() {
-                let types: Vec<String> =
-                    r.schema().fields().iter().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
-                let message = format!("{op} is defined for none of the columns ({})", types.join(", "));
-                return Err(Error::invalid("fold", message));
-            }
-            plan_aggregates(r, vec![], folds)
-        })
+        self.then(|r| plan_aggregates(r, vec![], fitting(r.schema(), op, &[])?))
     }
 
     /// Sums of the columns of numbers, bools and durations, in one row. This and the other folds of frames leave columns out for which
@@ -159,8 +219,7 @@ impl DataFrame {
                 columns.push((Field::new(field.name(), to, true), places));
             }
             let names = statistics.map(|(name, _)| name.to_owned()).to_vec();
-            let wide = DataFrame::new(plan_aggregates(r, vec![], folds));
-            stacked(&wide, ("statistic", names), columns).relation().cloned()
+            stacked(&plan_aggregates(r, vec![], folds)?, ("statistic", names), columns)
         })
     }
 
@@ -187,8 +246,7 @@ impl DataFrame {
             }
             let field = |n: &String| Field::new(n, DataType::Float64, true);
             let columns = names.iter().map(field).zip(places).collect();
-            let wide = DataFrame::new(plan_aggregates(r, vec![], folds));
-            stacked(&wide, ("column", names), columns).relation().cloned()
+            stacked(&plan_aggregates(r, vec![], folds)?, ("column", names), columns)
         })
     }
 }
@@ -196,17 +254,16 @@ impl DataFrame {
 type Statistic = fn(Expr) -> Expr;
 
 /// The cells of one wide row as a table: a column of labels, then columns of the cells at these places.
-#[track_caller]
 fn stacked(
-    wide: &DataFrame,
+    wide: &Relation,
     (label, labels): (&str, Vec<String>),
     columns: Vec<(Field, Vec<Option<usize>>)>,
-) -> DataFrame {
+) -> Result<Relation> {
     let mut fields = vec![Field::new(label, DataType::Utf8, true)];
     fields.extend(columns.iter().map(|(f, _)| f.clone()));
     let schema = Arc::new(Schema::new(fields));
     let of = schema.clone();
-    wide.map_batches(&schema, move |rows| {
+    let stack = move |rows: RecordBatch| {
         let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
         let mut tables = vec![];
         for row in 0..rows.num_rows() {
@@ -223,5 +280,6 @@ fn stacked(
             tables.push(RecordBatch::try_new(of.clone(), table).map_err(internal)?);
         }
         arrow::compute::concat_batches(&of, &tables).map_err(internal)
-    })
+    };
+    wide.map_batches("stack", &schema, Arc::new(stack))
 }

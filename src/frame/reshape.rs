@@ -186,8 +186,8 @@ impl DataFrame {
     /// Runs the frame twice: for the first and the last time, and for the rows.
     #[track_caller]
     pub fn upsample(&self, time: &str, every: Every) -> DataFrame {
+        let start = col(time).dt().truncate(every);
         self.then(|r| {
-            let start = col(time).dt().truncate(every);
             let ends = vec![start.min().alias("first"), start.max().alias("last")];
             let ends = plan_aggregates(r, vec![], ends)?;
             let t = ends.schema().field(0).data_type().clone();

@@ -194,7 +194,8 @@ macro_rules! folds {
             /// Quantile between 0 and 1, linear between neighbours.
             #[track_caller]
             pub fn quantile(&self, q: f64) -> Result<f64> {
-                self.number(|x| x.quantile(q))
+                let quantile = self.expr.quantile(q);
+                self.number(|_| quantile)
             }
 
             /// Number of values that are not null.

@@ -63,6 +63,27 @@ fn padded(s: &str, width: i64, fill: &str, left: fn(usize) -> usize) -> String {
     format!("{}{s}{}", fill.repeat(before), fill.repeat(lacking - before))
 }
 
+/// An error if a column of texts would have more bytes than Arrow's can.
+fn bounded(x: &Argument, op: &str, longest: impl Fn(&str) -> usize) -> Result<()> {
+    let texts = plain(x)?;
+    let bytes = texts.array.as_string::<i32>().iter().flatten();
+    match bytes.fold(0usize, |sum, s| sum.saturating_add(longest(s))) {
+        bytes if bytes > i32::MAX as usize => {
+            Err(failed(op, format!("{bytes} bytes of text in one batch are too many")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Texts filled up to a width; the last two arguments are that and the character.
+fn pad(x: &[Argument], op: &str, left: fn(usize) -> usize) -> Result<ArrayRef> {
+    let (width, fill) = (whole(&x[1]), constant(&x[2], op)?.unwrap_or_default());
+    bounded(&x[0], op, |s| {
+        s.len().saturating_add(usize::try_from(width).unwrap_or(0).saturating_mul(fill.len()))
+    })?;
+    map_text(&x[0], |s| Some(padded(s, width, fill, left)))
+}
+
 /// Zeros before the digits, after a sign.
 fn zero_filled(s: &str, width: i64) -> String {
     let (sign, digits) = s.split_at(usize::from(s.starts_with(['+', '-'])));
@@ -149,22 +170,16 @@ builtins! {
     };
     REPEAT = "str.repeat", |t| texts(&t[..1], DataType::Utf8), |x| {
         let n = usize::try_from(whole(&x[1])).unwrap_or(0);
+        bounded(&x[0], "str.repeat", |s| s.len().saturating_mul(n))?;
         map_text(&x[0], |s| Some(s.repeat(n)))
     };
-    PAD_START = "str.pad_start", |t| texts(&[&t[..1], &t[2..]].concat(), DataType::Utf8), |x| {
-        let fill = constant(&x[2], "str.pad_start")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(padded(s, whole(&x[1]), fill, |n| n)))
-    };
-    PAD_END = "str.pad_end", |t| texts(&[&t[..1], &t[2..]].concat(), DataType::Utf8), |x| {
-        let fill = constant(&x[2], "str.pad_end")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(padded(s, whole(&x[1]), fill, |_| 0)))
-    };
-    CENTER = "str.center", |t| texts(&[&t[..1], &t[2..]].concat(), DataType::Utf8), |x| {
-        let fill = constant(&x[2], "str.center")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(padded(s, whole(&x[1]), fill, |n| n / 2)))
-    };
+    PAD_START = "str.pad_start", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_start", |n| n);
+    PAD_END = "str.pad_end", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_end", |_| 0);
+    CENTER = "str.center", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.center", |n| n / 2);
     ZFILL = "str.zfill", |t| texts(&t[..1], DataType::Utf8), |x| {
-        map_text(&x[0], |s| Some(zero_filled(s, whole(&x[1]))))
+        let width = whole(&x[1]);
+        bounded(&x[0], "str.zfill", |s| s.len().saturating_add(usize::try_from(width).unwrap_or(0)))?;
+        map_text(&x[0], |s| Some(zero_filled(s, width)))
     };
     TRIM_CHARS = "str.trim_chars", |t| texts(t, DataType::Utf8), |x| {
         let chars: Vec<char> = constant(&x[1], "str.trim_chars")?.unwrap_or_default().chars().collect();

@@ -29,11 +29,11 @@ fn fits(value: &Expr, t: &DataType) -> Result<bool> {
     Ok(match literal {
         Literal::Null => false,
         Literal::Text(_) => is_text(t),
-        Literal::Typed(of, _) => of == t,
         Literal::Number(n) if n.dtype() == DType::Bool => *t == DataType::Boolean,
-        Literal::Number(_) => {
+        Literal::Number(_) if !is_number(t) => false,
+        Literal::Number(_) | Literal::Typed(..) => {
             let schema = Schema::new(vec![Field::new("x", t.clone(), true)]);
-            is_number(t) && col("x").fill_null(value).resolve(&schema)?.data_type == *t
+            col("x").fill_null(value).resolve(&schema).is_ok_and(|filled| filled.data_type == *t)
         }
     })
 }
@@ -283,7 +283,7 @@ impl DataFrame {
     }
 
     /// Nulls replaced by a value in the columns whose type it fits: a number in columns of numbers that can hold it, text in columns of text,
-    /// a bool in columns of bools, a date or time in columns of that type. Other columns stay as they are.
+    /// a bool in columns of bools, a date or time in columns of dates and times that can hold it. Other columns stay as they are.
     ///
     /// ```
     /// use blockwise::frame::DataFrame;

@@ -1,12 +1,12 @@
 //! Tables to arrays and arrays to frames.
 
-use super::functions::{arrow_type, is_number};
+use super::functions::is_number;
 use super::{Column, DataFrame, DataType, Table};
 use crate::Array;
 use crate::block::Block;
 use crate::dtype::{DType, for_dtype, promote};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{find, kernel_dtype};
+use crate::expr::frame::{find, kernel_dtype, plain_type};
 use crate::shape::Region;
 use arrow::array::Array as _;
 
@@ -102,7 +102,7 @@ impl DataFrame {
             return Err(Error::invalid("from_array", message).at(at));
         }
         let block = block.reshape(&[rows, columns]);
-        let t = arrow_type(block.dtype());
+        let t = plain_type(block.dtype());
         let column = |k: usize| -> Result<Column> {
             let one = block.slice(&Region::new(vec![0, k], vec![rows, 1])).to_contiguous().reshape(&[rows]);
             Ok(Column(crate::block::batch::column(one, None, &t)?))

@@ -1,9 +1,9 @@
 //! Functions of columns that belong to no kind of column, and the table that the others are entries of.
 
 use super::{Argument, DataType, Expr, Literal, TimeUnit, UserFunction, when};
-use crate::dtype::{Element, for_dtype};
+use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{is_text, kernel_dtype};
+use crate::expr::frame::{is_text, plain_type};
 use crate::op::BinaryOp;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
@@ -132,7 +132,7 @@ impl Expr {
         &self,
         function: impl Fn(A) -> Option<B> + Send + Sync + 'static,
     ) -> Expr {
-        let output = arrow_type(B::DTYPE);
+        let output = plain_type(B::DTYPE);
         let to = output.clone();
         let call = move |columns: &[ArrayRef]| -> Result<ArrayRef> {
             let x = &columns[0];
@@ -149,13 +149,8 @@ impl Expr {
             crate::block::batch::column(out, Some(&valid), &to)
         };
         let function = UserFunction { name: "map_elements".into(), output, call: Arc::new(call) };
-        Expr::map_columns([self.cast(arrow_type(A::DTYPE))], function)
+        Expr::map_columns([self.cast(plain_type(A::DTYPE))], function)
     }
-}
-
-/// The type of columns of a dtype.
-pub(super) fn arrow_type(dtype: crate::dtype::DType) -> DataType {
-    for_dtype!(dtype, T => super::Column::from(Vec::<T>::new()).0.data_type().clone())
 }
 
 pub(super) fn failed(op: &str, e: impl std::fmt::Display) -> Error {
@@ -233,9 +228,9 @@ builtins! {
     };
 }
 
-/// Whether kernels see the values as plain numbers.
+/// Whether values are integers or floats.
 pub(super) fn is_number(t: &DataType) -> bool {
-    *t != DataType::Boolean && kernel_dtype(t).is_some_and(|d| arrow_type(d) == *t)
+    t.is_integer() || t.is_floating()
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! Functions of text.
 
-use super::functions::{
-    CONCAT, arrow_type, builtins, constant, failed, map_text, of_text, plain, texts, whole,
-};
+use super::functions::{CONCAT, builtins, constant, failed, map_text, of_text, plain, texts, whole};
 use super::{Argument, DataType, Expr, UserFunction};
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::Builtin;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
@@ -442,7 +439,7 @@ impl Expr {
 }
 
 builtins! {
-    CODES = "cat.codes", |t| texts(t, arrow_type(DType::I32)), |x| {
+    CODES = "cat.codes", |t| texts(t, DataType::Int32), |x| {
         let known = x[1..].iter().map(|c| constant(c, "cat.codes")).collect::<Result<Vec<_>>>()?;
         let codes: std::collections::HashMap<&str, i32> = known.into_iter().flatten().zip(0..).collect();
         of_text::<Int32Array, _>(&x[0], |s| codes.get(s).copied())

@@ -90,7 +90,7 @@ pub fn kernel_dtype(t: &DataType) -> Option<DType> {
 }
 
 /// The plain type of a dtype.
-pub(super) fn plain_type(d: DType) -> DataType {
+pub(crate) fn plain_type(d: DType) -> DataType {
     match d {
         DType::Bool => DataType::Boolean,
         DType::I8 => DataType::Int8,

@@ -335,7 +335,7 @@ fn in_unit_of(array: &ArrayRef, wanted: &DataType) -> DataType {
 /// # Errors
 /// If they are too many to hold.
 pub(super) fn range(every: Every, first: &ArrayRef, last: &ArrayRef) -> Result<ArrayRef> {
-    const MOST: usize = 100_000_000;
+    const MOST: usize = 10_000_000;
     let t = first.data_type();
     let (low, high, clock) = (stored(first)?, stored(last)?, Clock::of(t)?);
     let scale = if *t == DataType::Date32 { DAY } else { 1 };

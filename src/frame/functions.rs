@@ -1,6 +1,6 @@
 //! Functions of columns that belong to no kind of column, and the table that the others are entries of.
 
-use super::{Argument, DataType, Expr, Literal, TimeUnit, UserFunction, when};
+use super::{Argument, DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
 use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{is_text, plain_type};
@@ -79,15 +79,15 @@ pub fn cov(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
 /// Texts of several columns in one, with a separator between them; null if any is null. Other columns than text are written as text.
 ///
 /// ```
-/// use blockwise::frame::{DataFrame, col, concat_str};
+/// use blockwise::frame::{DataFrame, concat_str};
 /// let df = DataFrame::from_columns([("a", vec!["x", "y"].into()), ("n", vec![1, 2].into())]);
-/// let both = df.select(concat_str([col("a"), col("n")], "-").alias("id")).collect()?;
+/// let both = df.select(concat_str(["a", "n"], "-").alias("id")).collect()?;
 /// assert_eq!(both.texts("id")?, [Some("x-1".into()), Some("y-2".into())]);
 /// # Ok::<(), blockwise::Error>(())
 /// ```
-pub fn concat_str(columns: impl IntoIterator<Item = Expr>, separator: &str) -> Expr {
+pub fn concat_str(columns: impl IntoColumns, separator: &str) -> Expr {
     let mut parts: Vec<Expr> = vec![];
-    for column in columns {
+    for column in columns.into_columns() {
         if !parts.is_empty() && !separator.is_empty() {
             parts.push(separator.into());
         }

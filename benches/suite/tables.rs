@@ -286,7 +286,7 @@ pub fn child_run(options: &Options, row: &str, dir: &Path) -> Result<Value> {
         }
         "sort_frame" => {
             let df = scan_parquet(left(dir)).sort("k");
-            let sink = ParquetSink::create(sorted(dir), df.schema()?)?;
+            let sink = ParquetSink::create(sorted(dir), df.schema()?, Default::default())?;
             df.write_with(Arc::new(sink), &session)?;
             spilled = session.last_summary().unwrap_or_default().bytes_spilled;
             vec![]
@@ -309,7 +309,7 @@ pub fn child_run(options: &Options, row: &str, dir: &Path) -> Result<Value> {
 /// The numbers of the sorted file: rows in their places, and the sum of a column.
 fn of_sorted(path: &Path) -> Result<Vec<f64>> {
     let df = scan_parquet(path).select(["k", "v3"]);
-    let source = blockwise::io::parquet::ParquetSource::open(&[path.to_owned()])?;
+    let source = blockwise::io::parquet::ParquetSource::open(path)?;
     let columns = [source.schema().index_of("k"), source.schema().index_of("v3")].map(|c| c.unwrap_or(0));
     let (mut next, mut right, mut sum) = (0, 0u64, 0.0);
     for part in 0..source.parts() {

@@ -1,9 +1,9 @@
 //! Folds of groups: expressions over folds become folds and a projection of their results.
 
-use super::verbs::named;
-use super::{AggOp, DataFrame, Expr, IntoColumns, col};
-use crate::error::{ErrorKind, Result};
-use crate::expr::frame::{Aggregate, Named, Node, Relation, name_of};
+use super::verbs::{named, with_new};
+use super::{AggOp, DataFrame, DataType, Expr, IntoColumns, JoinKind, Literal, col};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::{Aggregate, Named, Node, Relation, is_text, kernel_dtype, name_of};
 use std::sync::Arc;
 
 /// A frame whose rows are grouped; made by [`DataFrame::group_by`].
@@ -54,6 +54,66 @@ impl GroupBy {
         self.agg(super::len())
     }
 
+    /// Every row with folds of its group, as new columns (or in place of those of their names): `col("x") - col("x").mean()` needs the mean
+    /// at every row. Rows and their order stay; those that are in no group (a null key, unless kept) get null.
+    ///
+    /// The rows are read twice: for the folds, which are held in memory by group, and to get them.
+    ///
+    /// # Errors
+    /// Carried: as [`GroupBy::agg`].
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("k", vec!["a", "b", "a"].into()), ("v", vec![1.0, 5.0, 3.0].into())]);
+    /// let centred = df.group_by("k").transform(col("v").mean().alias("mean")).select(col("v") - col("mean"));
+    /// assert_eq!(centred.collect()?.values::<f64>("v")?, [Some(-1.0), Some(0.0), Some(1.0)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn transform(&self, folds: impl IntoColumns) -> DataFrame {
+        DataFrame::new(self.transformed(named(folds.into_columns())))
+    }
+
+    fn transformed(&self, folds: Vec<Named>) -> Result<Relation> {
+        let rows = self.frame.relation()?;
+        let keys = named(self.keys.clone());
+        // under names that no column of the rows has
+        let hidden = |what: &str, n: usize| -> Arc<str> { format!("\0{what} {n}").into() };
+        let exprs = folds.iter().enumerate().map(|(n, f)| f.expr.alias(hidden("of group", n))).collect();
+        let groups = plan_aggregates(&self.relation()?, keys.clone(), exprs)?;
+        let key = |(n, k): (usize, &Named)| Named { name: hidden("key", n), expr: col(&k.name) };
+        let fold = |n: usize| Named { name: hidden("of group", n), expr: col(hidden("of group", n)) };
+        let columns = keys.iter().enumerate().map(key).chain((0..folds.len()).map(fold));
+        let groups = groups.project(columns.collect())?;
+        let mut on = vec![];
+        for (n, key) in keys.iter().enumerate() {
+            let (left, right) = (key.expr.clone(), col(hidden("key", n)));
+            if self.keep_nulls {
+                // nulls equal nothing in a join: compare whether there is a value, and what it is
+                let zero =
+                    some_value(&key.expr.resolve(rows.schema())?.data_type).ok_or_else(|| -> Error {
+                        let message =
+                            "keep_nulls() with transform(...) takes keys of numbers, times and text".into();
+                        ErrorKind::ColumnType { expression: key.expr.to_string(), message }.into()
+                    })?;
+                on.push((left.is_null(), right.is_null()));
+                on.push((left.fill_null(zero.clone()), right.fill_null(zero)));
+            } else {
+                on.push((left, right));
+            }
+        }
+        let kind = if on.is_empty() { JoinKind::Cross } else { JoinKind::Left };
+        let joined = rows.join(&groups, kind, on, "_right")?;
+        let new = folds.iter().enumerate();
+        let new = new.map(|(n, f)| Named { name: f.name.clone(), expr: col(hidden("of group", n)) });
+        joined.project(with_new(rows.schema(), new))
+    }
+
+    /// What is grouped, and by what.
+    pub(super) fn parts(&self) -> (&DataFrame, &[Expr]) {
+        (&self.frame, &self.keys)
+    }
+
     /// The grouped rows: without those whose key is null, unless they are kept.
     fn relation(&self) -> Result<Relation> {
         let relation = self.frame.relation()?.clone();
@@ -64,6 +124,16 @@ impl GroupBy {
             Some(mask) => relation.filter(mask),
             None => Ok(relation),
         }
+    }
+}
+
+/// Any value of a type.
+fn some_value(t: &DataType) -> Option<Expr> {
+    match t {
+        DataType::Boolean => Some(false.into()),
+        t if is_text(t) => Some("".into()),
+        t if super::functions::is_number(t) => Some(0.into()),
+        t => kernel_dtype(t).map(|_| Expr::from(Literal::Typed(t.clone(), 0))),
     }
 }
 
@@ -113,21 +183,29 @@ impl Folds<'_> {
                 }
                 .into());
             }
-            Node::Literal(_) | Node::Failed(_) => e.clone(),
-            Node::Unary(op, x) => Expr::new(Node::Unary(*op, self.take(x)?)),
-            Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), self.take(x)?)),
-            Node::IsNull(x) => Expr::new(Node::IsNull(self.take(x)?)),
-            Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), self.take(x)?)),
-            Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, self.take(a)?, self.take(b)?)),
-            Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, self.take(a)?, self.take(b)?)),
-            Node::FillNull(a, b) => Expr::new(Node::FillNull(self.take(a)?, self.take(b)?)),
-            Node::When(c, a, b) => Expr::new(Node::When(self.take(c)?, self.take(a)?, self.take(b)?)),
-            Node::Function(f, inputs) => {
-                let inputs = inputs.iter().map(|i| self.take(i)).collect::<Result<Vec<_>>>()?;
-                Expr::new(Node::Function(f.clone(), inputs))
-            }
+            _ => with_children(e, |x| self.take(x))?,
         })
     }
+}
+
+/// The expression with what it is made of replaced.
+pub(super) fn with_children(e: &Expr, mut f: impl FnMut(&Expr) -> Result<Expr>) -> Result<Expr> {
+    Ok(match e.node() {
+        Node::Column(_) | Node::Literal(_) | Node::Failed(_) => e.clone(),
+        Node::Unary(op, x) => Expr::new(Node::Unary(*op, f(x)?)),
+        Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), f(x)?)),
+        Node::IsNull(x) => Expr::new(Node::IsNull(f(x)?)),
+        Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), f(x)?)),
+        Node::Aggregate(op, x) => Expr::new(Node::Aggregate(*op, f(x)?)),
+        Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, f(a)?, f(b)?)),
+        Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, f(a)?, f(b)?)),
+        Node::FillNull(a, b) => Expr::new(Node::FillNull(f(a)?, f(b)?)),
+        Node::When(c, a, b) => Expr::new(Node::When(f(c)?, f(a)?, f(b)?)),
+        Node::Function(function, inputs) => {
+            let inputs = inputs.iter().map(f).collect::<Result<Vec<_>>>()?;
+            Expr::new(Node::Function(function.clone(), inputs))
+        }
+    })
 }
 
 /// Groups, folds, and what is computed of them.

@@ -1,38 +1,13 @@
-//! Functions of text and of dates and times: entries of one table each.
+//! Functions of columns that belong to no kind of column, and the table that the others are entries of.
 
-use super::{Argument, DataType, Expr, Literal, TimeUnit};
+use super::{Argument, DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
+use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{Builtin, is_text};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
-use arrow::compute::{DatePart, cast, date_part};
-use arrow::datatypes::{Int32Type, Int64Type};
+use crate::expr::frame::{is_text, plain_type};
+use crate::op::BinaryOp;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
 use std::sync::Arc;
-
-/// Functions of text; made by [`Expr::str`].
-pub struct Text(Expr);
-
-/// Functions of dates and times; made by [`Expr::dt`].
-pub struct Time(Expr);
-
-impl Expr {
-    /// Functions of text: `col("name").str().to_uppercase()`.
-    ///
-    /// ```
-    /// use blockwise::frame::{DataFrame, col};
-    /// let df = DataFrame::from_columns([("s", vec!["Ab", "cd"].into())]);
-    /// let up = df.select(col("s").str().to_uppercase()).collect()?;
-    /// assert_eq!(up.texts("s")?, [Some("AB".into()), Some("CD".into())]);
-    /// # Ok::<(), blockwise::Error>(())
-    /// ```
-    pub fn str(&self) -> Text {
-        Text(self.clone())
-    }
-
-    /// Functions of dates and times: `col("when").dt().year()`.
-    pub fn dt(&self) -> Time {
-        Time(self.clone())
-    }
-}
 
 /// A day of the proleptic Gregorian calendar as a value; months and days count from 1.
 ///
@@ -64,108 +39,182 @@ pub fn timestamp(year: i32, month: u32, day: u32, hour: u32, minute: u32, second
     }
 }
 
+/// Days since 1970-01-01.
+fn days(year: i32, month: u32, day: u32) -> Option<i64> {
+    chrono::NaiveDate::from_ymd_opt(year, month, day).map(|d| d.to_epoch_days().into())
+}
+
+/// Two columns as floats, each null where the other is.
+fn where_both(a: impl Into<Expr>, b: impl Into<Expr>) -> (Expr, Expr) {
+    let (a, b) = (a.into().cast(DataType::Float64), b.into().cast(DataType::Float64));
+    let masked = |x: &Expr, other: &Expr| when(other.is_null()).then(Expr::null()).otherwise(x);
+    (masked(&a, &b), masked(&b, &a))
+}
+
 /// Pearson's correlation of two columns over the rows where neither is null; null or NaN where one of them does not vary.
 ///
 /// `(var(a + b) - var(a - b)) / (4 std(a) std(b))`, each variance by Welford's updates.
 pub fn corr(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
-    let (a, b) = (a.into().cast(DataType::Float64), b.into().cast(DataType::Float64));
-    // each only where the other is
-    let where_both = |x: &Expr, other: &Expr| super::when(other.is_null()).then(Expr::null()).otherwise(x);
-    let (a, b) = (where_both(&a, &b), where_both(&b, &a));
-    (a.clone() + b.clone()).var().binary(crate::op::BinaryOp::Sub, (a.clone() - b.clone()).var())
+    let (a, b) = where_both(a, b);
+    (a.clone() + b.clone()).var().binary(BinaryOp::Sub, (a.clone() - b.clone()).var())
         / (a.std() * b.std() * 4.0)
 }
 
-/// Days since 1970-01-01, by Howard Hinnant's `days_from_civil`.
-fn days(year: i32, month: u32, day: u32) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    if !(1..=12).contains(&month) || day < 1 || day > last[month as usize - 1] {
-        return None;
-    }
-    let y = i64::from(year) - i64::from(month <= 2);
-    let era = y.div_euclid(400);
-    let of_era = y.rem_euclid(400);
-    let of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+/// Sample covariance of two columns over the rows where neither is null; null for fewer than two such rows.
+///
+/// `(var(a + b) - var(a - b)) / 4`, each variance by Welford's updates: scale columns of very different sizes before.
+///
+/// ```
+/// use blockwise::frame::{DataFrame, col, cov};
+/// let df = DataFrame::from_columns([("a", vec![1.0, 2.0, 3.0].into()), ("b", vec![2.0, 4.0, 6.0].into())]);
+/// let found = df.select(cov(col("a"), col("b")).alias("cov")).collect()?;
+/// assert_eq!(found.values::<f64>("cov")?, [Some(2.0)]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+pub fn cov(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
+    let (a, b) = where_both(a, b);
+    ((a.clone() + b.clone()).var() - (a - b).var()) / 4.0
 }
 
-fn failed(op: &str, e: arrow::error::ArrowError) -> Error {
+/// Texts of several columns in one, with a separator between them; null if any is null. Other columns than text are written as text.
+///
+/// ```
+/// use blockwise::frame::{DataFrame, concat_str};
+/// let df = DataFrame::from_columns([("a", vec!["x", "y"].into()), ("n", vec![1, 2].into())]);
+/// let both = df.select(concat_str(["a", "n"], "-").alias("id")).collect()?;
+/// assert_eq!(both.texts("id")?, [Some("x-1".into()), Some("y-2".into())]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+pub fn concat_str(columns: impl IntoColumns, separator: &str) -> Expr {
+    let mut parts: Vec<Expr> = vec![];
+    for column in columns.into_columns() {
+        if !parts.is_empty() && !separator.is_empty() {
+            parts.push(separator.into());
+        }
+        parts.push(column.cast(DataType::Utf8));
+    }
+    if parts.is_empty() {
+        return Expr::from("").alias("literal");
+    }
+    Expr::call(&CONCAT, parts)
+}
+
+impl Expr {
+    /// Whether equal, null being equal to null: never null itself.
+    pub fn eq_missing(&self, other: impl Into<Expr>) -> Expr {
+        let other = other.into();
+        self.eq(&other).fill_null(self.is_null().and(other.is_null()))
+    }
+
+    /// Another value where NaN; null stays null.
+    pub fn fill_nan(&self, value: impl Into<Expr>) -> Expr {
+        when(self.is_nan()).then(value).otherwise(self)
+    }
+
+    /// A function of yours for every value that is not null; it may give null. Values are converted to `A` before (as [`Expr::cast`] does).
+    ///
+    /// One call a value: where arithmetic of [`Expr`] can say the same, that is faster. For text, see [`Text::map`](super::Text::map).
+    ///
+    /// # Errors
+    /// To the run: where a value is no `A`, or the function panics.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("n", vec![Some(12), None, Some(18)].into())]);
+    /// fn gcd(a: i64, b: i64) -> i64 {
+    ///     if b == 0 { a } else { gcd(b, a % b) }
+    /// }
+    /// let with_30 = df.select(col("n").map_elements(|n: i64| Some(gcd(n, 30)))).collect()?;
+    /// assert_eq!(with_30.values::<i64>("n")?, [Some(6), None, Some(6)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    pub fn map_elements<A: Element, B: Element>(
+        &self,
+        function: impl Fn(A) -> Option<B> + Send + Sync + 'static,
+    ) -> Expr {
+        let output = plain_type(B::DTYPE);
+        let to = output.clone();
+        let call = move |columns: &[ArrayRef]| -> Result<ArrayRef> {
+            let x = &columns[0];
+            let block = crate::block::batch::values(x, A::DTYPE);
+            let nulls = x.logical_nulls();
+            let mut valid = Vec::with_capacity(x.len());
+            let mut out = Vec::with_capacity(x.len());
+            for (k, &v) in block.as_slice::<A>()?.iter().enumerate() {
+                let found = if nulls.as_ref().is_none_or(|n| n.is_valid(k)) { function(v) } else { None };
+                valid.push(found.is_some());
+                out.push(found.unwrap_or_default());
+            }
+            let (out, valid) = (crate::block::Block::from_vec(out), crate::block::Block::from_vec(valid));
+            crate::block::batch::column(out, Some(&valid), &to)
+        };
+        let function = UserFunction { name: "map_elements".into(), output, call: Arc::new(call) };
+        Expr::map_columns([self.cast(plain_type(A::DTYPE))], function)
+    }
+}
+
+pub(super) fn failed(op: &str, e: impl std::fmt::Display) -> Error {
     ErrorKind::Value { op: op.into(), message: e.to_string() }.into()
 }
 
-fn texts(types: &[DataType], out: DataType) -> std::result::Result<DataType, String> {
+/// `out`, if all are text.
+pub(super) fn texts(types: &[DataType], out: DataType) -> std::result::Result<DataType, String> {
     match types.iter().find(|t| !is_text(t) && **t != DataType::Null) {
         Some(t) => Err(format!("takes text, not {t}; cast it before")),
         None => Ok(out),
     }
 }
 
-fn plain(x: &Argument) -> Result<Argument> {
+/// Text in Arrow's plain storage.
+pub(super) fn plain(x: &Argument) -> Result<Argument> {
     let array = cast(&x.array, &DataType::Utf8).map_err(|e| failed("str", e))?;
     Ok(Argument { array, is_scalar: x.is_scalar })
 }
 
-/// A text of every text; a dictionary's values are worked on once.
-fn map_text(x: &Argument, f: impl Fn(&str) -> String) -> Result<ArrayRef> {
+/// A text of every text, or null; a dictionary's values are worked on once.
+pub(super) fn map_text(x: &Argument, f: impl Fn(&str) -> Option<String>) -> Result<ArrayRef> {
     if let DataType::Dictionary(..) = x.array.data_type() {
         let dictionary = x.array.as_any_dictionary();
         let values = Argument { array: dictionary.values().clone(), is_scalar: false };
-        let mapped = map_text(&values, f)?;
-        let whole = dictionary.with_values(mapped);
+        let whole = dictionary.with_values(map_text(&values, f)?);
         return cast(&whole, &DataType::Utf8).map_err(|e| failed("str", e));
     }
     let x = plain(x)?;
-    Ok(Arc::new(x.array.as_string::<i32>().iter().map(|v| v.map(&f)).collect::<StringArray>()))
+    Ok(Arc::new(x.array.as_string::<i32>().iter().map(|v| v.and_then(&f)).collect::<StringArray>()))
 }
 
-/// One text given as an argument.
-fn constant<'a>(x: &'a Argument, op: &str) -> Result<Option<&'a str>> {
+/// A value of every text, or null.
+pub(super) fn of_text<A, V>(x: &Argument, f: impl Fn(&str) -> Option<V>) -> Result<ArrayRef>
+where
+    A: Array + FromIterator<Option<V>> + 'static,
+{
+    let x = plain(x)?;
+    Ok(Arc::new(x.array.as_string::<i32>().iter().map(|v| v.and_then(&f)).collect::<A>()))
+}
+
+/// A text given as an argument for all rows.
+pub(super) fn constant<'a>(x: &'a Argument, op: &str) -> Result<Option<&'a str>> {
     if !x.is_scalar {
-        let message = "takes one text for all rows here".into();
-        return Err(ErrorKind::Value { op: op.into(), message }.into());
+        return Err(failed(op, "takes one text for all rows here"));
     }
     Ok(x.array.as_string_opt::<i32>().filter(|a| a.is_valid(0)).map(|a| a.value(0)))
 }
 
-macro_rules! builtins {
-    ($($(#[$doc:meta])* $NAME:ident = $name:literal, |$types:ident| $output:expr, |$x:ident| $call:expr;)*) => {$(
-        static $NAME: Builtin = Builtin { name: $name, output: |$types| $output, call: |$x| $call };
-    )*};
+/// A whole number given as an argument for all rows.
+pub(super) fn whole(x: &Argument) -> i64 {
+    x.array.as_primitive::<arrow::datatypes::Int64Type>().value(0)
 }
 
+/// Entries of the table of functions: `NAME = "name in plans", type of the result, result;`.
+macro_rules! builtins {
+    ($($NAME:ident = $name:literal, |$types:ident| $output:expr, |$x:ident| $call:expr;)*) => {$(
+        pub(super) static $NAME: $crate::expr::frame::Builtin =
+            $crate::expr::frame::Builtin { name: $name, output: |$types| $output, call: |$x| $call };
+    )*};
+}
+pub(super) use builtins;
+
 builtins! {
-    UPPER = "str.to_uppercase", |t| texts(t, DataType::Utf8), |x| map_text(&x[0], str::to_uppercase);
-    LOWER = "str.to_lowercase", |t| texts(t, DataType::Utf8), |x| map_text(&x[0], str::to_lowercase);
-    TRIM = "str.trim", |t| texts(t, DataType::Utf8), |x| map_text(&x[0], |s| s.trim().to_owned());
-    LEN = "str.len", |t| texts(t, DataType::Int32), |x| {
-        let array = plain(&x[0])?;
-        let count = |v: Option<&str>| v.map(|v| v.chars().count() as i32);
-        Ok(Arc::new(array.array.as_string::<i32>().iter().map(count).collect::<arrow::array::Int32Array>()))
-    };
-    CONTAINS = "str.contains", |t| texts(t, DataType::Boolean), |x| matches(x, arrow::compute::contains);
-    STARTS = "str.starts_with", |t| texts(t, DataType::Boolean), |x| matches(x, arrow::compute::starts_with);
-    ENDS = "str.ends_with", |t| texts(t, DataType::Boolean), |x| matches(x, arrow::compute::ends_with);
-    LIKE = "str.like", |t| texts(t, DataType::Boolean), |x| matches(x, arrow::compute::like);
-    MATCHES = "str.matches", |t| texts(t, DataType::Boolean), |x| {
-        let pattern = constant(&x[1], "str.matches")?.unwrap_or_default();
-        let array = plain(&x[0])?;
-        let found = arrow::compute::regexp_is_match_scalar(array.array.as_string::<i32>(), pattern, None);
-        Ok(Arc::new(found.map_err(|e| failed("str.matches", e))?))
-    };
-    REPLACE = "str.replace", |t| texts(t, DataType::Utf8), |x| {
-        let from = constant(&x[1], "str.replace")?.unwrap_or_default().to_owned();
-        let to = constant(&x[2], "str.replace")?.unwrap_or_default().to_owned();
-        map_text(&x[0], move |s| if from.is_empty() { s.to_owned() } else { s.replace(&from, &to) })
-    };
-    SLICE = "str.slice", |t| texts(&t[..1], DataType::Utf8), |x| {
-        let of = |k: usize| x[k].array.as_primitive::<Int64Type>().value(0);
-        let (start, len) = (of(1), of(2));
-        map_text(&x[0], |s| {
-            let skip = if start < 0 { (s.chars().count() as i64 + start).max(0) } else { start };
-            s.chars().skip(skip as usize).take(len.max(0) as usize).collect()
-        })
-    };
     CONCAT = "str.concat", |t| texts(t, DataType::Utf8), |x| {
         let rows = x.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
         let parts = x.iter().map(plain).collect::<Result<Vec<_>>>()?;
@@ -177,162 +226,11 @@ builtins! {
         let joined = (0..rows).map(|i| parts.iter().map(|p| of(p, i)).collect::<Option<String>>());
         Ok(Arc::new(joined.collect::<StringArray>()))
     };
-    YEAR = "dt.year", |t| times(t), |x| part(x, DatePart::Year);
-    QUARTER = "dt.quarter", |t| times(t), |x| part(x, DatePart::Quarter);
-    MONTH = "dt.month", |t| times(t), |x| part(x, DatePart::Month);
-    DAY = "dt.day", |t| times(t), |x| part(x, DatePart::Day);
-    WEEKDAY = "dt.weekday", |t| times(t), |x| part(x, DatePart::DayOfWeekMonday0);
-    ORDINAL = "dt.ordinal_day", |t| times(t), |x| part(x, DatePart::DayOfYear);
-    WEEK = "dt.week", |t| times(t), |x| part(x, DatePart::Week);
-    HOUR = "dt.hour", |t| times(t), |x| part(x, DatePart::Hour);
-    MINUTE = "dt.minute", |t| times(t), |x| part(x, DatePart::Minute);
-    SECOND = "dt.second", |t| times(t), |x| part(x, DatePart::Second);
-    DATE = "dt.date", |t| times(t).map(|_| DataType::Date32), |x| {
-        cast(&x[0].array, &DataType::Date32).map_err(|e| failed("dt.date", e))
-    };
-    MONTH_START = "dt.month_start", |t| times(t).map(|_| DataType::Date32), |x| {
-        let day = part(x, DatePart::Day)?;
-        let dates = cast(&x[0].array, &DataType::Date32).map_err(|e| failed("dt.month_start", e))?;
-        let dates = cast(&dates, &DataType::Int32).map_err(|e| failed("dt.month_start", e))?;
-        let pairs = dates.as_primitive::<Int32Type>().iter().zip(day.as_primitive::<Int32Type>());
-        let first = pairs.map(|(d, n)| Some(d? - n? + 1));
-        Ok(Arc::new(first.collect::<arrow::array::Date32Array>()))
-    };
 }
 
-type Matcher = fn(
-    &dyn arrow::array::Datum,
-    &dyn arrow::array::Datum,
-) -> std::result::Result<BooleanArray, arrow::error::ArrowError>;
-
-fn matches(x: &[Argument], f: Matcher) -> Result<ArrayRef> {
-    Ok(Arc::new(f(&plain(&x[0])?, &plain(&x[1])?).map_err(|e| failed("str", e))?))
-}
-
-fn times(types: &[DataType]) -> std::result::Result<DataType, String> {
-    match &types[0] {
-        DataType::Date32
-        | DataType::Date64
-        | DataType::Timestamp(..)
-        | DataType::Time32(_)
-        | DataType::Time64(_) => Ok(DataType::Int32),
-        t => Err(format!("takes dates and times, not {t}; cast it before")),
-    }
-}
-
-fn part(x: &[Argument], part: DatePart) -> Result<ArrayRef> {
-    date_part(&x[0].array, part).map_err(|e| failed("dt", e))
-}
-
-impl Text {
-    fn call(&self, f: &'static Builtin, rest: impl IntoIterator<Item = Expr>) -> Expr {
-        Expr::call(f, std::iter::once(self.0.clone()).chain(rest))
-    }
-
-    /// In capital letters.
-    pub fn to_uppercase(&self) -> Expr {
-        self.call(&UPPER, [])
-    }
-
-    /// In small letters.
-    pub fn to_lowercase(&self) -> Expr {
-        self.call(&LOWER, [])
-    }
-
-    /// Without white space at both ends.
-    pub fn trim(&self) -> Expr {
-        self.call(&TRIM, [])
-    }
-
-    /// Number of characters (Unicode scalar values), i32.
-    pub fn len_chars(&self) -> Expr {
-        self.call(&LEN, [])
-    }
-
-    /// Whether it contains this text.
-    pub fn contains(&self, what: impl Into<Expr>) -> Expr {
-        self.call(&CONTAINS, [what.into()])
-    }
-
-    /// Whether it starts with this text.
-    pub fn starts_with(&self, what: impl Into<Expr>) -> Expr {
-        self.call(&STARTS, [what.into()])
-    }
-
-    /// Whether it ends with this text.
-    pub fn ends_with(&self, what: impl Into<Expr>) -> Expr {
-        self.call(&ENDS, [what.into()])
-    }
-
-    /// Whether it is like an SQL pattern: `%` is any text, `_` any character.
-    pub fn like(&self, pattern: impl Into<Expr>) -> Expr {
-        self.call(&LIKE, [pattern.into()])
-    }
-
-    /// Whether a regular expression (of the `regex` crate) matches somewhere in it.
-    pub fn matches(&self, pattern: &str) -> Expr {
-        self.call(&MATCHES, [pattern.into()])
-    }
-
-    /// With every occurrence of a text replaced by another.
-    pub fn replace(&self, from: &str, to: &str) -> Expr {
-        self.call(&REPLACE, [from.into(), to.into()])
-    }
-
-    /// `len` characters from number `start`, which counts from the end if negative.
-    pub fn slice(&self, start: i64, len: i64) -> Expr {
-        self.call(&SLICE, [start.into(), len.into()])
-    }
-
-    /// Followed by other texts; null if any is.
-    pub fn concat(&self, others: impl IntoIterator<Item = Expr>) -> Expr {
-        self.call(&CONCAT, others)
-    }
-}
-
-macro_rules! parts {
-    ($($(#[$doc:meta])* $name:ident $f:ident;)*) => {
-        impl Time {$(
-            $(#[$doc])*
-            pub fn $name(&self) -> Expr {
-                Expr::call(&$f, [self.0.clone()])
-            }
-        )*}
-    };
-}
-parts! {
-    /// Year, i32.
-    year YEAR;
-    /// Quarter, 1 to 4.
-    quarter QUARTER;
-    /// Month, 1 to 12.
-    month MONTH;
-    /// Day of the month, from 1.
-    day DAY;
-    /// Day of the week, Monday 0.
-    weekday WEEKDAY;
-    /// Day of the year, from 1.
-    ordinal_day ORDINAL;
-    /// Week of the year by ISO 8601.
-    week WEEK;
-    /// Hour.
-    hour HOUR;
-    /// Minute.
-    minute MINUTE;
-    /// Second.
-    second SECOND;
-    /// The day.
-    date DATE;
-    /// The first day of the month.
-    month_start MONTH_START;
-}
-
-impl Expr {
-    /// Whether equal, null being equal to null: never null itself.
-    pub fn eq_missing(&self, other: impl Into<Expr>) -> Expr {
-        let other = other.into();
-        self.eq(&other).fill_null(self.is_null().and(other.is_null()))
-    }
+/// Whether values are integers or floats.
+pub(super) fn is_number(t: &DataType) -> bool {
+    t.is_integer() || t.is_floating()
 }
 
 #[cfg(test)]

@@ -18,12 +18,24 @@
 //! assert_eq!(table.values::<f64>("mean_delay")?, [None, Some(-5.0), Some(21.0)]);
 //! # Ok::<(), blockwise::Error>(())
 //! ```
+//!
+//! Columns are numbers, bools, text (plain or as categories: [`Expr::to_categorical`]), dates, times and durations; zones are those of the
+//! IANA database. Decimals are read, written, sorted and compared (with integers, and with text: `col("price").lt("9.99")`); to compute with
+//! them cast them to `Float64`, to group or join by them to text.
 
 mod aggregate;
+mod arrays;
 mod columns;
+mod every;
 mod files;
+mod folds;
 mod functions;
+mod reshape;
+pub mod selectors;
+mod series;
 mod table;
+mod text;
+mod time;
 mod verbs;
 
 pub use crate::expr::frame::{
@@ -40,11 +52,16 @@ pub use arrow;
 pub use arrow::array::RecordBatch;
 pub use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 pub use columns::{Column, IntoColumns, IntoSortKeys};
+pub use every::Every;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
 pub use files::{scan_csv, scan_ipc, scan_json_lines};
-pub use functions::{corr, date, timestamp};
+pub use functions::{concat_str, corr, cov, date, timestamp};
+pub use selectors::Selector;
+pub use series::Series;
 pub use table::Table;
+pub use text::{Categories, Text};
+pub use time::Time;
 
 use crate::block::{BatchSink, BatchSource, MemoryBatches};
 use crate::error::{Error, Result};

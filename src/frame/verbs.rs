@@ -1,9 +1,13 @@
 //! What is done with whole frames.
 
 use super::aggregate::{has_aggregate, plan_aggregates};
-use super::{DataFrame, Expr, IntoColumns, IntoSortKeys, JoinKind, RecordBatch, Schema, col};
+use super::functions::is_number;
+use super::{
+    DataFrame, DataType, Expr, Field, IntoColumns, IntoSortKeys, JoinKind, Literal, RecordBatch, Schema, col,
+};
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{Named, Node, Relation, name_of};
+use crate::expr::frame::{Named, Node, Relation, is_text, name_of};
 use std::sync::Arc;
 
 /// Expressions with the names of the columns that they make.
@@ -12,10 +16,45 @@ pub(super) fn named(columns: Vec<Expr>) -> Vec<Named> {
     columns.into_iter().map(|expr| Named { name: name(&expr), expr }).collect()
 }
 
+/// Whether a value may stand in a column of a type without a change of the type.
+fn fits(value: &Expr, t: &DataType) -> Result<bool> {
+    let literal = match value.node() {
+        Node::Literal(v) => v,
+        Node::Failed(e) => return Err(e.clone()),
+        _ => {
+            let message = format!("{value} is no value; use with_columns for what depends on rows");
+            return Err(Error::invalid("fill_null", message));
+        }
+    };
+    Ok(match literal {
+        Literal::Null => false,
+        Literal::Text(_) => is_text(t),
+        Literal::Number(n) if n.dtype() == DType::Bool => *t == DataType::Boolean,
+        Literal::Number(_) if !is_number(t) => false,
+        Literal::Number(_) | Literal::Typed(..) => {
+            let schema = Schema::new(vec![Field::new("x", t.clone(), true)]);
+            col("x").fill_null(value).resolve(&schema).is_ok_and(|filled| filled.data_type == *t)
+        }
+    })
+}
+
+/// All columns of a schema, and new ones in place of those of their names or after them.
+pub(super) fn with_new(schema: &Schema, new: impl IntoIterator<Item = Named>) -> Vec<Named> {
+    let old = |f: &Arc<Field>| Named { name: f.name().as_str().into(), expr: col(f.name()) };
+    let mut all: Vec<Named> = schema.fields().iter().map(old).collect();
+    for column in new {
+        match all.iter_mut().find(|c| c.name == column.name) {
+            Some(same) => *same = column,
+            None => all.push(column),
+        }
+    }
+    all
+}
+
 impl DataFrame {
     /// A frame made from this one's relation and an operation.
     #[track_caller]
-    fn then(&self, f: impl FnOnce(&Relation) -> Result<Relation>) -> DataFrame {
+    pub(super) fn then(&self, f: impl FnOnce(&Relation) -> Result<Relation>) -> DataFrame {
         DataFrame::new(self.relation().and_then(f))
     }
 
@@ -51,18 +90,7 @@ impl DataFrame {
     pub fn with_columns(&self, columns: impl IntoColumns) -> DataFrame {
         let new = named(columns.into_columns());
         self.then(|r| {
-            let old = r
-                .schema()
-                .fields()
-                .iter()
-                .map(|f| Named { name: f.name().as_str().into(), expr: col(f.name()) });
-            let mut all: Vec<Named> = old.collect();
-            for column in new {
-                match all.iter_mut().find(|c| c.name == column.name) {
-                    Some(same) => *same = column,
-                    None => all.push(column),
-                }
-            }
+            let all = with_new(r.schema(), new);
             r.project(all)
         })
     }
@@ -72,6 +100,36 @@ impl DataFrame {
     pub fn filter(&self, mask: impl Into<Expr>) -> DataFrame {
         let mask = mask.into();
         self.then(|r| r.filter(mask))
+    }
+
+    /// All columns, some of them converted to other types: `(name, type)` each; see [`Expr::cast`].
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, DataType};
+    /// let df = DataFrame::from_columns([("a", vec!["1", "2"].into()), ("b", vec![1i64, 2].into())]);
+    /// let df = df.cast([("a", DataType::Int32), ("b", DataType::Float64)]).collect()?;
+    /// assert_eq!(df.values::<i32>("a")?, [Some(1), Some(2)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cast<'a>(&self, types: impl IntoIterator<Item = (&'a str, DataType)>) -> DataFrame {
+        self.with_columns(types.into_iter().map(|(name, t)| col(name).cast(t)).collect::<Vec<_>>())
+    }
+
+    /// All columns under the names that a function makes of theirs.
+    ///
+    /// ```
+    /// use blockwise::frame::DataFrame;
+    /// let df = DataFrame::from_columns([("Air Time", vec![1].into())]);
+    /// assert_eq!(df.rename_with(|name| name.to_lowercase().replace(' ', "_")).columns()?, ["air_time"]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn rename_with(&self, new_name: impl Fn(&str) -> String) -> DataFrame {
+        self.then(|r| {
+            let column = |f: &Arc<Field>| Named { name: new_name(f.name()).into(), expr: col(f.name()) };
+            r.project(r.schema().fields().iter().map(column).collect())
+        })
     }
 
     /// Columns under other names: `(old, new)` each.
@@ -191,6 +249,7 @@ impl DataFrame {
     }
 
     /// The first of the rows that are equal in these columns; nulls are equal here. Without columns, in all.
+    #[doc(alias = "drop_duplicates")]
     #[track_caller]
     pub fn unique(&self, columns: impl IntoColumns) -> DataFrame {
         let columns = columns.into_columns();
@@ -223,6 +282,69 @@ impl DataFrame {
         })
     }
 
+    /// Nulls replaced by a value in the columns whose type it fits: a number in columns of numbers that can hold it, text in columns of text,
+    /// a bool in columns of bools, a date or time in columns of dates and times that can hold it. Other columns stay as they are.
+    ///
+    /// ```
+    /// use blockwise::frame::DataFrame;
+    /// let df = DataFrame::from_columns([
+    ///     ("i", vec![Some(1), None].into()),
+    ///     ("x", vec![None, Some(0.5)].into()),
+    ///     ("s", vec![Some("a"), None].into()),
+    /// ]);
+    /// let filled = df.fill_null(0).fill_null("none").collect()?;
+    /// assert_eq!(filled.values::<i32>("i")?, [Some(1), Some(0)]);
+    /// assert_eq!(filled.texts("s")?, [Some("a".into()), Some("none".into())]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fill_null(&self, value: impl Into<Expr>) -> DataFrame {
+        let value = value.into();
+        self.then(|r| {
+            let mut filled = vec![];
+            for field in r.schema().fields() {
+                if fits(&value, field.data_type())? {
+                    let expr = col(field.name()).fill_null(&value);
+                    filled.push(Named { name: field.name().as_str().into(), expr });
+                }
+            }
+            r.project(with_new(r.schema(), filled))
+        })
+    }
+
+    /// NaN replaced by a number in the columns of floats; nulls stay.
+    #[track_caller]
+    pub fn fill_nan(&self, value: f64) -> DataFrame {
+        self.then(|r| {
+            let floats = r.schema().fields().iter().filter(|f| f.data_type().is_floating());
+            let filled: Vec<Expr> = floats.map(|f| col(f.name()).fill_nan(value)).collect();
+            r.project(with_new(r.schema(), named(filled)))
+        })
+    }
+
+    /// The `n` rows with the largest values of a column, largest first; NaN is larger than any number, nulls come last.
+    #[track_caller]
+    pub fn nlargest(&self, n: usize, column: &str) -> DataFrame {
+        self.sort(col(column).descending()).head(n)
+    }
+
+    /// The `n` rows with the smallest values of a column, smallest first; nulls come last.
+    #[track_caller]
+    pub fn nsmallest(&self, n: usize, column: &str) -> DataFrame {
+        self.sort(column).head(n)
+    }
+
+    /// All columns, and `is_duplicated`: whether another row has the same values in these columns (without columns, in all); nulls are equal
+    /// here. The rows are read twice.
+    #[track_caller]
+    pub fn with_duplicated(&self, columns: impl IntoColumns) -> DataFrame {
+        let mut columns = columns.into_columns();
+        if columns.is_empty() {
+            columns = self.columns().unwrap_or_default().iter().map(col).collect();
+        }
+        self.group_by(columns).keep_nulls().transform(super::len().gt(1).alias("is_duplicated"))
+    }
+
     /// The different values of a column with their numbers of rows (`count`), most frequent first; equal ones in order of appearance.
     #[track_caller]
     pub fn value_counts(&self, column: &str) -> DataFrame {
@@ -243,7 +365,7 @@ impl DataFrame {
         self.then(|r| r.map_batches("function", schema, Arc::new(function)))
     }
 
-    /// The frame, or the error if it has no column of this name.
+    /// A column as an expression, or the error if there is none of this name.
     ///
     /// # Errors
     /// [`ErrorKind::Column`].

@@ -12,4 +12,4 @@ pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
 pub use function::{Argument, Builtin, Function, UserFunction};
 pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, SortKey};
 pub use resolve::{KernelOp, Typed, TypedOp, kernel_dtype, name_of};
-pub(crate) use resolve::{common, find, is_text};
+pub(crate) use resolve::{common, find, is_text, plain_type};

@@ -131,7 +131,11 @@ pub struct SortKey {
 impl AggOp {
     /// The type of the fold of values of a type; an error in words if there is none.
     pub fn output(self, t: &DataType) -> std::result::Result<DataType, String> {
-        let number = || plain_dtype(t).ok_or_else(|| format!("{self} is not defined for {t}"));
+        let undefined = || {
+            let hint = if t.is_decimal() { "; cast it to Float64 before" } else { "" };
+            format!("{self} is not defined for {t}{hint}")
+        };
+        let number = || plain_dtype(t).ok_or_else(undefined);
         Ok(match self {
             AggOp::Count | AggOp::Len | AggOp::NUnique => DataType::Int64,
             AggOp::Sum | AggOp::Prod => match t {
@@ -149,7 +153,7 @@ impl AggOp {
             AggOp::All | AggOp::Any if *t == DataType::Boolean => DataType::Boolean,
             AggOp::All | AggOp::Any => return Err(format!("{self} takes bools, not {t}")),
             AggOp::Min | AggOp::Max if kernel_dtype(t).is_some() || is_text(t) => t.clone(),
-            AggOp::Min | AggOp::Max => return Err(format!("{self} is not defined for {t}")),
+            AggOp::Min | AggOp::Max => return Err(undefined()),
             AggOp::First | AggOp::Last => t.clone(),
         })
     }

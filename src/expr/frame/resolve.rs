@@ -90,7 +90,7 @@ pub fn kernel_dtype(t: &DataType) -> Option<DType> {
 }
 
 /// The plain type of a dtype.
-pub(super) fn plain_type(d: DType) -> DataType {
+pub(crate) fn plain_type(d: DType) -> DataType {
     match d {
         DType::Bool => DataType::Boolean,
         DType::I8 => DataType::Int8,
@@ -367,6 +367,10 @@ fn meet(a: Arc<Typed>, b: Arc<Typed>) -> std::result::Result<(Arc<Typed>, Arc<Ty
     let weak_to = |typed: &Typed, weak: &Literal| -> Option<DataType> {
         match weak {
             Literal::Null => Some(typed.data_type.clone()),
+            // a float would be rounded to the decimals there are
+            Literal::Number(s) if typed.data_type.is_decimal() && s.dtype().is_integer() => {
+                Some(typed.data_type.clone())
+            }
             Literal::Number(s) => {
                 let d = plain_dtype(&typed.data_type)?;
                 let fits = s.dtype().kind() != Kind::Signed || d.kind() != Kind::Unsigned || s.as_i64() >= 0;

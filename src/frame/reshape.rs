@@ -1,0 +1,300 @@
+//! Long tables from wide ones, wide ones from long ones, and time in even steps.
+
+use super::aggregate::{has_aggregate, plan_aggregates, with_children};
+use super::every::{self, Every};
+use super::{
+    AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, RecordBatch, Schema,
+    col, when,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::{Named, Node, common, find, is_text, kernel_dtype, name_of};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::compute::{cast, interleave, take, take_record_batch};
+use std::sync::Arc;
+
+/// The names of columns; an error for an expression that is none.
+fn names_of(columns: &[Expr], op: &'static str) -> Result<Vec<Arc<str>>> {
+    let name = |c: &Expr| match c.node() {
+        Node::Column(name) => Ok(name.clone()),
+        _ => Err(Error::invalid(op, format!("{c} is no column's name"))),
+    };
+    columns.iter().map(name).collect()
+}
+
+fn internal(e: arrow::error::ArrowError) -> Error {
+    Error::internal(e.to_string())
+}
+
+impl DataFrame {
+    /// Columns under one another: for every row and every column of `on`, a row of the `index` columns, the name of the column (`variable`)
+    /// and what is in it (`value`). The rows made of one row come together, in the order of `on`. Types of the columns are promoted.
+    ///
+    /// # Errors
+    /// Carried: a column that is not there, types that do not mix, no column at all in `on`.
+    ///
+    /// ```
+    /// use blockwise::frame::DataFrame;
+    /// let wide = DataFrame::from_columns([
+    ///     ("city", vec!["Rome", "Oslo"].into()),
+    ///     ("jan", vec![8.0, -4.0].into()),
+    ///     ("jul", vec![26.0, 18.0].into()),
+    /// ]);
+    /// let long = wide.unpivot(["jan", "jul"], ["city"]).collect()?;
+    /// assert_eq!(long.texts("city")?[..2], [Some("Rome".into()), Some("Rome".into())]);
+    /// assert_eq!(long.values::<f64>("value")?, [Some(8.0), Some(26.0), Some(-4.0), Some(18.0)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[doc(alias = "melt")]
+    #[track_caller]
+    pub fn unpivot(&self, on: impl IntoColumns, index: impl IntoColumns) -> DataFrame {
+        self.unpivot_as(on, index, "variable", "value")
+    }
+
+    /// [`DataFrame::unpivot`] with names for the two new columns.
+    #[track_caller]
+    pub fn unpivot_as(
+        &self,
+        on: impl IntoColumns,
+        index: impl IntoColumns,
+        variable: &str,
+        value: &str,
+    ) -> DataFrame {
+        let (on, index) = (on.into_columns(), index.into_columns());
+        self.then(|r| {
+            let (on, index) = (names_of(&on, "unpivot")?, names_of(&index, "unpivot")?);
+            let field = |name: &Arc<str>| Ok(r.schema().field(find(r.schema(), name)?).clone());
+            let values = on.iter().map(field).collect::<Result<Vec<Field>>>()?;
+            let mut fields = index.iter().map(field).collect::<Result<Vec<Field>>>()?;
+            let Some(first) = values.first() else {
+                return Err(Error::invalid("unpivot", "there is no column to put under others"));
+            };
+            let mut t = first.data_type().clone();
+            for other in &values[1..] {
+                t = common(&t, other.data_type()).ok_or_else(|| -> Error {
+                    let message =
+                        format!("{t} and {} do not mix in one column; cast one of them", other.data_type());
+                    ErrorKind::ColumnType { expression: other.name().clone(), message }.into()
+                })?;
+            }
+            fields.push(Field::new(variable, DataType::Utf8, true));
+            fields.push(Field::new(value, t.clone(), true));
+            // a name may be both in the index and of a new column's source
+            let mut wanted: Vec<Named> =
+                index.iter().map(|n| Named { name: n.clone(), expr: col(n) }).collect();
+            let hidden = |k: usize| -> Arc<str> { format!("\0value {k}").into() };
+            wanted.extend(
+                on.iter().enumerate().map(|(k, n)| Named { name: hidden(k), expr: col(n).cast(t.clone()) }),
+            );
+            let schema = Arc::new(Schema::new(fields));
+            let (of, names) = (schema.clone(), on.clone());
+            r.project(wanted)?.map_batches(
+                "unpivot",
+                &schema,
+                Arc::new(move |rows| under_one_another(&rows, &names, &of)),
+            )
+        })
+    }
+
+    /// One row for each different value of `index`, with a column for each of `values`: folds of the rows in which `on` has that value. A
+    /// column is called like its value; with several folds, like the fold and the value: `mean_jan`. Cells without a row are null. Rows whose
+    /// `index` is null are left out, as by [`DataFrame::group_by`].
+    ///
+    /// Lazy, since the values wanted are given; [`DataFrame::pivot_eager`] looks for them first. One pass.
+    ///
+    /// # Errors
+    /// Carried: as [`GroupBy::agg`]; a value that comes twice.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let long = DataFrame::from_columns([
+    ///     ("city", vec!["Rome", "Oslo", "Rome"].into()),
+    ///     ("month", vec!["jan", "jan", "jul"].into()),
+    ///     ("t", vec![8.0, -4.0, 26.0].into()),
+    /// ]);
+    /// let wide = long.pivot("city", "month", ["jan", "jul"], col("t").mean()).collect()?;
+    /// assert_eq!(wide.values::<f64>("jan")?, [Some(8.0), Some(-4.0)]);
+    /// assert_eq!(wide.values::<f64>("jul")?, [Some(26.0), None]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn pivot<V: Into<Expr>>(
+        &self,
+        index: impl IntoColumns,
+        on: &str,
+        values: impl IntoIterator<Item = V>,
+        folds: impl IntoColumns,
+    ) -> DataFrame {
+        let values: Vec<Expr> = values.into_iter().map(Into::into).collect();
+        match self.cells(on, &values, &folds.into_columns()) {
+            Ok(cells) => self.group_by(index.into_columns()).agg(cells),
+            Err(e) => DataFrame::new(Err(e)),
+        }
+    }
+
+    /// What a pivot folds for each cell of a row.
+    fn cells(&self, on: &str, values: &[Expr], folds: &[Expr]) -> Result<Vec<Expr>> {
+        find(self.relation()?.schema(), on)?;
+        let mut cells = vec![];
+        for fold in folds {
+            for value in values {
+                let title = title(value)?;
+                let name = match (folds.len(), name_of(fold)) {
+                    (1, _) | (_, None) => title,
+                    (_, Some(fold)) => format!("{fold}_{title}"),
+                };
+                cells.push(fold_where(fold, &is_value(&col(on), value))?.alias(name));
+            }
+        }
+        Ok(cells)
+    }
+
+    /// [`DataFrame::pivot`] for all values that `on` has, smallest first, null last: runs what finds them now, and the rest later.
+    ///
+    /// # Errors
+    /// Those of the run, or that `on` is of a type of which there are no literals.
+    pub fn pivot_eager(
+        &self,
+        index: impl IntoColumns,
+        on: &str,
+        folds: impl IntoColumns,
+    ) -> Result<DataFrame> {
+        let found = self.select(on).unique(on).sort(on).collect()?;
+        let values = literals(&found.column(on)?, on)?;
+        Ok(self.pivot(index, on, values, folds))
+    }
+
+    /// The rows by spans of time: groups by the start of the span that each lies in, under the column's name. Spans come in the order of
+    /// their first rows: sort the result by the column. Spans without rows are absent: see [`DataFrame::upsample`].
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, Every, col, len};
+    /// let times = vec!["2024-01-31 18:00", "2024-02-01 07:00", "2024-01-31 23:59"];
+    /// let df = DataFrame::from_columns([("t", times.into())]);
+    /// let df = df.with_columns(col("t").str().to_timestamp("%Y-%m-%d %H:%M"));
+    /// let months = df.resample("t", Every::months(1)).agg(len()).sort("t").collect()?;
+    /// assert_eq!(months.values::<i64>("len")?, [Some(2), Some(1)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn resample(&self, time: &str, every: Every) -> GroupBy {
+        self.group_by(col(time).dt().truncate(every).alias(time))
+    }
+
+    /// The rows in order of a time column whose values are starts of spans (as [`DataFrame::resample`] makes them), and a row of nulls for
+    /// each span between the first and the last that is absent. Rows without a time come last.
+    ///
+    /// Runs the frame twice: for the first and the last time, and for the rows.
+    #[track_caller]
+    pub fn upsample(&self, time: &str, every: Every) -> DataFrame {
+        let start = col(time).dt().truncate(every);
+        self.then(|r| {
+            let ends = vec![start.min().alias("first"), start.max().alias("last")];
+            let ends = plan_aggregates(r, vec![], ends)?;
+            let t = ends.schema().field(0).data_type().clone();
+            let schema = Arc::new(Schema::new(vec![Field::new(time, t, true)]));
+            let of = schema.clone();
+            let spans = ends.map_batches(
+                "spans",
+                &schema,
+                Arc::new(move |ends: RecordBatch| {
+                    if ends.num_rows() == 0 {
+                        return Ok(RecordBatch::new_empty(of.clone()));
+                    }
+                    let starts = every::range(every, ends.column(0), ends.column(1))?;
+                    RecordBatch::try_new(of.clone(), vec![starts]).map_err(internal)
+                }),
+            )?;
+            let all = r.join(&spans, JoinKind::Full, vec![(col(time), col(time))], "_right")?;
+            all.sort(vec![col(time).ascending()])
+        })
+    }
+}
+
+/// Rows of one batch, each as often as it has values.
+fn under_one_another(rows: &RecordBatch, names: &[Arc<str>], schema: &Arc<Schema>) -> Result<RecordBatch> {
+    let (count, first) = (names.len(), rows.num_columns() - names.len());
+    let index = rows.project(&(0..first).collect::<Vec<_>>()).map_err(internal)?;
+    let row = (0..rows.num_rows() as u32).flat_map(|r| std::iter::repeat_n(r, count));
+    let mut columns: Vec<ArrayRef> = match first {
+        0 => vec![],
+        _ => take_record_batch(&index, &UInt32Array::from_iter_values(row))
+            .map_err(internal)?
+            .columns()
+            .to_vec(),
+    };
+    let names = StringArray::from_iter_values(names);
+    let name = (0..rows.num_rows()).flat_map(|_| 0..count as u32);
+    columns.push(take(&names, &UInt32Array::from_iter_values(name), None).map_err(internal)?);
+    let values: Vec<&dyn Array> = (first..rows.num_columns()).map(|c| rows.column(c).as_ref()).collect();
+    let places: Vec<(usize, usize)> =
+        (0..rows.num_rows()).flat_map(|r| (0..count).map(move |c| (c, r))).collect();
+    columns.push(interleave(&values, &places).map_err(internal)?);
+    RecordBatch::try_new(schema.clone(), columns).map_err(internal)
+}
+
+/// What a column is called that is made for a value.
+fn title(value: &Expr) -> Result<String> {
+    match value.node() {
+        Node::Literal(Literal::Text(t)) => Ok(t.to_string()),
+        Node::Literal(v) => Ok(v.to_string()),
+        Node::Alias(name, _) => Ok(name.to_string()),
+        Node::Failed(e) => Err(e.clone()),
+        _ => Err(Error::invalid("pivot", format!("{value} is no value"))),
+    }
+}
+
+/// Whether a column has this value, null and NaN being values.
+fn is_value(column: &Expr, value: &Expr) -> Expr {
+    match value.node() {
+        Node::Alias(_, value) => is_value(column, value),
+        Node::Literal(Literal::Null) => column.is_null(),
+        Node::Literal(Literal::Number(n)) if n.as_f64().is_nan() => column.is_nan().fill_null(false),
+        _ => column.eq(value),
+    }
+}
+
+/// An expression of folds over the rows where a bool is true; null if there is no such row.
+fn fold_where(e: &Expr, mask: &Expr) -> Result<Expr> {
+    fn masked(e: &Expr, mask: &Expr) -> Result<Expr> {
+        match e.node() {
+            Node::Aggregate(AggOp::Len, _) => Ok(mask.sum()),
+            Node::Aggregate(op, x) => Ok(when(mask).then(x).otherwise(Expr::null()).aggregate(*op)),
+            _ => with_children(e, |x| masked(x, mask)),
+        }
+    }
+    if !has_aggregate(e) {
+        let message = "has many values a cell; fold it (sum(), first()...)".into();
+        return Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into());
+    }
+    Ok(when(mask.any()).then(masked(e, mask)?).otherwise(Expr::null()))
+}
+
+/// The values of a column as literals, each called what it is.
+fn literals(values: &ArrayRef, name: &str) -> Result<Vec<Expr>> {
+    let t = values.data_type();
+    let shown = cast(values, &DataType::Utf8).map_err(|e| {
+        Error::from(ErrorKind::ColumnType { expression: name.into(), message: e.to_string() })
+    })?;
+    let shown = shown.as_string::<i32>();
+    let dtype = kernel_dtype(t);
+    let block = dtype.map(|d| crate::block::batch::values(values, d));
+    let literal = |k: usize| -> Result<Expr> {
+        if !shown.is_valid(k) {
+            return Ok(Expr::null());
+        }
+        if is_text(t) {
+            return Ok(Expr::from(shown.value(k)));
+        }
+        let Some(block) = &block else {
+            let message = format!("is {t}; cast it to text, numbers or times before");
+            return Err(ErrorKind::ColumnType { expression: name.into(), message }.into());
+        };
+        let number = block.get(&[k])?;
+        let value = match super::functions::is_number(t) || *t == DataType::Boolean {
+            true => Literal::Number(number),
+            false => Literal::Typed(t.clone(), number.as_i64()),
+        };
+        Ok(Expr::from(value).alias(shown.value(k)))
+    };
+    (0..values.len()).map(literal).collect()
+}

@@ -5,7 +5,6 @@
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The directory that will hold `path`, and a prefix for the temporary name.
@@ -71,7 +70,7 @@ impl Draft {
 }
 
 #[cfg(feature = "frame")]
-impl Write for Draft {
+impl std::io::Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Draft::Beside(file) => file.write(bytes),

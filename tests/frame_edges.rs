@@ -199,7 +199,8 @@ fn what_is_kept_counts_as_it_grows() {
     for (plan, first) in
         [(&sorted, n - 1), (&read.unique("k"), 0), (&read.join(&read, ["k"], JoinKind::Inner), 0)]
     {
-        let sink = blockwise::io::csv::CsvSink::create(&copy, &plan.schema().unwrap(), &Default::default()).unwrap();
+        let sink =
+            blockwise::io::csv::CsvSink::create(&copy, &plan.schema().unwrap(), &Default::default()).unwrap();
         plan.write_with(Arc::new(sink), &session).unwrap();
         let back = scan_csv(&copy);
         assert_eq!(back.num_rows().unwrap(), n as usize);

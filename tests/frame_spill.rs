@@ -5,7 +5,7 @@
 use blockwise::Session;
 use blockwise::frame::arrow::array::{ArrayRef, DictionaryArray, StringArray};
 use blockwise::frame::arrow::datatypes::Int32Type;
-use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len};
+use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len, row_number};
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -152,6 +152,24 @@ proptest! {
         let other = right.select([col("d").alias("e"), col("s")]).unique(["s"]);
         same(&left.filter(col("i").lt(800)).join(&right, ["k"], JoinKind::Inner).join(&other, ["s"], JoinKind::Left)
             .with_columns((col("i") + col("j")).alias("sum")).group_by("d").agg([col("sum").sum(), len()]));
+    }
+
+    #[test]
+    fn functions_of_rows_in_order(seed in any::<u64>(), rows in 0usize..3000, keys in 1u64..300, batches in 1usize..9) {
+        let df = frame(seed, rows, keys, batches);
+        let made = df.with_columns([
+            col("s").shift(3).over(["k"]).alias("before"),
+            col("s").shift(-2).over(["d"]).alias("after"),
+            col("x").cum_sum().over(["d"]).alias("sum"),
+            col("x").rolling(5).min_periods(2).mean().alias("mean"),
+            col("i").backward_fill().alias("filled"),
+            row_number().over(["d", "k"]).alias("n"),
+        ]);
+        same(&made);
+        let spilled = same(&made.filter(col("n").lt(9)).group_by("d").agg([col("sum").max(), col("mean").min(), len()]));
+        prop_assert!(spilled || rows == 0);
+        same(&df.sort("i").with_columns(col("x").diff(1).over(["k"]).alias("dx")).tail(100));
+        same(&df.sample(0.5, 9).group_by("k").agg(len()));
     }
 
     #[test]

@@ -205,6 +205,10 @@ pub(super) fn with_children(e: &Expr, mut f: impl FnMut(&Expr) -> Result<Expr>) 
             let inputs = inputs.iter().map(f).collect::<Result<Vec<_>>>()?;
             Expr::new(Node::Function(function.clone(), inputs))
         }
+        Node::Window(op, inputs, keys) => {
+            let inputs = inputs.iter().map(&mut f).collect::<Result<Vec<_>>>()?;
+            Expr::new(Node::Window(*op, inputs, keys.iter().map(f).collect::<Result<Vec<_>>>()?))
+        }
     })
 }
 

@@ -37,9 +37,11 @@ mod table;
 mod text;
 mod time;
 mod verbs;
+mod windows;
 
 pub use crate::expr::frame::{
-    AggOp, Argument, Expr, JoinKind, Literal, SortKey, UserFunction, col, len, lit, when,
+    AggOp, Argument, Expr, JoinKind, Literal, OverKey, Rolling, SortKey, UserFunction, WindowOp, WindowSize,
+    col, len, lit, random, row_number, when,
 };
 pub use crate::io::csv::{BadRows, CsvOptions, CsvQuotes, CsvWriteOptions};
 pub use crate::io::ipc::{IpcCompression, IpcOptions};

@@ -2,6 +2,7 @@
 
 use super::aggregate::{has_aggregate, plan_aggregates};
 use super::functions::is_number;
+use super::windows::with_windows;
 use super::{
     DataFrame, DataType, Expr, Field, IntoColumns, IntoSortKeys, JoinKind, Literal, RecordBatch, Schema, col,
 };
@@ -74,7 +75,10 @@ impl DataFrame {
         if columns.iter().any(has_aggregate) {
             return self.then(|r| plan_aggregates(r, vec![], columns));
         }
-        self.then(|r| r.project(named(columns)))
+        self.then(|r| {
+            let (r, columns) = with_windows(r, named(columns))?;
+            r.project(columns)
+        })
     }
 
     /// All columns, and new ones; a new one replaces an old one of its name.
@@ -91,6 +95,7 @@ impl DataFrame {
         let new = named(columns.into_columns());
         self.then(|r| {
             let all = with_new(r.schema(), new);
+            let (r, all) = with_windows(r, all)?;
             r.project(all)
         })
     }

@@ -7,7 +7,7 @@
 use super::bounds::bound_of;
 use crate::error::Result;
 use crate::expr::frame::{
-    Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, col,
+    Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, WindowColumn, col,
 };
 use crate::op::BinaryOp;
 use arrow::datatypes::DataType;
@@ -47,7 +47,7 @@ fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
         // a bare number would take the types of what it meets there
         Node::Column(name) => by(name).filter(|e| !is_weak(e))?,
         Node::Literal(_) => e.clone(),
-        Node::Failed(_) | Node::Aggregate(..) => return None,
+        Node::Failed(_) | Node::Aggregate(..) | Node::Window(..) => return None,
         Node::Function(Function::User(_), _) => return None,
         Node::Unary(op, x) => Expr::new(Node::Unary(*op, go(x)?)),
         Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), go(x)?)),
@@ -177,7 +177,11 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             };
             filtered(scan, masks)
         }
-        RelOp::Slice { .. } | RelOp::Tail(_) | RelOp::Distinct(_) | RelOp::MapBatches { .. } => {
+        RelOp::Slice { .. }
+        | RelOp::Tail(_)
+        | RelOp::Distinct(_)
+        | RelOp::Window { .. }
+        | RelOp::MapBatches { .. } => {
             let input = push_filters(&r.inputs()[0], vec![])?;
             filtered(r.with_inputs(vec![input])?, masks)
         }
@@ -226,6 +230,16 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             prune(&r.inputs()[0], &below)?.sort(by.clone())
         }
         RelOp::Slice { offset, len } => Ok(prune(&r.inputs()[0], wanted)?.slice(*offset, *len)),
+        RelOp::Window { columns, keys } => {
+            let kept: Vec<WindowColumn> =
+                columns.iter().filter(|c| wanted.contains(&c.name)).cloned().collect();
+            let mut below: Names =
+                wanted.iter().filter(|n| columns.iter().all(|c| c.name != **n)).cloned().collect();
+            kept.iter().flat_map(|c| &c.inputs).for_each(|e| uses(e, &mut below));
+            keys.iter().for_each(|k| uses(k, &mut below));
+            let input = prune(&r.inputs()[0], &below)?;
+            if kept.is_empty() { Ok(input) } else { input.window(kept, keys.clone()) }
+        }
         RelOp::Tail(len) => Ok(prune(&r.inputs()[0], wanted)?.tail(*len)),
         RelOp::Concat => {
             // all parts must keep the same columns in the same order

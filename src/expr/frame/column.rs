@@ -1,6 +1,7 @@
 //! Expressions over columns: what users write.
 
 use super::function::{Builtin, Function, UserFunction};
+use super::window::WindowOp;
 use crate::dtype::{DType, Element, Scalar};
 use crate::error::Error;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
@@ -49,6 +50,8 @@ pub enum Node {
     Function(Function, Vec<Expr>),
     /// A fold of a column, over a group's rows or all.
     Aggregate(AggOp, Expr),
+    /// A function of inputs whose rows are in order, of each group of keys by itself.
+    Window(WindowOp, Vec<Expr>, Vec<Expr>),
     /// The same under another name.
     Alias(Arc<str>, Expr),
     /// What could not be built, carried to whoever uses it.
@@ -168,6 +171,7 @@ impl Expr {
             Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
             Node::When(c, a, b) => vec![c, a, b],
             Node::Function(_, inputs) => inputs.iter().collect(),
+            Node::Window(_, inputs, keys) => inputs.iter().chain(keys).collect(),
         }
     }
 
@@ -566,6 +570,10 @@ impl fmt::Display for Expr {
                     write!(f, "{}{x}", if k == 0 { "" } else { ", " })?;
                 }
                 write!(f, ")")
+            }
+            Node::Window(op, inputs, keys) => {
+                write!(f, "{op}({})", inputs[0])?;
+                keys.iter().try_for_each(|k| write!(f, " over {k}"))
             }
             Node::Aggregate(AggOp::Len, _) => write!(f, "len()"),
             Node::Aggregate(op, x) => write!(f, "{op}({x})"),

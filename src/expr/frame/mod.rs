@@ -7,9 +7,11 @@ mod column;
 mod function;
 mod relation;
 mod resolve;
+mod window;
 
 pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
 pub use function::{Argument, Builtin, Function, UserFunction};
-pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, SortKey};
+pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, SortKey, WindowColumn};
 pub use resolve::{KernelOp, Typed, TypedOp, kernel_dtype, name_of};
 pub(crate) use resolve::{common, find, is_text, plain_type};
+pub use window::{OverKey, Rolling, WindowOp, WindowSize, random, row_number};

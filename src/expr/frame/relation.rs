@@ -2,6 +2,7 @@
 
 use super::column::{AggOp, Expr};
 use super::resolve::{common, find, is_text, kernel_dtype, plain_dtype, plain_type};
+use super::window::WindowOp;
 use crate::block::BatchSource;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -65,6 +66,13 @@ pub enum RelOp {
     },
     /// The last rows.
     Tail(usize),
+    /// The rows, with columns whose values depend on the rows before, or after.
+    Window {
+        /// The columns that are added.
+        columns: Vec<WindowColumn>,
+        /// Rows with equal keys are a group by themselves.
+        keys: Vec<Expr>,
+    },
     /// The rows of several inputs of one schema, one after the other.
     Concat,
     /// The first of the rows with equal values in these columns.
@@ -96,6 +104,17 @@ pub struct Aggregate {
     pub op: AggOp,
     /// What is folded.
     pub input: Expr,
+}
+
+/// A column made of rows in their order.
+#[derive(Clone, Debug)]
+pub struct WindowColumn {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The function.
+    pub op: WindowOp,
+    /// What it is a function of: values, and times if its window is of times.
+    pub inputs: Vec<Expr>,
 }
 
 /// Which rows of a join stay.
@@ -330,6 +349,32 @@ impl Relation {
         Relation::same_schema(RelOp::Slice { offset, len }, self)
     }
 
+    /// More columns, made of rows in their order.
+    ///
+    /// # Errors
+    /// Those of [`Expr::resolve`], or a function that the type does not have.
+    pub fn window(&self, columns: Vec<WindowColumn>, keys: Vec<Expr>) -> Result<Relation> {
+        let mut fields: Vec<Field> = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+        for key in &keys {
+            key.resolve(self.schema())?;
+        }
+        for c in &columns {
+            let fail = |message: String| -> Error {
+                let expression = format!("{}({})", c.op, c.inputs[0]);
+                ErrorKind::ColumnType { expression, message }.into()
+            };
+            let t = c.inputs[0].resolve(self.schema())?.data_type.clone();
+            if let Some(time) = c.inputs.get(1) {
+                let t = time.resolve(self.schema())?.data_type.clone();
+                if !matches!(t, DataType::Date32 | DataType::Timestamp(..)) {
+                    return Err(fail(format!("windows go by dates or timestamps, not by {t}")));
+                }
+            }
+            fields.push(Field::new(&*c.name, c.op.output(&t).map_err(fail)?, true));
+        }
+        Relation::new(RelOp::Window { columns, keys }, vec![self.clone()], fields)
+    }
+
     /// The last rows.
     pub fn tail(&self, len: usize) -> Relation {
         Relation::same_schema(RelOp::Tail(len), self)
@@ -431,6 +476,7 @@ impl Relation {
             }
             RelOp::Slice { offset, len } => Ok(inputs[0].slice(*offset, *len)),
             RelOp::Tail(len) => Ok(inputs[0].tail(*len)),
+            RelOp::Window { columns, keys } => inputs[0].window(columns.clone(), keys.clone()),
             op => {
                 let fields = self.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
                 Relation::new(op.clone(), inputs, fields)
@@ -504,6 +550,11 @@ impl fmt::Display for RelOp {
             }
             RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),
             RelOp::Tail(len) => write!(f, "last {len} rows"),
+            RelOp::Window { columns, keys } => {
+                let over = if keys.is_empty() { "" } else { " over " };
+                let functions = list(columns, |c| format!("{}({})", c.op, c.inputs[0]));
+                write!(f, "window {functions}{over}{}", list(keys, Expr::to_string))
+            }
             RelOp::Concat => write!(f, "concat"),
             RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
             RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),

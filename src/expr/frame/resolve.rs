@@ -122,7 +122,7 @@ pub fn name_of(e: &Expr) -> Option<Arc<str>> {
             name_of(a).or_else(|| name_of(b))
         }
         Node::When(c, a, b) => name_of(a).or_else(|| name_of(b)).or_else(|| name_of(c)),
-        Node::Function(_, inputs) => inputs.iter().find_map(name_of),
+        Node::Function(_, inputs) | Node::Window(_, inputs, _) => inputs.iter().find_map(name_of),
     }
 }
 
@@ -177,6 +177,11 @@ impl Expr {
                     Function::User(f) => f.output.clone(),
                 };
                 Typed::new(TypedOp::Function(function.clone()), inputs, output)
+            }
+            Node::Window(..) => {
+                return Err(fail(
+                    "depends on the order of rows; make it a column by with_columns(...) first".into(),
+                ));
             }
             Node::Aggregate(..) => {
                 return Err(fail(

@@ -3,6 +3,7 @@
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
 use super::{
     Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, SortPlan,
+    WindowPlan,
 };
 use crate::block::BatchSink;
 use crate::dtype::DType;
@@ -92,6 +93,17 @@ impl Pipelines {
                     _ => self.open(input)?,
                 };
                 self.end(open, Root::Collect { offset: *offset, len: *len }, r.schema())
+            }
+            RelOp::Window { columns, keys } => {
+                let input = &r.inputs()[0];
+                let inputs = columns.iter().flat_map(|c| &c.inputs).chain(keys);
+                let program = program(inputs, input.schema())?;
+                let types = r.schema().fields()[input.schema().fields().len()..].iter();
+                let columns =
+                    columns.iter().zip(types).map(|(c, f)| (c.op, c.inputs.len(), f.data_type().clone()));
+                let plan = WindowPlan { program, keys: keys.len(), columns: columns.collect() };
+                let open = self.open(input)?;
+                self.end(open, Root::Window(plan), r.schema())
             }
             RelOp::Tail(len) => {
                 let open = self.open(&r.inputs()[0])?;

@@ -7,7 +7,7 @@ pub use lower::lower;
 pub use program::{Code, Effect, KernelStep, Program, Register, Step, Variant};
 
 use crate::block::{BatchSink, BatchSource};
-use crate::expr::frame::{BatchFn, JoinKind};
+use crate::expr::frame::{BatchFn, JoinKind, WindowOp};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt;
 use std::sync::Arc;
@@ -99,6 +99,8 @@ pub enum Root {
     },
     /// The last rows, in order.
     Tail(usize),
+    /// Kept in order, with columns that depend on the rows before, or after.
+    Window(WindowPlan),
     /// Folded by group.
     Group(GroupPlan),
     /// Kept in another order.
@@ -164,6 +166,16 @@ pub enum FoldColumn {
     Host(usize, DataType),
 }
 
+/// What is made of rows in their order.
+pub struct WindowPlan {
+    /// Makes the inputs of the columns, then the keys.
+    pub program: Program,
+    /// Number of keys.
+    pub keys: usize,
+    /// The columns: function, number of inputs, type.
+    pub columns: Vec<(WindowOp, usize, DataType)>,
+}
+
 /// How rows are put in order.
 pub struct SortPlan {
     /// Makes the keys.
@@ -227,6 +239,7 @@ impl fmt::Display for Root {
             Root::Collect { offset, len } => {
                 write!(f, "collect rows {offset} to {}", offset.saturating_add(*len))
             }
+            Root::Window(w) => write!(f, "collect with {} functions of rows in order", w.columns.len()),
             Root::Tail(len) => write!(f, "collect the last {len} rows"),
             Root::Group(g) => {
                 let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };

@@ -13,6 +13,7 @@ mod pipeline;
 mod rows;
 mod sort;
 mod store;
+mod window;
 
 use super::{Counters, Runtime};
 use crate::block::pool;

@@ -16,7 +16,8 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
 use super::sort::Sort;
-use super::store::{Disk, StoredRows};
+use super::store::{Disk, Stored, StoredRows};
+use super::window::Windowed;
 use crate::block::batch::batch_bytes;
 use crate::block::{BatchSource, MemoryBatches};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +39,9 @@ pub(super) trait Gather: Sync {
     type State: Send;
     /// What all spans make together.
     type Whole: Send;
+
+    /// Whether every part is a span: what is only kept or handed on should not be held until others come.
+    const BY_PART: bool = false;
 
     /// A span before its first row.
     fn state(&self) -> Self::State;
@@ -95,9 +99,19 @@ impl Left {
         Left::Memory(Arc::new(MemoryBatches::new(schema.clone(), rows)))
     }
 
+    /// Rows of which some are on disk, or none.
     pub fn stored(rows: StoredRows) -> Left {
-        let held = rows.held();
-        Left::Rows(Arc::new(rows), held)
+        let in_memory = |b: &Stored| match b {
+            Stored::Memory(rows) => Some(rows.clone()),
+            Stored::Disk { .. } => None,
+        };
+        match rows.batches.iter().map(in_memory).collect::<Option<Vec<_>>>() {
+            Some(batches) => Left::memory(&rows.schema, batches),
+            None => {
+                let held = rows.held();
+                Left::Rows(Arc::new(rows), held)
+            }
+        }
     }
 
     /// Bytes of memory that it takes.
@@ -144,6 +158,10 @@ impl PipelineRun<'_> {
                 let root = Collect { schema, offset: *offset, len: *len, disk, budget };
                 self.drive(&inputs, label, &root)
             }
+            Root::Window(plan) => {
+                let root = Windowed { plan, schema, rt, disk: &disk, budget, last: self.last };
+                self.drive(&inputs, label, &root)
+            }
             Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len }),
             Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
             Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
@@ -176,7 +194,7 @@ impl PipelineRun<'_> {
     /// Takes the rows of inputs into a root.
     pub fn drive<G: Gather>(&self, inputs: &[Open<'_>], label: &str, root: &G) -> Result<Left> {
         let rt = self.rt;
-        let spans = spans(inputs);
+        let spans = spans(inputs, G::BY_PART);
         let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
         if task_bytes > rt.memory_limit {
             return Err(ErrorKind::MemoryLimit {
@@ -347,7 +365,7 @@ struct Span {
 }
 
 /// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
-fn spans(inputs: &[Open<'_>]) -> Vec<Span> {
+fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
     let mut count = 0;
     for (k, input) in inputs.iter().enumerate() {
@@ -355,7 +373,8 @@ fn spans(inputs: &[Open<'_>]) -> Vec<Span> {
         let count_parts = input.source.parts();
         let rows = input.source.rows().unwrap_or(0) / count_parts.max(1);
         let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
-        let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, 1 << 10);
+        let most = if by_part { 1 } else { 1 << 10 };
+        let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, most);
         let parts: Vec<(usize, usize)> = (0..count_parts).map(|p| (k, p)).collect();
         for tasks in parts.chunks(each) {
             spans.push(Span { first: count, tasks: tasks.to_vec() });

@@ -39,6 +39,7 @@ impl Kept {
 }
 
 impl Gather for Collect<'_> {
+    const BY_PART: bool = true;
     type State = Kept;
     type Whole = Kept;
 
@@ -113,6 +114,7 @@ impl Tail<'_> {
 }
 
 impl Gather for Tail<'_> {
+    const BY_PART: bool = true;
     type State = Kept;
     type Whole = Kept;
 
@@ -159,6 +161,7 @@ pub(super) struct Write<'a> {
 }
 
 impl Gather for Write<'_> {
+    const BY_PART: bool = true;
     type State = Vec<RecordBatch>;
     /// Rows written.
     type Whole = usize;

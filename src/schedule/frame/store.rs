@@ -9,7 +9,7 @@ use crate::block::batch::batch_bytes;
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
 use std::path::Path;
@@ -137,6 +137,13 @@ pub(super) fn in_pieces(
         }
     }
     Ok(true)
+}
+
+/// A batch of columns whose names nobody asks for.
+pub(super) fn unnamed(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let field = |(k, c): (usize, &ArrayRef)| Field::new(k.to_string(), c.data_type().clone(), true);
+    let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
+    super::evaluate::batch(&Arc::new(Schema::new(fields)), columns, rows)
 }
 
 /// Some columns of a batch.

@@ -6,9 +6,9 @@
 
 use super::super::super::Runtime;
 use super::super::budget::Budget;
-use super::super::evaluate::{batch, internal};
+use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
-use super::super::store::{Disk, Stored, StoredRows};
+use super::super::store::{Disk, Stored, StoredRows, unnamed};
 use super::GroupState;
 use super::host::Kept;
 use crate::block::batch::batch_bytes;
@@ -17,7 +17,7 @@ use crate::plan::frame::GroupPlan;
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::compute::{concat, concat_batches, take, take_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type, UInt64Type};
+use arrow::datatypes::{SchemaRef, UInt32Type, UInt64Type};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -418,13 +418,6 @@ impl Gather for GroupFold<'_> {
         let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         Ok(Left::memory(self.schema, rows))
     }
-}
-
-/// A batch of columns whose names nobody asks for.
-fn unnamed(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-    let field = |(k, c): (usize, &ArrayRef)| Field::new(k.to_string(), c.data_type().clone(), true);
-    let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
-    batch(&Arc::new(Schema::new(fields)), columns, rows)
 }
 
 /// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.

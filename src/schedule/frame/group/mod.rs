@@ -34,7 +34,6 @@ pub(super) struct GroupState {
 /// Rows that show whether most are groups of their own.
 const ALONE: usize = 1 << 16;
 
-
 impl GroupState {
     pub fn new(plan: &GroupPlan) -> Result<GroupState> {
         let folds = plan.kernel.effects.iter().enumerate().map(|(k, e)| match e {

@@ -190,7 +190,11 @@ impl KeyColumn {
             if *here == FOREIGN {
                 *here = first
                     + match text {
-                        true => self.interner.bytes(Interner::text_of(&other.interner.text, &other.interner.ends, k)),
+                        true => self.interner.bytes(Interner::text_of(
+                            &other.interner.text,
+                            &other.interner.ends,
+                            k,
+                        )),
                         false => self.interner.number(other.interner.numbers[k as usize]),
                     };
             }

@@ -251,3 +251,60 @@ fn what_cannot_be_says_why() {
     let times = times.with_columns(col("t").cast(DataType::Timestamp(TimeUnit::Second, None)).alias("at"));
     assert!(error(times.select(by("at"))).contains("decrease"));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn largest_smallest_and_all_values(rows in rows(), cut in 0usize..60, k in 0usize..4) {
+        let groups = frame(&rows, cut).group_by("k");
+        let lists = groups.agg([col("x").top_k(k).alias("top"), col("i").bottom_k(k).alias("bottom"), col("s").collect_list()]);
+        let text = |v: &[Option<String>]| v.iter().map(|v| v.clone().unwrap_or_default()).collect::<Vec<_>>();
+        let mut keys: Vec<i32> = vec![];
+        rows.iter().filter_map(|r| r.k).for_each(|k| if !keys.contains(&k) { keys.push(k) });
+        let of = |key: i32| rows.iter().filter(move |r| r.k == Some(key));
+        let top = lists.explode("top").select(["k", "top"]).collect().unwrap();
+        let mut want = vec![];
+        let mut all = (vec![], vec![]);
+        for &key in &keys {
+            let mut x: Vec<f64> = of(key).filter_map(|r| r.x).collect();
+            x.sort_by(|a, b| b.is_nan().cmp(&a.is_nan()).then(b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal)));
+            x.truncate(k);
+            if x.is_empty() { want.push((key, None)) }
+            want.extend(x.into_iter().map(|x| (key, Some((x + 0.0).to_bits()))));
+            let mut i: Vec<i32> = of(key).filter_map(|r| r.i).collect();
+            i.sort_unstable();
+            i.truncate(k);
+            all.0.push(i);
+            all.1.push(of(key).filter_map(|r| r.s.clone()).collect::<Vec<_>>());
+        }
+        let got: Vec<(i32, Option<u64>)> = top.values::<i32>("k").unwrap().into_iter().map(Option::unwrap)
+            .zip(bits(top.values("top").unwrap())).collect();
+        prop_assert_eq!(got, want);
+        let bottom = lists.explode("bottom").filter(col("bottom").is_not_null()).collect().unwrap();
+        let ints: Vec<i32> = bottom.values::<i32>("bottom").unwrap().into_iter().flatten().collect();
+        prop_assert_eq!(ints, all.0.concat());
+        let texts = lists.explode("s").filter(col("s").is_not_null()).collect().unwrap().texts("s").unwrap();
+        prop_assert_eq!(text(&texts), all.1.concat());
+    }
+
+    #[test]
+    fn the_last_row_before(left in rows(), right in rows(), cut in 0usize..60, within in prop::option::of(0i64..4), grouped: bool) {
+        let by: &[&str] = if grouped { &["k"] } else { &[] };
+        let other = frame(&right, cut).select(["k", "t", "x", "s"]);
+        let other = if grouped { other } else { other.drop(["k"]) };
+        let seconds = |n: i64| blockwise::frame::lit(n).cast(DataType::Duration(TimeUnit::Second));
+        let joined = frame(&left, cut).select(["k", "i", "t", "s"])
+            .join_asof(&other, "t", by.iter().copied(), within.map(seconds)).collect().unwrap();
+        let partner = |l: &Row| right.iter().rev()
+            .find(|r| r.t <= l.t && (!grouped || r.k == l.k))
+            .filter(|r| within.is_none_or(|d| l.t - r.t <= d));
+        // both come in the order of time
+        prop_assert_eq!(joined.values::<i32>("i").unwrap(), left.iter().map(|l| l.i).collect::<Vec<_>>());
+        prop_assert_eq!(joined.texts("s").unwrap(), left.iter().map(|l| l.s.clone()).collect::<Vec<_>>());
+        let times = left.iter().map(|l| partner(l).map(|r| r.t)).collect::<Vec<_>>();
+        prop_assert_eq!(joined.values::<i64>("t_right").unwrap(), times);
+        prop_assert_eq!(bits(joined.values("x").unwrap()), bits(left.iter().map(|l| partner(l)?.x).collect()));
+        prop_assert_eq!(joined.texts("s_right").unwrap(), left.iter().map(|l| partner(l)?.s.clone()).collect::<Vec<_>>());
+    }
+}

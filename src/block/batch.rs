@@ -65,26 +65,32 @@ pub struct MemoryBatches {
 const PART: usize = 1 << 20;
 const PIECE: usize = 1 << 15;
 
+/// Pieces of batches, as (batch, first row, rows), that make parts of equal numbers of rows.
+pub(crate) fn parts_of(rows: impl Iterator<Item = usize>) -> Vec<Vec<(usize, usize, usize)>> {
+    let mut parts: Vec<Vec<(usize, usize, usize)>> = vec![];
+    let mut room = 0;
+    for (k, rows) in rows.enumerate() {
+        let mut at = 0;
+        while at < rows {
+            if room == 0 {
+                parts.push(vec![]);
+                room = PART;
+            }
+            let n = room.min(rows - at);
+            if let Some(part) = parts.last_mut() {
+                part.push((k, at, n));
+            }
+            at += n;
+            room -= n;
+        }
+    }
+    parts
+}
+
 impl MemoryBatches {
     /// A source over batches of one schema.
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> MemoryBatches {
-        let mut parts: Vec<Vec<(usize, usize, usize)>> = vec![];
-        let mut room = 0;
-        for (k, batch) in batches.iter().enumerate() {
-            let mut at = 0;
-            while at < batch.num_rows() {
-                if room == 0 {
-                    parts.push(vec![]);
-                    room = PART;
-                }
-                let n = room.min(batch.num_rows() - at);
-                if let Some(part) = parts.last_mut() {
-                    part.push((k, at, n));
-                }
-                at += n;
-                room -= n;
-            }
-        }
+        let parts = parts_of(batches.iter().map(RecordBatch::num_rows));
         MemoryBatches { schema, batches, parts }
     }
 

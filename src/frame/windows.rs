@@ -1,9 +1,11 @@
 //! Columns that depend on the order of rows, and verbs made of them.
 
 use super::aggregate::with_children;
-use super::{DataFrame, Expr, col};
-use crate::error::{Error, Result};
-use crate::expr::frame::{Named, Node, Relation, WindowColumn, random, row_number};
+use super::{DataFrame, DataType, Expr, Field, RecordBatch, Schema, col, lit, when};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::{Named, Node, Relation, WindowColumn, WindowOp, random, row_number};
+use arrow::array::{Array, AsArray, UInt32Array};
+use arrow::compute::take as take_values;
 use std::sync::Arc;
 
 fn has_window(e: &Expr) -> bool {
@@ -44,6 +46,30 @@ fn take(e: &Expr, level: usize, found: &mut Vec<(WindowColumn, Vec<Expr>)>) -> R
     }
 }
 
+/// The rows with a column of lists in place of which its values are.
+fn exploded(rows: &RecordBatch, at: usize, schema: &Arc<Schema>) -> Result<RecordBatch> {
+    let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
+    let lists = rows.column(at).as_list::<i32>();
+    let (mut from, mut values): (Vec<u32>, Vec<Option<u32>>) = (vec![], vec![]);
+    for row in 0..rows.num_rows() {
+        let (start, end) = (lists.value_offsets()[row] as u32, lists.value_offsets()[row + 1] as u32);
+        if lists.is_null(row) || start == end {
+            from.push(row as u32);
+            values.push(None);
+            continue;
+        }
+        from.extend(std::iter::repeat_n(row as u32, (end - start) as usize));
+        values.extend((start..end).map(Some));
+    }
+    let (from, values) = (UInt32Array::from(from), UInt32Array::from(values));
+    let columns = rows.columns().iter().enumerate().map(|(c, column)| match c == at {
+        true => take_values(lists.values(), &values, None),
+        false => take_values(column, &from, None),
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>().map_err(internal)?)
+        .map_err(internal)
+}
+
 impl DataFrame {
     /// The last `n` rows.
     ///
@@ -56,6 +82,99 @@ impl DataFrame {
     #[track_caller]
     pub fn tail(&self, n: usize) -> DataFrame {
         DataFrame::new(self.relation().map(|r| r.tail(n)))
+    }
+
+    /// A row for every value of a column of lists, the other columns repeated; one with null for an empty list or a null.
+    #[track_caller]
+    pub fn explode(&self, column: &str) -> DataFrame {
+        let exploded = self.relation().and_then(|r| {
+            let at = crate::expr::frame::find(r.schema(), column)?;
+            let DataType::List(item) = r.schema().field(at).data_type() else {
+                let message = format!("is {}, not a list", r.schema().field(at).data_type());
+                return Err(ErrorKind::ColumnType { expression: column.into(), message }.into());
+            };
+            let mut fields: Vec<Field> = r.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+            fields[at] = Field::new(column, item.data_type().clone(), true);
+            let schema = Arc::new(Schema::new(fields));
+            let of = schema.clone();
+            r.map_batches("explode", &schema, Arc::new(move |rows| exploded(&rows, at, &of)))
+        });
+        DataFrame::new(exploded)
+    }
+
+    /// Rows of this frame (those on the left) with those of another that were the last before them: whose time in column `on` is not later
+    /// than theirs, and equal in the columns `by`. Null where there is none, or none within `tolerance`. A column of `other` whose name
+    /// this one has gets the suffix `_right`; its own time is called so too.
+    ///
+    /// Rows come in the order of their times; null times come last and have no partner. Runs as a sort of both and one pass over
+    /// them.
+    ///
+    /// ```
+    /// use blockwise::frame::DataFrame;
+    /// let trades = DataFrame::from_columns([("t", vec![3i64, 10].into()), ("paid", vec![1.5, 2.5].into())]);
+    /// let quotes = DataFrame::from_columns([("t", vec![1i64, 3, 7].into()), ("price", vec![1.0, 1.4, 2.6].into())]);
+    /// let joined = trades.join_asof(&quotes, "t", [], None).collect()?;
+    /// assert_eq!(joined.values::<f64>("price")?, [Some(1.4), Some(2.6)]);
+    /// assert_eq!(joined.values::<i64>("t_right")?, [Some(3), Some(7)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn join_asof<'a>(
+        &self,
+        other: &DataFrame,
+        on: &str,
+        by: impl IntoIterator<Item = &'a str>,
+        tolerance: Option<Expr>,
+    ) -> DataFrame {
+        let by: Vec<&str> = by.into_iter().collect();
+        self.asof(other, on, &by, tolerance).unwrap_or_else(|e| DataFrame::new(Err(e)))
+    }
+
+    #[track_caller]
+    fn asof(&self, other: &DataFrame, on: &str, by: &[&str], tolerance: Option<Expr>) -> Result<DataFrame> {
+        const IS_LEFT: &str = "\0is_left";
+        let (left, right) = (self.schema()?, other.schema()?);
+        let null_of = |f: &Field| Expr::null().cast(f.data_type().clone());
+        let taken = |name: &str| left.field_with_name(name).is_ok();
+        let renamed = |name: &str| if taken(name) { format!("{name}_right") } else { name.to_owned() };
+        let is_key = |name: &str| by.contains(&name);
+        // both with the columns of both
+        let theirs = || right.fields().iter().filter(|f| !is_key(f.name()));
+        let mine = left.fields().iter().map(|f| col(f.name()));
+        let absent = theirs().map(|f| null_of(f).alias(renamed(f.name())));
+        let a = self.select(mine.chain(absent).chain([lit(true).alias(IS_LEFT)]).collect::<Vec<_>>());
+        let of_left = left.fields().iter().map(|f| match f.name().as_str() == on || is_key(f.name()) {
+            true => col(f.name()),
+            false => null_of(f).alias(f.name()),
+        });
+        let present = theirs().map(|f| col(f.name()).alias(renamed(f.name())));
+        let b = other
+            .filter(col(on).is_not_null())
+            .select(of_left.chain(present).chain([lit(false).alias(IS_LEFT)]).collect::<Vec<_>>());
+        let both = DataFrame::concat([&a, &b]).sort([col(on).ascending(), col(IS_LEFT).ascending()]);
+        // a value that is null in the last row of the other frame is null here too
+        let of_other = || !col(IS_LEFT);
+        let last = theirs().map(|f| {
+            let name = renamed(f.name());
+            let inputs = vec![col(&name), of_other()];
+            let keys = by.iter().map(col).collect();
+            Expr::new(Node::Window(WindowOp::FillForward, inputs, keys)).alias(&name)
+        });
+        let filled = both.with_columns(last.collect::<Vec<_>>()).filter(col(IS_LEFT)).drop([IS_LEFT]);
+        let no_time = theirs().map(|f| {
+            let name = renamed(f.name());
+            when(col(on).is_null()).then(null_of(f)).otherwise(col(&name)).alias(&name)
+        });
+        let mut joined = filled.with_columns(no_time.collect::<Vec<_>>());
+        if let Some(tolerance) = tolerance {
+            let near = (col(on) - col(renamed(on))).le(tolerance);
+            let within = theirs().map(|f| {
+                let name = renamed(f.name());
+                when(near.clone()).then(col(&name)).otherwise(null_of(f)).alias(&name)
+            });
+            joined = joined.with_columns(within.collect::<Vec<_>>());
+        }
+        Ok(joined)
     }
 
     /// All columns, with the number of each row before them.

@@ -103,6 +103,12 @@ pub enum AggOp {
     Last,
     /// Number of different values that are not null.
     NUnique,
+    /// The largest values, this many at most, in a list, largest first; NaN is larger than any number.
+    TopK(usize),
+    /// The smallest ones, smallest first.
+    BottomK(usize),
+    /// All values that are not null in a list, in the frame's order.
+    List,
     /// Whether all are true.
     All,
     /// Whether any is.
@@ -382,6 +388,26 @@ macro_rules! aggregations {
                 self.aggregate(AggOp::Quantile(q))
             }
 
+            /// The `k` largest values in a list, largest first (fewer where there are not so many);
+            /// [`explode`](crate::frame::DataFrame::explode) makes rows of them.
+            ///
+            /// ```
+            /// use blockwise::frame::{DataFrame, col};
+            /// let df = DataFrame::from_columns([("k", vec![1, 1, 1, 2].into()), ("v", vec![5, 9, 7, 1].into())]);
+            /// let two = df.group_by("k").agg(col("v").top_k(2)).explode("v").collect()?;
+            /// assert_eq!(two.values::<i32>("k")?, [Some(1), Some(1), Some(2)]);
+            /// assert_eq!(two.values::<i32>("v")?, [Some(9), Some(7), Some(1)]);
+            /// # Ok::<(), blockwise::Error>(())
+            /// ```
+            pub fn top_k(&self, k: usize) -> Expr {
+                self.aggregate(AggOp::TopK(k))
+            }
+
+            /// The `k` smallest values in a list, smallest first.
+            pub fn bottom_k(&self, k: usize) -> Expr {
+                self.aggregate(AggOp::BottomK(k))
+            }
+
             /// Variance with `ddof` degrees of freedom taken off the number of rows.
             pub fn var_ddof(&self, ddof: u8) -> Expr {
                 self.aggregate(AggOp::Var(ddof))
@@ -419,6 +445,8 @@ aggregations! {
     last = AggOp::Last;
     /// Number of different values.
     n_unique = AggOp::NUnique;
+    /// All values that are not null, in a list.
+    collect_list = AggOp::List;
     /// Whether all are true.
     all = AggOp::All;
     /// Whether any is true.
@@ -523,6 +551,9 @@ impl fmt::Display for AggOp {
             AggOp::Std(_) => write!(f, "std"),
             AggOp::Quantile(q) => write!(f, "quantile({q})"),
             AggOp::NUnique => write!(f, "n_unique"),
+            AggOp::TopK(k) => write!(f, "top_k({k})"),
+            AggOp::BottomK(k) => write!(f, "bottom_k({k})"),
+            AggOp::List => write!(f, "collect_list"),
             other => write!(f, "{}", format!("{other:?}").to_lowercase()),
         }
     }

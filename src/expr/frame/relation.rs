@@ -113,7 +113,7 @@ pub struct WindowColumn {
     pub name: Arc<str>,
     /// The function.
     pub op: WindowOp,
-    /// What it is a function of: values, and times if its window is of times.
+    /// What it is a function of: values; and times, if its window is of times, or the rows whose values are filled forward.
     pub inputs: Vec<Expr>,
 }
 
@@ -174,6 +174,10 @@ impl AggOp {
             AggOp::Min | AggOp::Max if kernel_dtype(t).is_some() || is_text(t) => t.clone(),
             AggOp::Min | AggOp::Max => return Err(undefined()),
             AggOp::First | AggOp::Last => t.clone(),
+            AggOp::TopK(_) | AggOp::BottomK(_) if kernel_dtype(t).is_none() => {
+                return Err(format!("{self} is not defined for {t}"));
+            }
+            AggOp::TopK(_) | AggOp::BottomK(_) | AggOp::List => DataType::new_list(t.clone(), true),
         })
     }
 }
@@ -364,7 +368,7 @@ impl Relation {
                 ErrorKind::ColumnType { expression, message }.into()
             };
             let t = c.inputs[0].resolve(self.schema())?.data_type.clone();
-            if let Some(time) = c.inputs.get(1) {
+            if let (WindowOp::Rolling { .. }, Some(time)) = (c.op, c.inputs.get(1)) {
                 let t = time.resolve(self.schema())?.data_type.clone();
                 if !matches!(t, DataType::Date32 | DataType::Timestamp(..)) {
                     return Err(fail(format!("windows go by dates or timestamps, not by {t}")));

@@ -142,6 +142,15 @@ pub enum HostFold {
     Quantile(f64),
     /// The number of different values.
     NUnique,
+    /// A list of the largest values, or the smallest.
+    Top {
+        /// How many.
+        k: usize,
+        /// Whether the largest.
+        largest: bool,
+    },
+    /// A list of all values.
+    List,
 }
 
 /// How a column of a grouped result is made of folds. Numbers are those of the kernel's effects.

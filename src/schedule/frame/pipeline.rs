@@ -16,7 +16,7 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
 use super::sort::Sort;
-use super::store::{Disk, Stored, StoredRows};
+use super::store::{Disk, StoredRows};
 use super::window::Windowed;
 use crate::block::batch::batch_bytes;
 use crate::block::{BatchSource, MemoryBatches};
@@ -55,6 +55,11 @@ pub(super) trait Gather: Sync {
     /// Ends a span.
     fn seal(&self, _state: &mut Self::State) -> Result<()> {
         Ok(())
+    }
+
+    /// Bytes of memory that a worker needs for a while, beside what it keeps.
+    fn working(&self) -> usize {
+        0
     }
 
     /// Bytes of memory that a span takes.
@@ -101,12 +106,8 @@ impl Left {
 
     /// Rows of which some are on disk, or none.
     pub fn stored(rows: StoredRows) -> Left {
-        let in_memory = |b: &Stored| match b {
-            Stored::Memory(rows) => Some(rows.clone()),
-            Stored::Disk { .. } => None,
-        };
-        match rows.batches.iter().map(in_memory).collect::<Option<Vec<_>>>() {
-            Some(batches) => Left::memory(&rows.schema, batches),
+        match rows.in_memory() {
+            Some(batches) => Left::memory(rows.schema(), batches),
             None => {
                 let held = rows.held();
                 Left::Rows(Arc::new(rows), held)
@@ -143,6 +144,8 @@ pub(super) struct Open<'a> {
     pub source: Arc<dyn BatchSource>,
     pub columns: Vec<usize>,
     pub steps: &'a [Arc<RowStep>],
+    /// Whether it is no result of an earlier pass, whose parts are large enough.
+    pub is_scan: bool,
 }
 
 impl PipelineRun<'_> {
@@ -188,7 +191,7 @@ impl PipelineRun<'_> {
         let schema = source.schema().clone();
         let columns = (0..schema.fields().len()).collect();
         let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None, budget: self.budget };
-        self.drive(&[Open { source, columns, steps: &[] }], "collect", &root)
+        self.drive(&[Open { source, columns, steps: &[], is_scan: false }], "collect", &root)
     }
 
     /// Takes the rows of inputs into a root.
@@ -207,7 +210,7 @@ impl PipelineRun<'_> {
         }
         // reads go on beside kernels
         let wished = if task_bytes > 0 { rt.threads * 2 } else { rt.threads };
-        let room = self.budget.room() / task_bytes.max(1);
+        let room = self.budget.room() / (task_bytes + root.working() as u64).max(1);
         let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(spans.len().max(1));
         let tasks = spans.iter().map(|s| s.tasks.len()).sum();
         self.rt.tell(Event::StageStarted { stage: self.number, tasks, workers, label: label.into() });
@@ -270,7 +273,7 @@ impl PipelineRun<'_> {
         let all = |schema: &SchemaRef| (0..schema.fields().len()).collect();
         let mut open = match &chain.input {
             Input::Scan { source, columns } => {
-                Open { source: source.clone(), columns: columns.to_vec(), steps: &chain.steps }
+                Open { source: source.clone(), columns: columns.to_vec(), steps: &chain.steps, is_scan: true }
             }
             Input::Result(n) => {
                 let source: Arc<dyn BatchSource> = match &self.results[*n] {
@@ -278,7 +281,7 @@ impl PipelineRun<'_> {
                     Left::Rows(rows, _) => rows.clone(),
                     _ => return Err(Error::internal("a result that is no rows, or gone")),
                 };
-                Open { columns: all(source.schema()), source, steps: &chain.steps }
+                Open { columns: all(source.schema()), source, steps: &chain.steps, is_scan: false }
             }
         };
         let in_parts = |s: &Arc<RowStep>| match &**s {
@@ -290,7 +293,7 @@ impl PipelineRun<'_> {
             if let (RowStep::Probe(probe), Left::Parts(parts)) = (&*rest[0], self.part_of(&rest[0])) {
                 open.steps = before;
                 let source = self.join_parts(open, probe, parts)?;
-                open = Open { columns: all(source.schema()), source, steps: &rest[1..] };
+                open = Open { columns: all(source.schema()), source, steps: &rest[1..], is_scan: false };
             }
         }
         Ok(open)
@@ -373,7 +376,7 @@ fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
         let count_parts = input.source.parts();
         let rows = input.source.rows().unwrap_or(0) / count_parts.max(1);
         let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
-        let most = if by_part { 1 } else { 1 << 10 };
+        let most = if by_part || !input.is_scan { 1 } else { 1 << 10 };
         let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, most);
         let parts: Vec<(usize, usize)> = (0..count_parts).map(|p| (k, p)).collect();
         for tasks in parts.chunks(each) {

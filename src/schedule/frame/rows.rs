@@ -91,7 +91,7 @@ impl Gather for Collect<'_> {
             let rows = with_one_dictionary(rows, self.schema)?;
             return Ok(Left::memory(self.schema, rows));
         }
-        Ok(Left::stored(StoredRows { schema: self.schema.clone(), batches }))
+        Ok(Left::stored(StoredRows::new(self.schema, batches)))
     }
 }
 

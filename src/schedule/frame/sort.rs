@@ -8,7 +8,7 @@ use super::super::Runtime;
 use super::budget::Budget;
 use super::evaluate::{batch, evaluate, internal};
 use super::pipeline::{Gather, Left};
-use super::store::{Disk, Stored, in_pieces, project};
+use super::store::{Disk, Stored, StoredRows, in_pieces, project};
 use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
@@ -114,6 +114,11 @@ pub(super) struct SortState {
 }
 
 impl Sort<'_> {
+    /// Bytes of a run, whatever the number of threads: runs shape the parts of the result, and those later folds.
+    fn most(&self) -> usize {
+        self.budget.share(6).min(256 << 20)
+    }
+
     /// Makes a run of the rows that are in none.
     fn cut(&self, state: &mut SortState) -> Result<()> {
         if state.bytes == 0 && state.rows.iter().all(|r| r.num_rows() == 0) {
@@ -231,13 +236,16 @@ impl Gather for Sort<'_> {
         state.bytes += batch_bytes(&rows);
         state.rows.push(rows);
         // the rows, the rows in order, and the keys of both
-        // at most four times as much for each of twice as many workers as threads
-        let most = self.budget.share(3 * self.rt.threads).min(256 << 20);
-        if state.bytes > most { self.cut(state) } else { Ok(()) }
+        if state.bytes > self.most() { self.cut(state) } else { Ok(()) }
     }
 
     fn seal(&self, state: &mut SortState) -> Result<()> {
         self.cut(state)
+    }
+
+    fn working(&self) -> usize {
+        // the rows in one piece, in order, and their keys, where there are so many
+        3 * self.most()
     }
 
     fn bytes(&self, state: &SortState) -> usize {
@@ -335,13 +343,17 @@ impl Sorted {
         Sorted { schema: Arc::new(Schema::new(fields)), runs, cuts, piece: budget.piece() }
     }
 
-    /// What a pass leaves: the rows of one run in memory are there already.
+    /// What a pass leaves: the rows of one run are in order already.
     pub fn into_left(self) -> Result<Left> {
-        let pieces: Vec<&Stored> = self.runs.iter().flat_map(|r| &r.pieces).map(|p| &p.rows).collect();
-        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
-        if self.runs.len() <= 1 && pieces.iter().all(|p| matches!(p, Stored::Memory(_))) {
-            let rows = pieces.iter().map(|p| project(&p.load()?, &all)).collect::<Result<Vec<_>>>()?;
-            return Ok(Left::memory(&self.schema, rows));
+        if self.runs.len() <= 1 {
+            let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+            let without_key = |p: &Piece| match &p.rows {
+                Stored::Memory(rows) => Ok(Stored::Memory(project(rows, &all)?)),
+                // readers take the columns that they want, which is not the last
+                stored => Ok(stored.clone()),
+            };
+            let pieces = self.runs.iter().flat_map(|r| &r.pieces).map(without_key);
+            return Ok(Left::stored(StoredRows::new(&self.schema, pieces.collect::<Result<_>>()?)));
         }
         let held = self.runs.iter().map(Run::held).sum();
         Ok(Left::Rows(Arc::new(self), held))

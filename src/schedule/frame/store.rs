@@ -5,7 +5,7 @@ use super::super::spill::{Extent, SpillFile};
 use super::budget::Budget;
 use super::evaluate::internal;
 use crate::block::BatchSource;
-use crate::block::batch::batch_bytes;
+use crate::block::batch::{batch_bytes, parts_of};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -112,11 +112,27 @@ impl Stored {
 /// Rows that a pass left, of which some are on disk.
 #[derive(Debug)]
 pub(super) struct StoredRows {
-    pub schema: SchemaRef,
-    pub batches: Vec<Stored>,
+    schema: SchemaRef,
+    batches: Vec<Stored>,
+    /// Pieces of batches by part: the same as if all were in memory, because parts shape later folds.
+    parts: Vec<Vec<(usize, usize, usize)>>,
 }
 
 impl StoredRows {
+    pub fn new(schema: &SchemaRef, batches: Vec<Stored>) -> StoredRows {
+        let parts = parts_of(batches.iter().map(Stored::num_rows));
+        StoredRows { schema: schema.clone(), batches, parts }
+    }
+
+    /// The batches, if all are in memory.
+    pub fn in_memory(&self) -> Option<Vec<RecordBatch>> {
+        let batch = |b: &Stored| match b {
+            Stored::Memory(rows) => Some(rows.clone()),
+            Stored::Disk { .. } => None,
+        };
+        self.batches.iter().map(batch).collect()
+    }
+
     /// Bytes of memory that they take.
     pub fn held(&self) -> usize {
         self.batches.iter().map(Stored::held).sum()
@@ -161,7 +177,7 @@ impl BatchSource for StoredRows {
     }
 
     fn parts(&self) -> usize {
-        self.batches.len()
+        self.parts.len()
     }
 
     fn rows(&self) -> Option<usize> {
@@ -174,7 +190,13 @@ impl BatchSource for StoredRows {
         columns: &[usize],
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        in_pieces(&project(&self.batches[part].load()?, columns)?, each).map(drop)
+        for &(batch, start, rows) in &self.parts[part] {
+            let batch = self.batches[batch].load()?.slice(start, rows);
+            if !in_pieces(&project(&batch, columns)?, each)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn read_bytes(&self, _columns: &[usize]) -> usize {

@@ -357,6 +357,10 @@ impl Gather for GroupFold<'_> {
     }
 
     fn seal(&self, span: &mut Span) -> Result<()> {
+        let groups = span.state.len();
+        for (kept, fold) in span.state.kept.iter_mut().zip(&self.plan.hosts) {
+            kept.reduce(*fold, groups)?;
+        }
         if self.plan.keys > 0 && span.state.len() > PARTED / 4 {
             span.cuts = Some(span.state.cut(PARTS)?);
         }
@@ -413,7 +417,7 @@ impl Gather for GroupFold<'_> {
             return Ok(Left::memory(self.schema, vec![rows]));
         }
         if on_disk {
-            return Ok(Left::stored(StoredRows { schema: self.schema.clone(), batches }));
+            return Ok(Left::stored(StoredRows::new(self.schema, batches)));
         }
         let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         Ok(Left::memory(self.schema, rows))

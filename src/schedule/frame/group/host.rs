@@ -2,11 +2,16 @@
 
 use super::super::evaluate::internal;
 use super::super::keys::Keys;
-use crate::error::Result;
+use crate::dtype::DType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::kernel_dtype;
 use crate::plan::frame::HostFold;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, UInt32Array, new_empty_array,
+};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat, take};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Field, Float64Type};
 use std::sync::Arc;
 
 /// The values of a host's fold: of every row that counts, with its group.
@@ -50,6 +55,9 @@ impl Kept {
         if parts.is_empty() {
             return Ok(match fold {
                 HostFold::NUnique => Arc::new(Int64Array::from_value(0, groups)),
+                HostFold::Top { .. } | HostFold::List => {
+                    list(new_empty_array(item(t)), t, std::iter::repeat_n(0, groups))?
+                }
                 _ => arrow::array::new_null_array(t, groups),
             });
         }
@@ -86,6 +94,19 @@ impl Kept {
                 }
                 at(pick)
             }
+            HostFold::Top { .. } => {
+                let (all, chosen) = self.top(fold, groups)?;
+                let lengths: Vec<usize> = chosen.iter().map(Vec::len).collect();
+                let rows = UInt32Array::from(chosen.concat());
+                list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
+            }
+            HostFold::List => {
+                let rows: Vec<u32> = (0..all.len() as u32).collect();
+                let of_groups = self.by_group(&rows, groups, |rows| rows.to_vec());
+                let lengths: Vec<usize> = of_groups.iter().map(Vec::len).collect();
+                let rows = UInt32Array::from(of_groups.concat());
+                list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
+            }
             HostFold::Quantile(q) => {
                 let values = cast(&all, &DataType::Float64).map_err(internal)?;
                 let out =
@@ -104,6 +125,42 @@ impl Kept {
                 Ok(Arc::new(Int64Array::from(out)))
             }
         }
+    }
+
+    /// Leaves out values that the fold will not want, of what is kept so far.
+    pub fn reduce(&mut self, fold: HostFold, groups: usize) -> Result<()> {
+        let HostFold::Top { k, .. } = fold else { return Ok(()) };
+        if self.groups.len() <= k.saturating_mul(2).saturating_mul(groups) || self.values.is_empty() {
+            return Ok(());
+        }
+        let (all, chosen) = self.top(fold, groups)?;
+        let mut rows: Vec<u32> = chosen.concat();
+        rows.sort_unstable();
+        self.groups = rows.iter().map(|&r| self.groups[r as usize]).collect();
+        self.values = vec![take(&all, &UInt32Array::from(rows), None).map_err(internal)?];
+        Ok(())
+    }
+
+    /// All values, and for every group the rows of the largest or smallest in order; of equal ones the first.
+    fn top(&self, fold: HostFold, groups: usize) -> Result<(ArrayRef, Vec<Vec<u32>>)> {
+        let HostFold::Top { k, largest } = fold else {
+            return Err(Error::internal("no fold of the largest"));
+        };
+        let parts: Vec<&dyn Array> = self.values.iter().map(|v| v.as_ref()).collect();
+        let all = concat(&parts).map_err(internal)?;
+        let keys = ordered_bits(&all)?;
+        let row = |(i, key): (usize, u64)| (if largest { !key } else { key }, i as u32);
+        let keyed: Vec<(u64, u32)> = keys.into_iter().enumerate().map(row).collect();
+        let chosen = self.by_group(&keyed, groups, |v| {
+            if v.len() > k && k > 0 {
+                v.select_nth_unstable(k - 1);
+            }
+            let n = k.min(v.len());
+            let best = &mut v[..n];
+            best.sort_unstable();
+            best.iter().map(|(_, row)| *row).collect()
+        });
+        Ok((all, chosen))
     }
 
     /// A function of every group's values.
@@ -128,6 +185,51 @@ impl Kept {
         }
         (0..groups).map(|g| f(&mut sorted[ends[g]..ends[g + 1]])).collect()
     }
+}
+
+/// The type of a list's values.
+fn item(list: &DataType) -> &DataType {
+    match list {
+        DataType::List(field) => field.data_type(),
+        other => other,
+    }
+}
+
+/// Lists of these lengths, of values one after the other.
+fn list(values: ArrayRef, t: &DataType, lengths: impl Iterator<Item = usize>) -> Result<ArrayRef> {
+    if values.len() > i32::MAX as usize {
+        let what = "lists of more than 2^31 values together".into();
+        return Err(ErrorKind::Unsupported {
+            what,
+            hint: "group by something finer, or filter first".into(),
+        }
+        .into());
+    }
+    let field = Arc::new(Field::new_list_field(item(t).clone(), true));
+    Ok(Arc::new(
+        ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), values, None).map_err(internal)?,
+    ))
+}
+
+/// Numbers as bits that compare as they do; NaN is the largest, and the zeros are equal.
+fn ordered_bits(array: &ArrayRef) -> Result<Vec<u64>> {
+    let own = kernel_dtype(array.data_type()).ok_or_else(|| Error::internal("no numbers to compare"))?;
+    let block = crate::block::batch::values(array, own);
+    const SIGN: u64 = 1 << 63;
+    if own.is_float() {
+        let bits = |&v: &f64| match (v + 0.0).to_bits() {
+            _ if v.is_nan() => u64::MAX,
+            b if b & SIGN != 0 => !b,
+            b => b | SIGN,
+        };
+        let block = block.cast(DType::F64).to_contiguous();
+        return Ok(block.as_slice::<f64>()?.iter().map(bits).collect());
+    }
+    if own == DType::U64 {
+        return Ok(block.to_contiguous().as_slice::<u64>()?.to_vec());
+    }
+    let block = block.cast(DType::I64).to_contiguous();
+    Ok(block.as_slice::<i64>()?.iter().map(|&v| v as u64 ^ SIGN).collect())
 }
 
 fn slot_of(slots: &[u32], row: u32) -> u32 {

@@ -235,6 +235,6 @@ impl Gather for Windowed<'_> {
                 held.set(pass.nbytes(), "functions of rows in order")?;
             }
         }
-        Ok(Left::stored(StoredRows { schema: self.schema.clone(), batches: done.rows }))
+        Ok(Left::stored(StoredRows::new(self.schema, done.rows)))
     }
 }

@@ -3,7 +3,7 @@
 use super::super::evaluate::internal;
 use super::Function;
 use crate::error::Result;
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::interleave;
 use std::collections::VecDeque;
 
@@ -65,7 +65,13 @@ impl Function for Pick {
         let here = self.batches.len() as u32;
         self.batches.push(values.clone());
         self.remembered += values.len();
+        // what is filled forward: the values that are not null, or those of certain rows
         let nulls = values.logical_nulls();
+        let certain = inputs.get(1).map(|c| c.as_boolean());
+        let counts = |i: usize| match certain {
+            Some(rows) => rows.is_valid(i) && rows.value(i),
+            None => nulls.as_ref().is_none_or(|n| n.is_valid(i)),
+        };
         let mut picked: Vec<(usize, usize)> = Vec::with_capacity(slots.len());
         for (i, &slot) in slots.iter().enumerate() {
             let last = &mut self.last[slot as usize];
@@ -76,7 +82,7 @@ impl Function for Pick {
                     if last.len() > n { last.pop_front().unwrap_or(NULL) } else { NULL }
                 }
                 None => {
-                    if nulls.as_ref().is_none_or(|n| n.is_valid(i)) {
+                    if counts(i) {
                         last.clear();
                         last.push_back(mine);
                     }

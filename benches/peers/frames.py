@@ -38,6 +38,7 @@ def polars():
         "q5": (["id6"], [c("v1").sum(), c("v2").sum(), c("v3").sum()]),
         "q6": (["id4", "id5"], [c("v3").median().alias("median"), c("v3").std().alias("sd")]),
         "q7": (["id3"], [(c("v1").max() - c("v2").min()).alias("range")]),
+        "q8": (["id6"], [c("v3").top_k(2)]),
         "q9": (["id2", "id4"], [(pl.corr("v1", "v2") ** 2).alias("r2")]),
         "q10": (["id1", "id2", "id3", "id4", "id5", "id6"], [c("v3").sum(), pl.len().alias("count")]),
     }
@@ -47,6 +48,8 @@ def polars():
         values = [x for x in r.columns if not x.startswith("id")]
         return [len(r)] + [float(r[x].cast(pl.Float64).fill_nan(0).fill_null(0).sum()) for x in values]
 
+    if args.row == "q8":
+        return lambda: df.lazy().group_by(keys).agg(folds).explode("v3").collect(), digest
     return lambda: df.lazy().group_by(keys).agg(folds).collect(), digest
 
 
@@ -69,6 +72,7 @@ def duckdb():
         "q5": "id6, sum(v1), sum(v2), sum(v3)",
         "q6": "id4, id5, median(v3), stddev(v3)",
         "q7": "id3, max(v1) - min(v2)",
+        "q8": "id6, unnest(max(v3, 2)) as v3",
         "q9": "id2, id4, pow(corr(v1, v2), 2)",
         "q10": "id1, id2, id3, id4, id5, id6, sum(v3), count(*)",
     }[args.row]

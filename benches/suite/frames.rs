@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The rows.
-pub const ROWS: [&str; 9] = ["q1", "q2", "q3", "q4", "q5", "q6", "q7", "q9", "q10"];
+pub const ROWS: [&str; 10] = ["q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q9", "q10"];
 
 const K: usize = 100;
 const TABLE: &str = "groupby.parquet";
@@ -132,6 +132,17 @@ impl Data {
                     a.into_iter().fold(f64::MIN, f64::max) - b.into_iter().fold(f64::MAX, f64::min)
                 }],
             ),
+            "q8" => {
+                let two = |g: &[u32]| {
+                    let mut v = v3(g);
+                    v.sort_by(|a, b| b.total_cmp(a));
+                    v.truncate(2);
+                    v
+                };
+                let groups = by(&[6]);
+                let rows = groups.iter().map(|g| g.len().min(2)).sum::<usize>();
+                vec![rows as f64, groups.iter().map(|g| sum(two(g))).sum()]
+            }
             "q9" => fold(
                 by(&[2, 4]),
                 &[&|g| {
@@ -163,6 +174,7 @@ fn question(df: &DataFrame, row: &str) -> DataFrame {
             df.group_by(["id4", "id5"]).agg([col("v3").median().alias("median"), col("v3").std().alias("sd")])
         }
         "q7" => df.group_by("id3").agg((col("v1").max() - col("v2").min()).alias("range")),
+        "q8" => df.group_by("id6").agg(col("v3").top_k(2)).explode("v3"),
         "q9" => df.group_by(["id2", "id4"]).agg(corr(col("v1"), col("v2")).pow(2).alias("r2")),
         _ => df
             .group_by(["id1", "id2", "id3", "id4", "id5", "id6"])

@@ -11,6 +11,8 @@ mod data;
 mod files;
 #[cfg(feature = "parquet")]
 mod frames;
+#[cfg(feature = "parquet")]
+mod joins;
 mod memory;
 mod oracle;
 mod overhead;
@@ -105,6 +107,8 @@ enum Any {
     #[cfg(feature = "parquet")]
     Frame(&'static str),
     #[cfg(feature = "parquet")]
+    Join(&'static str),
+    #[cfg(feature = "parquet")]
     Table(&'static str),
 }
 
@@ -113,7 +117,10 @@ impl Any {
         let arrays = rows::ROWS.iter().map(Any::Array);
         let all = arrays.chain(files::ROWS.map(Any::File)).chain(overhead::ROWS.map(Any::Overhead));
         #[cfg(feature = "parquet")]
-        let all = all.chain(frames::ROWS.map(Any::Frame)).chain(tables::ROWS.map(Any::Table));
+        let all = all
+            .chain(frames::ROWS.map(Any::Frame))
+            .chain(joins::ROWS.map(Any::Join))
+            .chain(tables::ROWS.map(Any::Table));
         all
     }
 
@@ -122,7 +129,7 @@ impl Any {
             Any::Array(row) => row.name,
             Any::File(name) | Any::Overhead(name) => name,
             #[cfg(feature = "parquet")]
-            Any::Frame(name) | Any::Table(name) => name,
+            Any::Frame(name) | Any::Join(name) | Any::Table(name) => name,
         }
     }
 
@@ -132,7 +139,7 @@ impl Any {
             Any::File(_) => group == Group::Files,
             Any::Overhead(_) => group == Group::Overhead,
             #[cfg(feature = "parquet")]
-            Any::Frame(_) => group == Group::Frames,
+            Any::Frame(_) | Any::Join(_) => group == Group::Frames,
             #[cfg(feature = "parquet")]
             Any::Table(_) => group == Group::Tables,
         }
@@ -162,6 +169,8 @@ impl Any {
             Any::Overhead(row) => Ok(overhead::run(suite, row)),
             #[cfg(feature = "parquet")]
             Any::Frame(row) => frames::run(suite, row, dir),
+            #[cfg(feature = "parquet")]
+            Any::Join(row) => joins::run(suite, row, dir),
             #[cfg(feature = "parquet")]
             Any::Table(row) => {
                 let lines = tables::run(suite, row, dir);

@@ -194,4 +194,8 @@ fn very_many_groups() {
     let df = frame(5, 300_000, 1 << 40, 3);
     assert!(same(&df.group_by(["k", "s"]).agg([col("x").sum(), col("i").median(), len()])));
     assert!(same(&df.group_by(["x"]).agg([len()]).filter(col("len").gt(1))));
+    // most rows are groups of their own, but not all
+    let df = frame(6, 300_000, 1_000_000, 2);
+    assert!(same(&df.group_by("k").agg([col("x").sum(), col("s").first(), len()])));
+    assert!(same(&df.group_by(["s", "k"]).agg([col("i").top_k(1), col("x").std()])));
 }

@@ -364,10 +364,10 @@ pub fn run(suite: &Suite, row: &str, dir: &Path) -> Result<Vec<Line>> {
     }
     let line = line.took(best, None).checked(wrong);
     let mut lines = vec![line.with("peak_rss_mib", peak).with("spilled_mib", spilled >> 20)];
+    let path = dir.join(format!("{row}.expected.json"));
+    let text = json!({ "row": row, "digest": want }).to_string();
+    std::fs::write(&path, text).map_err(|e| blockwise::Error::io("writing", &path, e))?;
     if options.peers {
-        let path = dir.join(format!("{row}.expected.json"));
-        let text = json!({ "row": row, "digest": want }).to_string();
-        std::fs::write(&path, text).map_err(|e| blockwise::Error::io("writing", &path, e))?;
         lines.extend(crate::peers::run(options, "tables.py", row, dir));
     }
     Ok(lines)

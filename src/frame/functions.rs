@@ -4,7 +4,6 @@ use super::{Argument, DataType, Expr, IntoColumns, Literal, TimeUnit, UserFuncti
 use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{is_text, plain_type};
-use crate::op::BinaryOp;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use std::sync::Arc;
@@ -53,16 +52,16 @@ fn where_both(a: impl Into<Expr>, b: impl Into<Expr>) -> (Expr, Expr) {
 
 /// Pearson's correlation of two columns over the rows where neither is null; null or NaN where one of them does not vary.
 ///
-/// `(var(a + b) - var(a - b)) / (4 std(a) std(b))`, each variance by Welford's updates.
+/// `(var(a + b) - var(a) - var(b)) / (2 std(a) std(b))`, each variance by Welford's updates: scale columns of very different sizes
+/// before.
 pub fn corr(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
     let (a, b) = where_both(a, b);
-    (a.clone() + b.clone()).var().binary(BinaryOp::Sub, (a.clone() - b.clone()).var())
-        / (a.std() * b.std() * 4.0)
+    ((&a + &b).var() - a.var() - b.var()) / (a.std() * b.std() * 2.0)
 }
 
 /// Sample covariance of two columns over the rows where neither is null; null for fewer than two such rows.
 ///
-/// `(var(a + b) - var(a - b)) / 4`, each variance by Welford's updates: scale columns of very different sizes before.
+/// `(var(a + b) - var(a) - var(b)) / 2`, each variance by Welford's updates: scale columns of very different sizes before.
 ///
 /// ```
 /// use blockwise::frame::{DataFrame, col, cov};
@@ -73,7 +72,7 @@ pub fn corr(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
 /// ```
 pub fn cov(a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
     let (a, b) = where_both(a, b);
-    ((a.clone() + b.clone()).var() - (a - b).var()) / 4.0
+    ((&a + &b).var() - a.var() - b.var()) / 2.0
 }
 
 /// Texts of several columns in one, with a separator between them; null if any is null. Other columns than text are written as text.

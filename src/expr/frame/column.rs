@@ -2,11 +2,10 @@
 
 use super::function::{Builtin, Function, UserFunction};
 use super::window::WindowOp;
-use crate::dtype::{DType, Element, Scalar};
+use crate::dtype::{Element, Scalar};
 use crate::error::Error;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use arrow::datatypes::DataType;
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -527,95 +526,5 @@ impl std::ops::Not for Expr {
     type Output = Expr;
     fn not(self) -> Expr {
         self.unary(UnaryOp::Not)
-    }
-}
-
-impl fmt::Display for Literal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Literal::Null => write!(f, "null"),
-            Literal::Number(s) if s.dtype() == DType::Bool => write!(f, "{}", s.bits() != 0),
-            Literal::Number(s) if s.dtype().is_float() => write!(f, "{}", s.as_f64()),
-            Literal::Number(s) if s.dtype() == DType::U64 => write!(f, "{}", s.bits()),
-            Literal::Number(s) => write!(f, "{}", s.as_i64()),
-            Literal::Text(t) => write!(f, "{t:?}"),
-            Literal::Typed(t, v) => write!(f, "{t} {v}"),
-        }
-    }
-}
-
-impl fmt::Display for AggOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AggOp::Var(_) => write!(f, "var"),
-            AggOp::Std(_) => write!(f, "std"),
-            AggOp::Quantile(q) => write!(f, "quantile({q})"),
-            AggOp::NUnique => write!(f, "n_unique"),
-            AggOp::TopK(k) => write!(f, "top_k({k})"),
-            AggOp::BottomK(k) => write!(f, "bottom_k({k})"),
-            AggOp::List => write!(f, "collect_list"),
-            other => write!(f, "{}", format!("{other:?}").to_lowercase()),
-        }
-    }
-}
-
-/// As it would be written, for plans and errors.
-impl fmt::Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
-            Node::Column(name) => write!(f, "{name}"),
-            Node::Literal(v) => write!(f, "{v}"),
-            Node::Unary(UnaryOp::Not, x) => write!(f, "!{x}"),
-            Node::Unary(UnaryOp::Neg, x) => write!(f, "-{x}"),
-            Node::Unary(op, x) => write!(f, "{op}({x})"),
-            Node::Binary(op, a, b) => {
-                let sign = match op {
-                    BinaryOp::Add => "+",
-                    BinaryOp::Sub => "-",
-                    BinaryOp::Mul => "*",
-                    BinaryOp::Div => "/",
-                    BinaryOp::Rem => "%",
-                    BinaryOp::And => "&",
-                    BinaryOp::Or => "|",
-                    BinaryOp::Xor => "^",
-                    other => return write!(f, "{other}({a}, {b})"),
-                };
-                write!(f, "({a} {sign} {b})")
-            }
-            Node::Compare(op, a, b) => {
-                let sign = match op {
-                    CompareOp::Eq => "==",
-                    CompareOp::Ne => "!=",
-                    CompareOp::Lt => "<",
-                    CompareOp::Le => "<=",
-                };
-                write!(f, "({a} {sign} {b})")
-            }
-            Node::Cast(to, x) => write!(f, "cast({x}, {to})"),
-            Node::IsNull(x) => write!(f, "is_null({x})"),
-            Node::FillNull(a, b) => write!(f, "fill_null({a}, {b})"),
-            Node::When(c, a, b) => write!(f, "when({c}).then({a}).otherwise({b})"),
-            Node::Function(function, inputs) => {
-                write!(f, "{}(", function.name())?;
-                for (k, x) in inputs.iter().enumerate() {
-                    write!(f, "{}{x}", if k == 0 { "" } else { ", " })?;
-                }
-                write!(f, ")")
-            }
-            Node::Window(op, inputs, keys) => {
-                write!(f, "{op}({})", inputs[0])?;
-                keys.iter().try_for_each(|k| write!(f, " over {k}"))
-            }
-            Node::Aggregate(AggOp::Len, _) => write!(f, "len()"),
-            Node::Aggregate(op, x) => write!(f, "{op}({x})"),
-            Node::Alias(name, x) => write!(f, "{x} as {name}"),
-            Node::Failed(e) => write!(f, "failed({e})"),
-        }
-    }
-}
-
-impl fmt::Debug for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

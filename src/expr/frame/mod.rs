@@ -4,6 +4,7 @@
 //! ([`Expr::resolve`]). A [`Relation`] is a node of the logical plan of a frame; its schema is known without running anything.
 
 mod column;
+mod display;
 mod function;
 mod relation;
 mod resolve;

@@ -84,8 +84,8 @@ fn place(span: usize, group: u32) -> u64 {
 }
 
 impl Part {
-    fn new(empty: &GroupState) -> Part {
-        Part { state: empty.sibling(), first: vec![], stored: vec![] }
+    fn new(state: GroupState) -> Part {
+        Part { state, first: vec![], stored: vec![] }
     }
 
     /// Folds some groups of a span; `first` says where a group came first.
@@ -127,7 +127,10 @@ impl<'a> GroupFold<'a> {
             + pending.iter().map(|(_, s)| s.state.len()).sum::<usize>();
         let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.state.nbytes()).sum::<usize>();
         let keyed = self.plan.keys > 0;
-        all.on_disk |= keyed && self.budget.is_tight() && bytes >= self.budget.share(8);
+        // workers hold as much again: their own spans, and those that wait for an earlier one
+        let too_many = bytes >= 2 * self.budget.share(1);
+        let tight = self.budget.is_tight() && bytes >= self.budget.share(8);
+        all.on_disk |= keyed && (too_many || tight);
         if all.parts.len() == 1 && !all.on_disk && (groups <= PARTED || !keyed) {
             let whole = &mut all.parts[0];
             for (span, state) in pending {
@@ -137,7 +140,7 @@ impl<'a> GroupFold<'a> {
             return Ok(());
         }
         if all.parts.len() == 1 {
-            let parts = (0..PARTS).map(|_| Part::new(&self.empty)).collect();
+            let parts = (0..PARTS).map(|_| Part::new(self.empty.part())).collect();
             let whole = std::mem::replace(&mut all.parts, parts);
             for part in whole {
                 let state = Span { state: part.state, cuts: None };
@@ -158,7 +161,7 @@ impl<'a> GroupFold<'a> {
                 .enumerate()
                 .filter(|(_, part)| part.state.len() > 0)
                 .map(|(p, part)| {
-                    let state = std::mem::replace(&mut part.state, self.empty.sibling());
+                    let state = std::mem::replace(&mut part.state, self.empty.part());
                     (p, state, std::mem::take(&mut part.first))
                 })
                 .collect();
@@ -238,15 +241,16 @@ impl<'a> GroupFold<'a> {
 
     /// A part with what is on disk.
     fn load(&self, part: &Part) -> Result<Part> {
-        let mut whole = Part::new(&self.empty);
+        let mut whole = Part::new(self.empty.part());
         let mut held = self.budget.hold();
         for stored in &part.stored {
             let groups = stored.groups.load()?;
             let columns = groups.columns();
             let (keys, rest) = columns.split_at(self.plan.keys);
-            let mut state = self.empty.sibling();
+            let mut state = self.empty.part();
             let mut slots = vec![0; groups.num_rows()];
-            state.keys.number(keys, &mut slots)?;
+            // a group may be there twice: they are told apart in the merge
+            state.keys.append(keys, &mut slots)?;
             if let [records, _] = rest {
                 let records = records.as_fixed_size_binary();
                 state.folds.load(records.value_data(), groups.num_rows());
@@ -349,7 +353,7 @@ impl Gather for GroupFold<'_> {
     }
 
     fn whole(&self) -> Result<AllGroups> {
-        Ok(AllGroups { parts: vec![Part::new(&self.empty)], pending: vec![], on_disk: false })
+        Ok(AllGroups { parts: vec![Part::new(self.empty.sibling())], pending: vec![], on_disk: false })
     }
 
     fn push(&self, span: &mut Span, _task: usize, rows: RecordBatch) -> Result<()> {

@@ -95,16 +95,18 @@ impl Kept {
                 at(pick)
             }
             HostFold::Top { .. } => {
-                let (all, chosen) = self.top(fold, groups)?;
-                let lengths: Vec<usize> = chosen.iter().map(Vec::len).collect();
-                let rows = UInt32Array::from(chosen.concat());
+                let (all, rows, lengths) = self.top(fold, groups)?;
+                let rows = UInt32Array::from(rows);
                 list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
             }
             HostFold::List => {
                 let rows: Vec<u32> = (0..all.len() as u32).collect();
-                let of_groups = self.by_group(&rows, groups, |rows| rows.to_vec());
-                let lengths: Vec<usize> = of_groups.iter().map(Vec::len).collect();
-                let rows = UInt32Array::from(of_groups.concat());
+                let mut sorted = Vec::with_capacity(rows.len());
+                let lengths = self.by_group(&rows, groups, |rows| {
+                    sorted.extend_from_slice(rows);
+                    rows.len()
+                });
+                let rows = UInt32Array::from(sorted);
                 list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
             }
             HostFold::Quantile(q) => {
@@ -133,16 +135,15 @@ impl Kept {
         if self.groups.len() <= k.saturating_mul(2).saturating_mul(groups) || self.values.is_empty() {
             return Ok(());
         }
-        let (all, chosen) = self.top(fold, groups)?;
-        let mut rows: Vec<u32> = chosen.concat();
+        let (all, mut rows, _) = self.top(fold, groups)?;
         rows.sort_unstable();
         self.groups = rows.iter().map(|&r| self.groups[r as usize]).collect();
         self.values = vec![take(&all, &UInt32Array::from(rows), None).map_err(internal)?];
         Ok(())
     }
 
-    /// All values, and for every group the rows of the largest or smallest in order; of equal ones the first.
-    fn top(&self, fold: HostFold, groups: usize) -> Result<(ArrayRef, Vec<Vec<u32>>)> {
+    /// All values; the rows of the largest or smallest of every group in order, of equal ones the first; and how many of each.
+    fn top(&self, fold: HostFold, groups: usize) -> Result<(ArrayRef, Vec<u32>, Vec<usize>)> {
         let HostFold::Top { k, largest } = fold else {
             return Err(Error::internal("no fold of the largest"));
         };
@@ -151,16 +152,18 @@ impl Kept {
         let keys = ordered_bits(&all)?;
         let row = |(i, key): (usize, u64)| (if largest { !key } else { key }, i as u32);
         let keyed: Vec<(u64, u32)> = keys.into_iter().enumerate().map(row).collect();
-        let chosen = self.by_group(&keyed, groups, |v| {
+        let mut rows = Vec::with_capacity(groups * k.min(16));
+        let lengths = self.by_group(&keyed, groups, |v| {
             if v.len() > k && k > 0 {
                 v.select_nth_unstable(k - 1);
             }
             let n = k.min(v.len());
             let best = &mut v[..n];
             best.sort_unstable();
-            best.iter().map(|(_, row)| *row).collect()
+            rows.extend(best.iter().map(|(_, row)| *row));
+            n
         });
-        Ok((all, chosen))
+        Ok((all, rows, lengths))
     }
 
     /// A function of every group's values.
@@ -168,7 +171,7 @@ impl Kept {
         &self,
         values: &[T],
         groups: usize,
-        f: impl Fn(&mut [T]) -> R,
+        mut f: impl FnMut(&mut [T]) -> R,
     ) -> Vec<R> {
         let mut ends = vec![0usize; groups + 1];
         for &g in &self.groups {

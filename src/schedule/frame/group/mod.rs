@@ -58,6 +58,11 @@ impl GroupState {
         }
     }
 
+    /// The same for one of many parts of the groups.
+    pub fn part(&self) -> GroupState {
+        GroupState { keys: self.keys.sparse_sibling(), ..self.sibling() }
+    }
+
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(column_bytes).sum::<usize>();

@@ -30,8 +30,9 @@ pub(super) struct Keys {
     words: usize,
     /// Hashes and numbers of keys.
     table: HashTable<(u32, u32)>,
-    /// By a key of one word that is small: its number, or `NONE`.
+    /// By a key of one word that is small: its number, or `NONE`. Empty if small keys are no more likely than others.
     direct: Vec<u32>,
+    is_dense: bool,
     /// The keys, `words` each.
     keys: Vec<u64>,
     count: usize,
@@ -48,6 +49,7 @@ impl Keys {
             words,
             table: HashTable::new(),
             direct: vec![],
+            is_dense: true,
             keys: vec![],
             count: 0,
             row: vec![],
@@ -57,8 +59,13 @@ impl Keys {
     /// No keys yet, of the same columns; numbers of dictionary values are shared.
     pub fn sibling(&self) -> Keys {
         let columns = self.columns.iter().map(KeyColumn::sibling).collect();
-        let (table, words) = (HashTable::new(), self.words);
-        Keys { columns, words, table, direct: vec![], keys: vec![], count: 0, row: vec![] }
+        let (table, words, is_dense) = (HashTable::new(), self.words, self.is_dense);
+        Keys { columns, words, table, direct: vec![], is_dense, keys: vec![], count: 0, row: vec![] }
+    }
+
+    /// The same for few of many keys, of which small ones are not dense.
+    pub fn sparse_sibling(&self) -> Keys {
+        Keys { is_dense: false, ..self.sibling() }
     }
 
     /// How many there are.
@@ -214,7 +221,7 @@ impl Keys {
 
     fn word_slow(&mut self, key: u64) -> u32 {
         let roomy = (16 * self.count as u64).clamp(1 << 16, DIRECT);
-        if key < roomy && key as usize >= self.direct.len() {
+        if self.is_dense && key < roomy && key as usize >= self.direct.len() {
             let old = self.direct.len();
             self.direct.resize((key as usize + 1).next_power_of_two().max(1024), NONE);
             // keys that were hashed while the table was shorter

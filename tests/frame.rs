@@ -332,7 +332,7 @@ proptest! {
                 (p, q) => p.is_none().cmp(&q.is_none()),
             };
             by_s.then(match (a.x, b.x) {
-                (Some(p), Some(q)) => p.total_cmp(&q),
+                (Some(p), Some(q)) => (p + 0.0).total_cmp(&(q + 0.0)),
                 (p, q) => p.is_none().cmp(&q.is_none()),
             })
         });

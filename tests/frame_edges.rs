@@ -242,3 +242,26 @@ fn skipped_rows_do_not_depend_on_the_columns_wanted() {
     assert_eq!(df.select("a").collect().unwrap().values::<i64>("a").unwrap(), [Some(1), Some(3)]);
     assert_eq!(df.collect().unwrap().num_rows(), 2);
 }
+
+#[test]
+fn zeros_are_equal_and_halves_of_infinity_are_infinite() {
+    let zeros = numbers(vec![1, 2], vec![0.0, -0.0]).sort("v").collect().unwrap();
+    assert_eq!(zeros.values::<i32>("k").unwrap(), [Some(1), Some(2)]);
+    let median = |v: Vec<f64>| {
+        let table = DataFrame::from_columns([("v", v.into())]).select(col("v").median()).collect().unwrap();
+        table.values::<f64>("v").unwrap()[0].unwrap()
+    };
+    assert_eq!(median(vec![f64::NEG_INFINITY, 5.0]), f64::NEG_INFINITY);
+    assert_eq!(median(vec![-1.7e308, 1.7e308]), 0.0);
+    assert!(median(vec![f64::NEG_INFINITY, f64::INFINITY]).is_nan());
+}
+
+#[test]
+fn a_quote_inside_a_header_swallows_no_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    for end in ["\n", "\r\n"] {
+        let path = dir.path().join("t.csv");
+        std::fs::write(&path, ["id,height 5\",w", "1,2,3", "4,5,6", ""].join(end)).unwrap();
+        assert_eq!(scan_csv(&path).collect().unwrap().values::<i64>("w").unwrap(), [Some(3), Some(6)]);
+    }
+}

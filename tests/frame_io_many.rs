@@ -228,3 +228,43 @@ fn csv_as_the_options_say() {
     df.filter(col("a").gt(5)).write_csv(&path).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "a,s;t\n");
 }
+
+#[cfg(feature = "parquet")]
+#[test]
+fn files_are_read_once_whoever_wrote_them() {
+    use blockwise::frame::arrow::array::Int64Array;
+    use blockwise::frame::{DataFrame, DataType, Field, RecordBatch, Schema, scan_parquet};
+    use std::sync::Arc;
+    let dir = tempfile::tempdir().unwrap();
+    // the first file has no nulls by its schema, the second has one
+    let batch = |nullable: bool, v: Vec<Option<i64>>| {
+        let schema = Arc::new(Schema::new(vec![Field::new("v", DataType::Int64, nullable)]));
+        DataFrame::from_batches([RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(v))]).unwrap()])
+    };
+    let below = dir.path().join("some").join("below");
+    std::fs::create_dir_all(&below).unwrap();
+    batch(false, vec![Some(1)]).write_parquet(below.join("a.parquet")).unwrap();
+    batch(true, vec![Some(2), None]).write_parquet(below.join("b.parquet")).unwrap();
+    for pattern in ["some", "some/*/*", "**/*", "some/**"] {
+        let table = scan_parquet(dir.path().join(pattern)).collect().unwrap();
+        assert_eq!(table.values::<i64>("v").unwrap(), [Some(1), Some(2), None], "{pattern}");
+    }
+    // names that begin with an underscore come back; keys of one name do not get into one file
+    let df = DataFrame::from_columns([
+        ("_k", vec![Some("a"), None, Some("b")].into()),
+        ("v", vec![1i64, 2, 3].into()),
+    ]);
+    let to = dir.path().join("keyed");
+    df.write_parquet_partitioned(&to, ["_k"]).unwrap();
+    assert_eq!(
+        scan_parquet(&to).sort("v").collect().unwrap().texts("_k").unwrap()[1..],
+        [None, Some("b".into())]
+    );
+    let twice = DataFrame::from_columns([
+        ("k", vec![Some("__HIVE_DEFAULT_PARTITION__"), None].into()),
+        ("v", vec![1i64, 2].into()),
+    ]);
+    let to = dir.path().join("twice");
+    let error = twice.write_parquet_partitioned(&to, ["k"]).unwrap_err().to_string();
+    assert!(error.contains("two keys") && !to.exists(), "{error}");
+}

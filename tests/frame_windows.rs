@@ -214,6 +214,19 @@ fn functions_of_functions_and_of_expressions() {
     assert_eq!(table.values::<i64>("twice").unwrap(), [None, Some(2), Some(10), Some(28), Some(60)]);
     let change = df.select(col("a").pct_change(1)).collect().unwrap();
     assert_eq!(change.values::<f64>("a").unwrap()[..3], [None, Some(3.0), Some(1.25)]);
+    // keys go to all functions of an expression
+    let keyed =
+        DataFrame::from_columns([("k", vec![1i64, 2, 1, 2].into()), ("v", vec![1i64, 10, 3, 30].into())]);
+    let sums = keyed.select(col("v").diff(1).cum_sum().over(["k"])).collect().unwrap();
+    assert_eq!(sums.values::<i64>("v").unwrap(), [None, None, Some(2), Some(20)]);
+    // means of integers do not wrap, and anything can be counted
+    let values = vec![i64::MAX, i64::MAX];
+    let large = DataFrame::from_columns([("v", values.into()), ("s", vec![Some("a"), None].into())]);
+    let folds = [col("v").rolling(2).mean(), col("s").rolling(2).count(), col("s").cum_count().alias("c")];
+    let table = large.select(folds).collect().unwrap();
+    assert_eq!(table.values::<f64>("v").unwrap(), [None, Some(i64::MAX as f64)]);
+    assert_eq!(table.values::<i64>("s").unwrap(), [Some(1), Some(1)]);
+    assert_eq!(table.values::<i64>("c").unwrap(), [Some(1), Some(1)]);
     // a filter stays above: the function is of all rows
     let kept = df.with_columns(col("a").shift(1).alias("b")).filter(col("a").gt(10)).collect().unwrap();
     assert_eq!(kept.values::<i64>("b").unwrap(), [Some(9), Some(16)]);
@@ -297,7 +310,7 @@ proptest! {
         let joined = frame(&left, cut).select(["k", "i", "t", "s"])
             .join_asof(&other, "t", by.iter().copied(), within.map(seconds)).collect().unwrap();
         let partner = |l: &Row| right.iter().rev()
-            .find(|r| r.t <= l.t && (!grouped || r.k == l.k))
+            .find(|r| r.t <= l.t && (!grouped || r.k == l.k && l.k.is_some()))
             .filter(|r| within.is_none_or(|d| l.t - r.t <= d));
         // both come in the order of time
         prop_assert_eq!(joined.values::<i32>("i").unwrap(), left.iter().map(|l| l.i).collect::<Vec<_>>());

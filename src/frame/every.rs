@@ -145,7 +145,7 @@ impl Every {
             Length::Months(n) => {
                 let Some(day) = day_of(t.div_euclid(DAY * ticks)) else { return t };
                 let month = i64::from(day.year()) * 12 + i64::from(day.month0());
-                month_start(month - month.rem_euclid(n)).map_or(t, |d| d * DAY * ticks)
+                month_start(month - month.rem_euclid(n)).and_then(|d| d.checked_mul(DAY * ticks)).unwrap_or(t)
             }
         }
     }
@@ -158,7 +158,7 @@ impl Every {
                 let months = u32::try_from(n).ok().map(Months::new);
                 let day = day_of(start.div_euclid(DAY * ticks)).zip(months);
                 let day = day.and_then(|(d, n)| d.checked_add_months(n));
-                day.map_or(start, |d| i64::from(d.to_epoch_days()) * DAY * ticks)
+                day.and_then(|d| i64::from(d.to_epoch_days()).checked_mul(DAY * ticks)).unwrap_or(start)
             }
         }
     }
@@ -339,6 +339,11 @@ pub(super) fn range(every: Every, first: &ArrayRef, last: &ArrayRef) -> Result<A
     let t = first.data_type();
     let (low, high, clock) = (stored(first)?, stored(last)?, Clock::of(t)?);
     let scale = if *t == DataType::Date32 { DAY } else { 1 };
+    if let (Length::Seconds { every: seconds, .. }, DataType::Date32) = (every.length(), t)
+        && seconds % DAY != 0
+    {
+        return Err(failed("upsample", format!("dates have no spans of {every}; take whole days")));
+    }
     let mut starts = vec![];
     if low.is_valid(0) && high.is_valid(0) {
         let (mut at, end) = (low.value(0) * scale, high.value(0) * scale);

@@ -12,6 +12,15 @@ fn has_window(e: &Expr) -> bool {
     matches!(e.node(), Node::Window(..)) || e.children().into_iter().any(has_window)
 }
 
+/// Whether keys are certainly the same: what is not is a pass of its own.
+fn are_same(a: &[Expr], b: &[Expr]) -> bool {
+    let same = |(a, b): (&Expr, &Expr)| match (a.node(), b.node()) {
+        (Node::Column(a), Node::Column(b)) => a == b,
+        _ => Arc::ptr_eq(&a.0, &b.0),
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
 /// The relation with a column for every function of rows in order in the expressions, and the expressions of those columns.
 pub(super) fn with_windows(r: &Relation, columns: Vec<Named>) -> Result<(Relation, Vec<Named>)> {
     let mut r = r.clone();
@@ -24,9 +33,8 @@ pub(super) fn with_windows(r: &Relation, columns: Vec<Named>) -> Result<(Relatio
         }
         let mut rest = found;
         while let Some((_, keys)) = rest.first() {
-            let names = |keys: &[Expr]| keys.iter().map(Expr::to_string).collect::<Vec<_>>();
-            let (keys, of_keys) = (keys.clone(), names(keys));
-            let (these, others) = rest.into_iter().partition(|(_, k)| names(k) == of_keys);
+            let keys = keys.clone();
+            let (these, others) = rest.into_iter().partition(|(_, k)| are_same(k, &keys));
             r = r.window(Vec::into_iter(these).map(|(c, _)| c).collect(), keys)?;
             rest = others;
         }
@@ -106,7 +114,7 @@ impl DataFrame {
     /// than theirs, and equal in the columns `by`. Null where there is none, or none within `tolerance`. A column of `other` whose name
     /// this one has gets the suffix `_right`; its own time is called so too.
     ///
-    /// Rows come in the order of their times; null times come last and have no partner. Runs as a sort of both and one pass over
+    /// Rows come in the order of their times; null times come last, and have no partner; nor have rows with a null in `by`. Runs as a sort of both and one pass over
     /// them.
     ///
     /// ```
@@ -163,7 +171,8 @@ impl DataFrame {
         let filled = both.with_columns(last.collect::<Vec<_>>()).filter(col(IS_LEFT)).drop([IS_LEFT]);
         let no_time = theirs().map(|f| {
             let name = renamed(f.name());
-            when(col(on).is_null()).then(null_of(f)).otherwise(col(&name)).alias(&name)
+            let no_key = by.iter().fold(col(on).is_null(), |any, k| any.or(col(k).is_null()));
+            when(no_key).then(null_of(f)).otherwise(col(&name)).alias(&name)
         });
         let mut joined = filled.with_columns(no_time.collect::<Vec<_>>());
         if let Some(tolerance) = tolerance {

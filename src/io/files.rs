@@ -71,6 +71,9 @@ pub fn find(path: &Path, endings: &[&str]) -> Result<Vec<Found>> {
             false => found.push(Found::below(&root, path)?),
         }
     }
+    // a pattern may match a directory and what is in it: every file is read once
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|f: &Found| seen.insert(f.path.clone()));
     if found.is_empty() {
         return Err(Error::invalid("path", format!("no file matches {text:?}")));
     }
@@ -91,7 +94,8 @@ fn below(root: &Path, dir: &Path, endings: &[&str]) -> Result<Vec<Found>> {
         for entry in std::fs::read_dir(&dir).map_err(io)? {
             let path = entry.map_err(io)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            if name.starts_with(['.', '_']) {
+            // hidden, or not yet whole; but a column's name may begin like that
+            if name.starts_with('.') || (name.starts_with('_') && !name.contains('=')) {
                 continue;
             }
             if path.is_dir() {
@@ -180,7 +184,8 @@ impl Files {
         for (c, field) in of_files.fields().iter().enumerate() {
             // a column that is in the files as well: the name of the directory says the same
             if first.keys.iter().all(|(key, _)| key != field.name()) {
-                fields.push(field.as_ref().clone());
+                // other files may have nulls where the first has none
+                fields.push(field.as_ref().clone().with_nullable(true));
                 columns.push(Place::File(c));
             }
         }
@@ -244,11 +249,9 @@ fn key_values(found: &[Found], k: usize) -> Vec<ArrayRef> {
     }
     let different: BTreeSet<&str> = texts.iter().flatten().copied().collect();
     let values: ArrayRef = Arc::new(StringArray::from_iter_values(&different));
-    let code = |t: &str| different.iter().position(|d| *d == t).map(|n| n as i32);
-    let codes: std::collections::HashMap<&str, Option<i32>> =
-        different.iter().map(|d| (*d, code(d))).collect();
+    let codes: std::collections::HashMap<&str, i32> = different.iter().copied().zip(0i32..).collect();
     let one = |t: Option<&str>| {
-        let code = Int32Array::from(vec![t.and_then(|t| codes.get(t).copied().flatten())]);
+        let code = Int32Array::from(vec![t.and_then(|t| codes.get(t).copied())]);
         let array = DictionaryArray::<Int32Type>::try_new(code, values.clone());
         array.map_or_else(|_| Arc::new(StringArray::from(vec![t])) as ArrayRef, |a| Arc::new(a) as ArrayRef)
     };

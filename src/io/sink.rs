@@ -117,7 +117,18 @@ impl PartitionedSink {
                 crate::error::ErrorKind::Column { name, nearest: None, known }.into()
             })?;
             let t = schema.field(place).data_type();
-            if t.is_nested() || t.is_floating() || !arrow::compute::can_cast_types(t, &DataType::Utf8) {
+            let is_bytes = matches!(
+                t,
+                DataType::Binary
+                    | DataType::LargeBinary
+                    | DataType::BinaryView
+                    | DataType::FixedSizeBinary(_)
+            );
+            if is_bytes
+                || t.is_nested()
+                || t.is_floating()
+                || !arrow::compute::can_cast_types(t, &DataType::Utf8)
+            {
                 let message = format!(
                     "column {name:?} is {t}; a directory's name can be text, a whole number or a date"
                 );
@@ -156,6 +167,17 @@ impl PartitionedSink {
         }
         std::fs::create_dir_all(&at).map_err(|e| Error::io("creating", &shown, e))?;
         let file = format!("part-0.{}", self.format.extension());
+        // two keys of one name would be written into each other
+        std::fs::OpenOptions::new().write(true).create_new(true).open(at.join(&file)).map_err(|e| {
+            let shown = shown.join(&file);
+            match e.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    let message = format!("two keys would be written to {}", shown.display());
+                    Error::invalid("write_partitioned", message)
+                }
+                _ => Error::io("creating", &shown, e),
+            }
+        })?;
         self.format.sink(Draft::Within(at.join(&file)), &shown.join(file), self.schema.clone())
     }
 

@@ -1,7 +1,7 @@
 //! Spans of work on a few workers: the one loop behind every stage.
 
 use super::Runtime;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 thread_local! {
@@ -84,7 +84,14 @@ struct FirstError(std::sync::Mutex<Option<(usize, Error)>>);
 impl FirstError {
     fn put(&self, span: usize, error: Error) {
         let mut slot = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if slot.as_ref().is_none_or(|(at, _)| span < *at) {
+        // a worker that ended because of another's error does not hide it
+        let cancelled = |e: &Error| matches!(e.kind(), ErrorKind::Cancelled);
+        let better = |(at, known): &(usize, Error)| match (cancelled(known), cancelled(&error)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => span < *at,
+        };
+        if slot.as_ref().is_none_or(better) {
             *slot = Some((span, error));
         }
     }

@@ -156,7 +156,8 @@ impl Expr {
         Expr::new(Node::Window(op, vec![self.clone()], vec![]))
     }
 
-    /// The function of rows for each group of equal keys by itself; null keys are a group.
+    /// The function of rows for each group of equal keys by itself, and functions in it that have no keys of their own; null keys are a
+    /// group.
     ///
     /// ```
     /// use blockwise::frame::{DataFrame, col};
@@ -172,7 +173,12 @@ impl Expr {
         let keys: Vec<Expr> = keys.into_iter().map(|k| k.into().0).collect();
         fn over(e: &Expr, keys: &[Expr]) -> Option<Expr> {
             Some(match e.node() {
-                Node::Window(op, inputs, _) => Expr::new(Node::Window(*op, inputs.clone(), keys.to_vec())),
+                // with its own keys it is what it is
+                Node::Window(_, _, own) if !own.is_empty() => e.clone(),
+                Node::Window(op, inputs, _) => {
+                    let inputs = inputs.iter().map(|x| over(x, keys).unwrap_or_else(|| x.clone())).collect();
+                    Expr::new(Node::Window(*op, inputs, keys.to_vec()))
+                }
                 Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), over(x, keys)?)),
                 Node::Binary(op, a, b) => {
                     let (left, right) = (over(a, keys), over(b, keys));

@@ -5,7 +5,7 @@ mod write;
 pub use write::{CsvQuotes, CsvSink, CsvWriteOptions};
 
 use super::files::file_label;
-use super::text::{Text, row_end, with_text};
+use super::text::{Text, with_text};
 use crate::block::BatchSource;
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder};
@@ -296,18 +296,20 @@ fn header(path: &Path, options: &CsvOptions, schema: &Schema) -> Result<u64> {
             }
         }
         let bytes = &start[..n];
-        let end = row_end(bytes, &mut false, Some(options.quote)).min(n);
-        if bytes[..end].contains(&b'\r') && !bytes[..end].ends_with(b"\r\n") {
-            let message = "lines end with a carriage return alone; rewrite it with line feeds";
-            return Err(Error::format("CSV", path, message));
-        }
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .delimiter(options.delimiter)
             .quote(options.quote)
-            .from_reader(&bytes[..end]);
+            .from_reader(bytes);
         let mut names = csv::StringRecord::new();
         reader.read_record(&mut names).map_err(|e| Error::format("CSV", path, e))?;
+        // the parser ends a row at a carriage return too, and leaves the line feed that may follow
+        let end = reader.position().byte() as usize;
+        let end = if bytes[..end].ends_with(b"\r") && bytes.get(end) == Some(&b'\n') { end + 1 } else { end };
+        if bytes[..end].contains(&b'\r') && !bytes[..end].ends_with(b"\r\n") {
+            let message = "lines end with a carriage return alone; rewrite it with line feeds";
+            return Err(Error::format("CSV", path, message));
+        }
         let wanted: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         if !names.iter().eq(wanted.iter().copied()) {
             let found: Vec<&str> = names.iter().collect();

@@ -184,10 +184,12 @@ impl PipelineRun<'_> {
         let left_columns: Vec<usize> = (0..at).collect();
         let disk = disk();
         self.by_part(&probe.schema, &disk, |part, each| {
+            let mut held = self.budget.hold();
+            let bytes: usize = right.lists[part].iter().map(Stored::bytes).sum();
+            held.set(2 * bytes, "join of one of 128 parts of the rows")?;
             let rows = right.rows(part)?;
             let table = JoinTable::build(program, &rows, schema, self.rt.kernels)?;
             drop(rows);
-            let mut held = self.budget.hold();
             held.set(table.nbytes(), "join of one of 128 parts of the rows")?;
             let mut encoder = Encoder::default();
             for stored in &left.lists[part] {

@@ -162,13 +162,19 @@ impl Sort<'_> {
 
     /// Of runs that hold many more rows than are wanted, the wanted ones.
     fn keep(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
+        if runs.iter().map(|r| r.rows).sum::<usize>() <= self.plan.keep {
+            return Ok(runs);
+        }
         let sorted = Sorted::new(with_key(self.schema), runs, self.budget);
         let (mut first, mut left) = (Run::empty(), self.plan.keep);
         for part in 0..sorted.parts() {
+            if left == 0 {
+                break;
+            }
             sorted.read_rows(part, true, &mut |rows| {
                 let rows = rows.slice(0, left.min(rows.num_rows()));
                 left -= rows.num_rows();
-                first.extend(&rows, None)?;
+                first.extend(&rows, self.budget.is_tight().then_some(self.disk))?;
                 Ok(left > 0)
             })?;
         }
@@ -273,19 +279,23 @@ impl Gather for Sort<'_> {
     }
 }
 
-/// A column in which all NaN are the positive one, which compares as the largest: the machine's own may be negative.
+/// A column in which all NaN are the positive one, which compares as the largest (the machine's own may be negative), and all zeros too.
 fn one_nan(column: ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
-            let one = |v: f64| if v.is_nan() { f64::NAN } else { v };
+            let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
             Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
         }
         DataType::Float32 => {
-            let one = |v: f32| if v.is_nan() { f32::NAN } else { v };
+            let one = |v: f32| if v.is_nan() { f32::NAN } else { v + 0.0 };
             Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
         }
         DataType::Float16 => {
-            let one = |v: half::f16| if v.is_nan() { half::f16::NAN } else { v };
+            let one = |v: half::f16| match v {
+                v if v.is_nan() => half::f16::NAN,
+                v if v == half::f16::ZERO => half::f16::ZERO,
+                v => v,
+            };
             Arc::new(column.as_primitive::<Float16Type>().unary::<_, Float16Type>(one))
         }
         _ => column,
@@ -471,6 +481,8 @@ impl BatchSource for Sorted {
         }
         // a part, its ends in pieces of every run, and the batch that is made
         let (rows, bytes) = self.runs.iter().fold((1, 0), |(n, b), r| (n + r.rows, b + r.bytes));
-        2 * (bytes / self.parts().max(1)) + 2 * self.piece * self.runs.len() + bytes / rows * PIECE
+        2 * (bytes / self.parts().max(1))
+            + 2 * self.piece * self.runs.len()
+            + (bytes / rows * PIECE).min(bytes / self.parts().max(1))
     }
 }

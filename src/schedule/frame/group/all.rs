@@ -371,6 +371,12 @@ impl Gather for GroupFold<'_> {
         Ok(())
     }
 
+    fn working(&self) -> usize {
+        // of a span whose rows are groups of their own, with room to grow, and of one that waits for an earlier one
+        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.folds.record();
+        if self.plan.keys == 0 { 0 } else { (3 * row) << 20 }
+    }
+
     fn bytes(&self, span: &Span) -> usize {
         span.state.nbytes()
     }

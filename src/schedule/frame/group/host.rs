@@ -100,6 +100,9 @@ impl Kept {
                 list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
             }
             HostFold::List => {
+                if all.len() > i32::MAX as usize {
+                    return Err(too_long());
+                }
                 let rows: Vec<u32> = (0..all.len() as u32).collect();
                 let mut sorted = Vec::with_capacity(rows.len());
                 let lengths = self.by_group(&rows, groups, |rows| {
@@ -131,7 +134,13 @@ impl Kept {
 
     /// Leaves out values that the fold will not want, of what is kept so far.
     pub fn reduce(&mut self, fold: HostFold, groups: usize) -> Result<()> {
-        let HostFold::Top { k, .. } = fold else { return Ok(()) };
+        let k = match fold {
+            HostFold::Top { k, .. } => k,
+            HostFold::First | HostFold::Last | HostFold::Min | HostFold::Max => {
+                return self.reduce_to_one(fold, groups);
+            }
+            _ => return Ok(()),
+        };
         if self.groups.len() <= k.saturating_mul(2).saturating_mul(groups) || self.values.is_empty() {
             return Ok(());
         }
@@ -139,6 +148,20 @@ impl Kept {
         rows.sort_unstable();
         self.groups = rows.iter().map(|&r| self.groups[r as usize]).collect();
         self.values = vec![take(&all, &UInt32Array::from(rows), None).map_err(internal)?];
+        Ok(())
+    }
+
+    /// Leaves one value a group of folds that are one of the values.
+    fn reduce_to_one(&mut self, fold: HostFold, groups: usize) -> Result<()> {
+        let Some(first) = self.values.first().filter(|_| self.groups.len() > 2 * groups) else {
+            return Ok(());
+        };
+        let best = self.finish(fold, &first.data_type().clone(), groups)?;
+        let nulls = best.logical_nulls();
+        let valid = |g: &u32| nulls.as_ref().is_none_or(|n| n.is_valid(*g as usize));
+        self.groups = (0..groups as u32).filter(valid).collect();
+        let rows = UInt32Array::from(self.groups.clone());
+        self.values = vec![take(&best, &rows, None).map_err(internal)?];
         Ok(())
     }
 
@@ -198,15 +221,15 @@ fn item(list: &DataType) -> &DataType {
     }
 }
 
+fn too_long() -> Error {
+    let what = "lists of more than 2^31 values together".into();
+    ErrorKind::Unsupported { what, hint: "group by something finer, or filter first".into() }.into()
+}
+
 /// Lists of these lengths, of values one after the other.
 fn list(values: ArrayRef, t: &DataType, lengths: impl Iterator<Item = usize>) -> Result<ArrayRef> {
     if values.len() > i32::MAX as usize {
-        let what = "lists of more than 2^31 values together".into();
-        return Err(ErrorKind::Unsupported {
-            what,
-            hint: "group by something finer, or filter first".into(),
-        }
-        .into());
+        return Err(too_long());
     }
     let field = Arc::new(Field::new_list_field(item(t).clone(), true));
     Ok(Arc::new(
@@ -253,5 +276,9 @@ fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
     }
     let b = above.iter().copied().fold(f64::INFINITY, f64::min);
     // two infinities are their own middle
-    Some(if a == b { a } else { a + (b - a) * part })
+    Some(match b - a {
+        _ if a == b => a,
+        step if step.is_finite() => a + step * part,
+        _ => a * (1.0 - part) + b * part,
+    })
 }

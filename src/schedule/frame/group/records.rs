@@ -60,13 +60,13 @@ impl Accumulators {
         }
         let room = groups.next_power_of_two().max(16);
         let mut block = Block::uninit(DType::U64, &[room * self.words]);
-        let old = self.room * self.record();
+        let (old, first_new) = (self.room * self.record(), self.room as u32);
         block.bytes_mut()[..old].copy_from_slice(self.block.bytes());
         (self.block, self.room) = (block, room);
         // the first new record, then copies of it
         for k in 0..self.folds.len() {
             let mut first = self.of(k);
-            first.planes = first.at(old as u32 / self.record() as u32);
+            first.planes = first.at(first_new);
             // SAFETY: every plane of the record is in the block.
             unsafe { tile::init(self.folds[k].op, self.folds[k].dtype, &first.planes, 1) };
         }

@@ -251,7 +251,14 @@ fn with_dictionary(codes: &[u32], values: &ArrayRef, data_type: &DataType) -> Re
     let keys: Int32Array = codes.iter().map(|&c| c.checked_sub(1).map(|k| k as i32)).collect();
     let array = DictionaryArray::<Int32Type>::try_new(keys, values.clone()).map_err(internal)?;
     let array: ArrayRef = Arc::new(array);
-    if array.data_type() == data_type { Ok(array) } else { cast(&array, data_type).map_err(internal) }
+    if array.data_type() == data_type {
+        return Ok(array);
+    }
+    cast(&array, data_type).map_err(|_| {
+        let what = format!("a key of type {data_type} with {} different values", values.len());
+        ErrorKind::Unsupported { what, hint: "cast it to text, or to a dictionary with wider numbers".into() }
+            .into()
+    })
 }
 
 /// Parts of a column with one dictionary for all, if they are dictionaries; numbers of values are then the same everywhere.

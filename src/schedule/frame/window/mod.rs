@@ -136,7 +136,9 @@ impl Windowed<'_> {
     }
 
     fn keep(&self, done: &mut Done, at: usize, rows: RecordBatch) -> Result<()> {
-        let spill = !self.last && self.budget.is_tight();
+        // what was on disk had no room
+        let was_on_disk = matches!(done.rows.get(at), Some(Stored::Disk { .. }));
+        let spill = !self.last && (was_on_disk || self.budget.is_tight());
         let stored = if spill { self.disk.write(&rows)? } else { Stored::Memory(rows) };
         done.bytes += stored.held();
         match done.rows.get_mut(at) {

@@ -1,14 +1,18 @@
 //! Folds of the values so far, and of windows that move along.
 
+use super::super::evaluate::internal;
 use super::Function;
 use crate::block::Block;
 use crate::block::batch::{column, values};
 use crate::dtype::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{AggOp, WindowSize, kernel_dtype};
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use blockwise_kernels::naive::fold::chan;
+use std::sync::Arc;
 
 /// Numbers as they are folded: 64-bit integers, wrapping, or f64.
 trait Number: Element + PartialOrd + Default {
@@ -276,7 +280,17 @@ impl Function for Rolling {
         };
         let unit = inputs.get(1).map_or(1, |t| nanos(t.data_type()));
         let (fold, size, needed) = (self.fold, self.size, self.needed);
-        with_values!(&inputs[0], |values: &[T], valid| {
+        let value: ArrayRef = match fold {
+            // which values are there is all that counts
+            AggOp::Count => {
+                let all = BooleanBuffer::new_set(inputs[0].len());
+                Arc::new(BooleanArray::new(all, inputs[0].logical_nulls()))
+            }
+            // sums of integers might wrap
+            AggOp::Mean => cast(&inputs[0], &DataType::Float64).map_err(internal)?,
+            _ => inputs[0].clone(),
+        };
+        with_values!(&value, |values: &[T], valid| {
             let join = |a, b| join::<T>(fold, a, b);
             let mut numbers: Vec<Option<T>> = vec![];
             let mut floats: Vec<Option<f64>> = vec![];

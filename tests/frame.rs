@@ -1,12 +1,15 @@
 //! Frames against a row-by-row oracle: random tables with nulls, NaN, repeated keys, empty batches and batches of any size.
 #![cfg(feature = "frame")]
 
+#[path = "common/frames.rs"]
+mod frames;
+
 use blockwise::Session;
 use blockwise::frame::{DataFrame, Expr, JoinKind, RecordBatch, Table, col, len, lit, when};
 use blockwise::op::BinaryOp;
+use frames::{all_close, bits, collect, mean};
 use proptest::prelude::*;
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 /// One row of the test table: an integer key, a text key, an integer and a float value, a bool.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,25 +64,6 @@ fn frame(rows: &[Row], cuts: &[usize]) -> DataFrame {
     DataFrame::from_batches(batches)
 }
 
-fn single() -> &'static Session {
-    static SESSION: OnceLock<Session> = OnceLock::new();
-    SESSION.get_or_init(|| Session::builder().threads(1).build().unwrap())
-}
-
-/// Runs on one thread and on several: the bits must be the same.
-fn collect(frame: &DataFrame) -> Table {
-    let (one, many) = (frame.collect_with(single()).unwrap(), frame.collect().unwrap());
-    assert_eq!(one.to_batch().unwrap(), many.to_batch().unwrap());
-    many
-}
-
-/// Floats by their bits, so that NaN equals NaN; -0.0 is 0.0.
-fn bits(v: Vec<Option<f64>>) -> Vec<Option<u64>> {
-    v.into_iter()
-        .map(|v| v.map(|v| if v.is_nan() { f64::NAN.to_bits() } else { (v + 0.0).to_bits() }))
-        .collect()
-}
-
 fn floats(table: &Table, name: &str) -> Vec<Option<u64>> {
     bits(table.values::<f64>(name).unwrap())
 }
@@ -105,28 +89,6 @@ fn groups<K: std::hash::Hash + Eq + Clone>(
 
 fn some<T: Copy>(rows: &[Row], f: impl Fn(&Row) -> Option<T>) -> Vec<T> {
     rows.iter().filter_map(f).collect()
-}
-
-fn mean(v: &[f64]) -> Option<f64> {
-    (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64)
-}
-
-/// Close enough for folds whose order differs.
-fn close(a: Option<f64>, b: Option<f64>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => {
-            a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
-        }
-        _ => false,
-    }
-}
-
-fn all_close(got: Vec<Option<f64>>, want: Vec<Option<f64>>) {
-    assert_eq!(got.len(), want.len());
-    for (n, (a, b)) in got.iter().zip(&want).enumerate() {
-        assert!(close(*a, *b), "row {n}: {a:?} not {b:?}");
-    }
 }
 
 proptest! {

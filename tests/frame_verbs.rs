@@ -1,13 +1,13 @@
 //! Verbs of frames against row-by-row oracles: random tables with nulls, NaN, repeated keys and empty batches.
 #![cfg(feature = "frame")]
 
-use blockwise::Session;
-use blockwise::frame::{
-    DataFrame, DataType, Every, RecordBatch, Table, TimeUnit, col, corr, cov, len, timestamp,
-};
+#[path = "common/frames.rs"]
+mod frames;
+
+use blockwise::frame::{DataFrame, DataType, Every, RecordBatch, TimeUnit, col, corr, cov, len, timestamp};
+use frames::{all_close, collect, mean};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 /// One row of the test table.
 #[derive(Clone, Debug)]
@@ -66,36 +66,6 @@ fn frame(rows: &[Row], cut: usize) -> DataFrame {
     };
     let cut = cut.min(rows.len());
     DataFrame::from_batches([columns(&rows[..cut]), columns(&[]), columns(&rows[cut..])])
-}
-
-/// Runs on one thread and on several: the bits must be the same.
-fn collect(frame: &DataFrame) -> Table {
-    static SINGLE: OnceLock<Session> = OnceLock::new();
-    let single = SINGLE.get_or_init(|| Session::builder().threads(1).build().unwrap());
-    let (one, many) = (frame.collect_with(single).unwrap(), frame.collect().unwrap());
-    assert_eq!(one.to_batch().unwrap(), many.to_batch().unwrap());
-    many
-}
-
-fn close(a: Option<f64>, b: Option<f64>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => {
-            a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
-        }
-        _ => false,
-    }
-}
-
-fn all_close(got: Vec<Option<f64>>, want: Vec<Option<f64>>) {
-    assert_eq!(got.len(), want.len());
-    for (n, (a, b)) in got.iter().zip(&want).enumerate() {
-        assert!(close(*a, *b), "row {n}: {a:?} not {b:?}");
-    }
-}
-
-fn mean(v: &[f64]) -> Option<f64> {
-    (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64)
 }
 
 fn std(v: &[f64]) -> Option<f64> {

@@ -1,7 +1,11 @@
 //! Functions of rows in their order against loops over the rows of each group.
 #![cfg(feature = "frame")]
 
+#[path = "common/frames.rs"]
+mod frames;
+
 use blockwise::frame::{DataFrame, DataType, Expr, RecordBatch, Rolling, TimeUnit, col, random, row_number};
+use frames::{all_close, bits};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -64,24 +68,6 @@ fn of_groups(rows: &[Row], grouped: bool) -> Vec<(Vec<usize>, Vec<usize>)> {
             (before, all.clone().filter(|&j| j >= i && same(i, j)).collect())
         })
         .collect()
-}
-
-fn bits(v: Vec<Option<f64>>) -> Vec<Option<u64>> {
-    v.into_iter()
-        .map(|v| v.map(|v| if v.is_nan() { f64::NAN.to_bits() } else { (v + 0.0).to_bits() }))
-        .collect()
-}
-
-fn close(a: &[Option<f64>], b: &[Option<f64>]) -> bool {
-    let same = |a: f64, b: f64| {
-        a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
-    };
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| match (a, b) {
-            (None, None) => true,
-            (Some(a), Some(b)) => same(*a, *b),
-            _ => false,
-        })
 }
 
 /// A fold of numbers by loops.
@@ -167,7 +153,7 @@ proptest! {
         let count = |i: usize| Some(floats(i).len() as i64);
         prop_assert_eq!(table.values::<i64>("count").unwrap(), all.clone().map(count).collect::<Vec<_>>());
         let prod = |i: usize| rows[i].x.map(|_| floats(i).into_iter().product::<f64>());
-        prop_assert!(close(&table.values("prod").unwrap(), &all.clone().map(prod).collect::<Vec<_>>()));
+        all_close(table.values("prod").unwrap(), all.clone().map(prod).collect());
         prop_assert_eq!(table.values::<i64>("time").unwrap(), rows.iter().map(|r| Some(r.t)).collect::<Vec<_>>());
     }
 
@@ -193,8 +179,7 @@ proptest! {
         let enough = |v: Vec<f64>, n: usize| if v.len() >= n.max(1) { fold(name, &v) } else { None };
         let all = 0..rows.len();
         let check = |column: &str, want: Vec<Option<f64>>| {
-            let got = table.values::<f64>(column).unwrap();
-            assert!(close(&got, &want), "{name} {column}: {got:?} not {want:?}");
+            all_close(table.values::<f64>(column).unwrap(), want);
         };
         check("x", all.clone().map(|i| enough(x(last(i)), periods)).collect());
         check("i", all.clone().map(|i| enough(ints(last(i)), size)).collect());

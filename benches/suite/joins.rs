@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub const ROWS: [&str; 5] = ["j1", "j2", "j3", "j4", "j5"];
 
 /// Bits that look random.
-fn mix(x: u64) -> u64 {
+pub fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
     let x = (x ^ (x >> 27)).wrapping_mul(0x81da_def4_bc2d_d44d);
     x ^ (x >> 33)

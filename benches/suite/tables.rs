@@ -17,6 +17,7 @@
 use crate::Suite;
 use crate::cli::Options;
 use crate::files::{MAX_SECONDS, child, remove};
+use crate::joins::mix;
 use crate::memory::peak_rss_mib;
 use crate::oracle::close;
 use crate::report::Line;
@@ -42,13 +43,6 @@ const WIDTH: f64 = 41.0;
 
 fn rows(options: &Options) -> u64 {
     ((6.0 * options.memory_limit.0 as f64 * options.scale / WIDTH) as u64).max(1000) / 400 * 400
-}
-
-/// Bits that look random.
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x81da_def4_bc2d_d44d);
-    x ^ (x >> 33)
 }
 
 /// The numbers below `n` in another order: a bijection of a power of two, walked until it is below `n`.
@@ -308,7 +302,6 @@ pub fn child_run(options: &Options, row: &str, dir: &Path) -> Result<Value> {
 
 /// The numbers of the sorted file: rows in their places, and the sum of a column.
 fn of_sorted(path: &Path) -> Result<Vec<f64>> {
-    let df = scan_parquet(path).select(["k", "v3"]);
     let source = blockwise::io::parquet::ParquetSource::open(path)?;
     let columns = [source.schema().index_of("k"), source.schema().index_of("v3")].map(|c| c.unwrap_or(0));
     let (mut next, mut right, mut sum) = (0, 0u64, 0.0);
@@ -322,7 +315,6 @@ fn of_sorted(path: &Path) -> Result<Vec<f64>> {
             Ok(true)
         })?;
     }
-    drop(df);
     Ok(vec![right as f64, sum])
 }
 

@@ -63,7 +63,7 @@ pub struct MemoryBatches {
 
 /// Rows of a part, and of the pieces that it is handed over in: they stay in the cache from one step to the next.
 const PART: usize = 1 << 20;
-const PIECE: usize = 1 << 15;
+pub(crate) const PIECE: usize = 1 << 15;
 
 /// Pieces of batches, as (batch, first row, rows), that make parts of equal numbers of rows.
 pub(crate) fn parts_of(rows: impl Iterator<Item = usize>) -> Vec<Vec<(usize, usize, usize)>> {
@@ -85,6 +85,19 @@ pub(crate) fn parts_of(rows: impl Iterator<Item = usize>) -> Vec<Vec<(usize, usi
         }
     }
     parts
+}
+
+/// Hands a batch over in pieces; whether more is wanted.
+pub(crate) fn in_pieces(
+    rows: &RecordBatch,
+    each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+) -> Result<bool> {
+    for at in (0..rows.num_rows()).step_by(PIECE) {
+        if !each(rows.slice(at, PIECE.min(rows.num_rows() - at)))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl MemoryBatches {
@@ -131,10 +144,8 @@ impl BatchSource for MemoryBatches {
         for &(batch, start, rows) in &self.parts[part] {
             let batch =
                 self.batches[batch].project(columns).map_err(|e| crate::Error::internal(e.to_string()))?;
-            for at in (0..rows).step_by(PIECE) {
-                if !each(batch.slice(start + at, PIECE.min(rows - at)))? {
-                    return Ok(());
-                }
+            if !in_pieces(&batch.slice(start, rows), each)? {
+                break;
             }
         }
         Ok(())

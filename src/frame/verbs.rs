@@ -201,7 +201,8 @@ impl DataFrame {
     }
 
     /// Pairs of rows with equal values in these columns of both. Nulls equal nothing. A column of `other` whose name this one has gets the
-    /// suffix `_right`. Rows come in this frame's order; `other` is held in memory with a table of its keys.
+    /// suffix `_right`. Rows come in this frame's order; `other` is held in memory with a table of its keys, or in parts on disk if
+    /// that is too large.
     ///
     /// ```
     /// use blockwise::frame::{DataFrame, JoinKind};

@@ -22,7 +22,7 @@ use crate::block::batch::batch_bytes;
 use crate::block::{BatchSource, MemoryBatches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::plan::frame::{Chain, Input, Pipeline, Probe, Root, RowStep};
+use crate::plan::frame::{Chain, Input, Pipeline, Root, RowStep};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
@@ -284,26 +284,20 @@ impl PipelineRun<'_> {
                 Open { columns: all(source.schema()), source, steps: &chain.steps, is_scan: false }
             }
         };
-        let in_parts = |s: &Arc<RowStep>| match &**s {
-            RowStep::Probe(probe) => matches!(self.results[probe.build], Left::Parts(_)),
-            _ => false,
+        let in_parts = |(k, step): (usize, &'b Arc<RowStep>)| match &**step {
+            RowStep::Probe(probe) => match &self.results[probe.build] {
+                Left::Parts(parts) => Some((k, probe, parts)),
+                _ => None,
+            },
+            _ => None,
         };
-        while let Some(k) = open.steps.iter().position(in_parts) {
-            let (before, rest) = open.steps.split_at(k);
-            if let (RowStep::Probe(probe), Left::Parts(parts)) = (&*rest[0], self.part_of(&rest[0])) {
-                open.steps = before;
-                let source = self.join_parts(open, probe, parts)?;
-                open = Open { columns: all(source.schema()), source, steps: &rest[1..], is_scan: false };
-            }
+        while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
+            let rest = &open.steps[k + 1..];
+            open.steps = &open.steps[..k];
+            let source = self.join_parts(open, probe, parts)?;
+            open = Open { columns: all(source.schema()), source, steps: rest, is_scan: false };
         }
         Ok(open)
-    }
-
-    fn part_of(&self, step: &RowStep) -> &Left {
-        match step {
-            RowStep::Probe(Probe { build, .. }) => &self.results[*build],
-            _ => &Left::Nothing,
-        }
     }
 
     /// Takes a batch through steps.

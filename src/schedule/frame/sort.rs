@@ -8,9 +8,9 @@ use super::super::Runtime;
 use super::budget::Budget;
 use super::evaluate::{batch, evaluate, internal};
 use super::pipeline::{Gather, Left};
-use super::store::{Disk, Stored, StoredRows, in_pieces, project};
+use super::store::{Disk, Stored, StoredRows, project};
 use crate::block::BatchSource;
-use crate::block::batch::batch_bytes;
+use crate::block::batch::{PIECE, batch_bytes, in_pieces};
 use crate::error::Result;
 use crate::plan::frame::SortPlan;
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch, UInt32Array};
@@ -20,8 +20,6 @@ use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, S
 use arrow_row::{RowConverter, SortField};
 use std::sync::Arc;
 
-/// Rows of the result that are made at once.
-const PIECE: usize = 1 << 15;
 /// Rows between two keys of a run that are considered as the ends of parts.
 const SAMPLE: usize = 1 << 11;
 

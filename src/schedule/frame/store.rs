@@ -5,7 +5,7 @@ use super::super::spill::{Extent, SpillFile};
 use super::budget::Budget;
 use super::evaluate::internal;
 use crate::block::BatchSource;
-use crate::block::batch::{batch_bytes, parts_of};
+use crate::block::batch::{batch_bytes, in_pieces, parts_of};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -137,22 +137,6 @@ impl StoredRows {
     pub fn held(&self) -> usize {
         self.batches.iter().map(Stored::held).sum()
     }
-}
-
-/// The most rows that are handed over at once: few enough to stay in the cache from one step to the next.
-const PIECE: usize = 1 << 15;
-
-/// Hands a batch over in pieces; whether more is wanted.
-pub(super) fn in_pieces(
-    rows: &RecordBatch,
-    each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
-) -> Result<bool> {
-    for at in (0..rows.num_rows()).step_by(PIECE) {
-        if !each(rows.slice(at, PIECE.min(rows.num_rows() - at)))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// A batch of columns whose names nobody asks for.

@@ -8,6 +8,8 @@
 mod agree;
 #[path = "conformance/case.rs"]
 mod case;
+#[path = "common/property.rs"]
+mod property;
 #[path = "conformance/random.rs"]
 mod random;
 
@@ -21,7 +23,6 @@ use blockwise::shape::{IndexMap, Region};
 use blockwise_kernels::tile::Isa;
 use case::{Case, Rng};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// What is tested: one line per backend.
 fn backends() -> Vec<Box<dyn Backend>> {
@@ -210,12 +211,7 @@ fn products_of_floats() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 1500,
-        rng_seed: RngSeed::Fixed(20),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(property::cases(1500))]
 
     #[test]
     fn random_kernels(seed in any::<u64>()) {

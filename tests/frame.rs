@@ -3,6 +3,8 @@
 
 #[path = "common/frames.rs"]
 mod frames;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::Session;
 use blockwise::frame::{DataFrame, Expr, JoinKind, RecordBatch, Table, col, len, lit, when};
@@ -92,7 +94,7 @@ fn some<T: Copy>(rows: &[Row], f: impl Fn(&Row) -> Option<T>) -> Vec<T> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(60))]
 
     #[test]
     fn expressions_follow_three_valued_logic(rows in prop::collection::vec(row(), 0..80), cut in 0usize..40) {

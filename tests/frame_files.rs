@@ -1,6 +1,9 @@
 //! Frames from and into CSV and Parquet files: cuts at any byte, quotes, nulls, rows that do not fit, broken files.
 #![cfg(feature = "frame")]
 
+#[path = "common/property.rs"]
+mod property;
+
 use blockwise::frame::{BadRows, CsvOptions, DataFrame, DataType, TimeUnit, col, scan_csv};
 use proptest::prelude::*;
 use std::fs;
@@ -21,7 +24,7 @@ fn files_in(dir: &Path) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(40))]
 
     /// Wherever the file is cut into parts, every row is read once and in order.
     #[test]

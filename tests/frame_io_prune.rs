@@ -1,6 +1,9 @@
 //! Filters told to Parquet files: what is left out never changes a result, and is left out where it can be.
 #![cfg(feature = "parquet")]
 
+#[path = "common/property.rs"]
+mod property;
+
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, StringArray,
     TimestampMillisecondArray, UInt8Array,
@@ -130,7 +133,7 @@ fn condition() -> impl Strategy<Value = Expr> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(300))]
 
     /// The rows that a filter leaves are those that it leaves of the same table in memory.
     #[test]

@@ -2,6 +2,9 @@
 //! several, gives the same rows in the same order, to the bit.
 #![cfg(feature = "frame")]
 
+#[path = "common/property.rs"]
+mod property;
+
 use blockwise::Session;
 use blockwise::frame::arrow::array::{ArrayRef, DictionaryArray, StringArray};
 use blockwise::frame::arrow::datatypes::Int32Type;
@@ -109,7 +112,7 @@ fn plain(rows: &RecordBatch) -> Vec<(String, ArrayRef)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..property::cases(6) })]
 
     #[test]
     fn sorts(seed in any::<u64>(), rows in 0usize..3000, keys in 1u64..3000, batches in 1usize..9) {

@@ -3,6 +3,8 @@
 
 #[path = "common/frames.rs"]
 mod frames;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::frame::{DataFrame, DataType, Every, RecordBatch, TimeUnit, col, corr, cov, len, timestamp};
 use frames::{all_close, collect, mean};
@@ -124,7 +126,7 @@ fn start_of_months(t: i64, n: i64) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(40))]
 
     #[test]
     fn frames_are_described_and_folded(rows in rows(), cut in 0usize..40) {

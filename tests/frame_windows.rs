@@ -3,6 +3,8 @@
 
 #[path = "common/frames.rs"]
 mod frames;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::frame::{DataFrame, DataType, Expr, RecordBatch, Rolling, TimeUnit, col, random, row_number};
 use frames::{all_close, bits};
@@ -95,7 +97,7 @@ fn rolled(r: Rolling, name: &str) -> Expr {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(60))]
 
     #[test]
     fn values_of_other_rows(rows in rows(), cut in 0usize..60, n in -4i64..5, grouped: bool) {
@@ -251,7 +253,7 @@ fn what_cannot_be_says_why() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(60))]
 
     #[test]
     fn largest_smallest_and_all_values(rows in rows(), cut in 0usize..60, k in 0usize..4) {

@@ -2,6 +2,8 @@
 #![cfg(feature = "geotiff")]
 
 mod io_common;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::block::{Block, BlockSink, BlockSource};
 use blockwise::dtype::DType;
@@ -471,7 +473,7 @@ fn threads_share_a_source() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(48))]
 
     #[test]
     fn any_region_of_any_shape(

@@ -1,6 +1,8 @@
 //! `.npy`: what NumPy wrote, what we write, and what goes wrong.
 
 mod io_common;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::block::{BlockSink, BlockSource};
 use blockwise::dtype::DType;
@@ -180,7 +182,7 @@ fn a_full_disk_is_an_error_at_creation() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(64))]
 
     #[test]
     fn any_region_of_any_shape(

@@ -2,6 +2,8 @@
 #![cfg(feature = "zarr")]
 
 mod io_common;
+#[path = "common/property.rs"]
+mod property;
 
 use blockwise::block::{Block, BlockSink, BlockSource};
 use blockwise::dtype::{DType, Scalar};
@@ -342,7 +344,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::cases(48))]
 
     #[test]
     fn any_region_of_any_shape(

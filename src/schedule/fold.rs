@@ -68,7 +68,7 @@ impl Fold {
 
     /// Takes the accumulators of a finished span; see [`InOrder::put`].
     pub fn merge(&self, number: usize, span: SpanFold, stop: &AtomicBool) {
-        let merged = self.whole.put(number, span, stop, |planes, span| {
+        let merged = self.whole.put(number, span, stop, |planes, _, span| {
             let mut keys: Vec<usize> = span.sets.keys().copied().collect();
             keys.sort_unstable();
             for key in keys {

@@ -27,7 +27,8 @@ impl<W, S> InOrder<W, S> {
         InOrder { state, parked: workers, merged: Condvar::new() }
     }
 
-    /// Takes the part of a finished span, and merges it and those that waited for it. Every span must come exactly once. Waits while
+    /// Takes the part of a finished span, and merges it and those that waited for it; `merge` gets the number of each. Every span must
+    /// come exactly once. Waits while
     /// too many that came early wait already for an earlier one, which is running on another worker, unless `stop` says that it will
     /// never come.
     pub fn put<E>(
@@ -35,7 +36,7 @@ impl<W, S> InOrder<W, S> {
         number: usize,
         part: S,
         stop: &AtomicBool,
-        mut merge: impl FnMut(&mut W, S) -> Result<(), E>,
+        mut merge: impl FnMut(&mut W, usize, S) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         while state.next != number && state.early.len() >= self.parked {
@@ -53,12 +54,31 @@ impl<W, S> InOrder<W, S> {
                 return Ok(());
             };
             state.next += 1;
-            merge(&mut state.whole, part)?;
+            merge(&mut state.whole, next, part)?;
         }
     }
 
     /// The whole.
     pub fn into_whole(self) -> W {
         self.state.into_inner().unwrap_or_else(|e| e.into_inner()).whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_merged_in_order_under_their_own_numbers() {
+        let whole = InOrder::new(vec![], 5);
+        let stop = AtomicBool::new(false);
+        for number in [3, 1, 4, 0, 2] {
+            let done = whole.put(number, number * 10, &stop, |all: &mut Vec<_>, n, part| {
+                all.push((n, part));
+                Ok::<(), ()>(())
+            });
+            assert_eq!(done, Ok(()));
+        }
+        assert_eq!(whole.into_whole(), [(0, 0), (1, 10), (2, 20), (3, 30), (4, 40)]);
     }
 }

@@ -248,7 +248,7 @@ impl PipelineRun<'_> {
             }
             root.seal(&mut state)?;
             held.set(root.bytes(&state), label)?;
-            whole.put(number, (state, held), stop, |(whole, share), (state, held)| {
+            whole.put(number, (state, held), stop, |(whole, share), number, (state, held)| {
                 root.merge(whole, number, state)?;
                 drop(held);
                 share.set(root.whole_bytes(whole), label)?;

@@ -30,18 +30,20 @@ mod every;
 mod files;
 mod folds;
 mod functions;
+mod partitions;
 mod reshape;
 pub mod selectors;
 mod series;
 mod table;
 mod text;
 mod time;
+mod user;
 mod verbs;
 mod windows;
 
 pub use crate::expr::frame::{
-    AggOp, Argument, Expr, JoinKind, Literal, OverKey, Rolling, SortKey, UserFunction, WindowOp, WindowSize,
-    col, len, lit, random, row_number, when,
+    AggOp, Argument, Expr, JoinKind, Literal, OverKey, Partition, Rolling, SortKey, UserFold, UserFunction,
+    WindowOp, WindowSize, col, group_number, len, lit, random, row_number, when,
 };
 pub use crate::io::csv::{BadRows, CsvOptions, CsvQuotes, CsvWriteOptions};
 pub use crate::io::ipc::{IpcCompression, IpcOptions};

@@ -1,6 +1,7 @@
 //! Expressions as they would be written, for plans and errors.
 
 use super::column::{AggOp, Expr, Literal, Node};
+use super::function::Function;
 use crate::dtype::DType;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use std::fmt;
@@ -28,6 +29,7 @@ impl fmt::Display for AggOp {
             AggOp::NUnique => write!(f, "n_unique"),
             AggOp::TopK(k) => write!(f, "top_k({k})"),
             AggOp::BottomK(k) => write!(f, "bottom_k({k})"),
+            AggOp::User(fold) => write!(f, "{}", fold.name()),
             AggOp::List => write!(f, "collect_list"),
             other => write!(f, "{}", format!("{other:?}").to_lowercase()),
         }
@@ -70,6 +72,10 @@ impl fmt::Display for Expr {
             Node::IsNull(x) => write!(f, "is_null({x})"),
             Node::FillNull(a, b) => write!(f, "fill_null({a}, {b})"),
             Node::When(c, a, b) => write!(f, "when({c}).then({a}).otherwise({b})"),
+            Node::Function(Function::Builtin(b), inputs) if b.name.is_empty() => {
+                let all: Vec<String> = inputs.iter().map(Expr::to_string).collect();
+                write!(f, "{}", all.join(", "))
+            }
             Node::Function(function, inputs) => {
                 write!(f, "{}(", function.name())?;
                 for (k, x) in inputs.iter().enumerate() {

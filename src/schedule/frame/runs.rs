@@ -1,0 +1,162 @@
+//! A root that works on runs: all rows with one number in the last column, which follow each other.
+//!
+//! Runs that begin and end within a span are worked on beside others; those at its ends are put together with their neighbours' in the order
+//! of spans.
+
+use super::budget::Budget;
+use super::evaluate::{batch, guarded_rows, internal};
+use super::pipeline::{Gather, Left};
+use super::store::{Disk, Stored, StoredRows};
+use crate::block::batch::batch_bytes;
+use crate::error::{Error, Result};
+use crate::plan::frame::RunsPlan;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat;
+use arrow::datatypes::{Int64Type, SchemaRef};
+
+/// The root.
+pub(super) struct Runs<'a> {
+    pub plan: &'a RunsPlan,
+    pub schema: &'a SchemaRef,
+    /// Where what is made goes when there is too much, if it may.
+    pub disk: Option<&'a Disk<'a>>,
+    pub budget: &'a Budget,
+}
+
+/// The rows of a run so far.
+pub(super) struct Run {
+    number: i64,
+    rows: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+/// What was made of runs that are whole.
+#[derive(Default)]
+pub(super) struct Made {
+    rows: Vec<Stored>,
+    bytes: usize,
+}
+
+/// The runs of a span: the first and the last may go on outside of it.
+#[derive(Default)]
+pub(super) struct Span {
+    first: Option<Run>,
+    made: Made,
+    last: Option<Run>,
+}
+
+impl Run {
+    fn extend(&mut self, other: Run) {
+        self.rows.extend(other.rows);
+        self.bytes += other.bytes;
+    }
+}
+
+impl Made {
+    fn push(&mut self, rows: Stored) {
+        self.bytes += rows.held();
+        self.rows.push(rows);
+    }
+}
+
+impl Runs<'_> {
+    /// What the function makes of a run.
+    fn make(&self, run: Run, made: &mut Made) -> Result<()> {
+        let mut held = self.budget.hold();
+        held.set(run.bytes, format!("{}: the rows of one run in one piece", self.plan.name))?;
+        let count = run.rows.iter().map(RecordBatch::num_rows).sum();
+        let Some(first) = run.rows.first() else { return Ok(()) };
+        let column = |c: usize| -> Result<ArrayRef> {
+            let parts: Vec<&dyn Array> = run.rows.iter().map(|b| b.column(c).as_ref()).collect();
+            if let [_] = parts.as_slice() {
+                Ok(first.column(c).clone())
+            } else {
+                concat(&parts).map_err(internal)
+            }
+        };
+        let width = self.plan.input.fields().len();
+        let rows = batch(&self.plan.input, (0..width).map(column).collect::<Result<_>>()?, count)?;
+        drop(run);
+        let rows = match &self.plan.function {
+            Some(function) => guarded_rows(&self.plan.name, self.schema, || function(rows))?,
+            None => rows,
+        };
+        made.push(match self.disk.filter(|d| d.budget.is_tight()) {
+            Some(disk) => disk.write(&rows)?,
+            None => Stored::Memory(rows),
+        });
+        Ok(())
+    }
+}
+
+impl Gather for Runs<'_> {
+    const BY_PART: bool = true;
+    type State = Span;
+    /// What is made of whole runs, and the run that may go on.
+    type Whole = (Made, Option<Run>);
+
+    fn state(&self) -> Span {
+        Span::default()
+    }
+
+    fn whole(&self) -> Result<Self::Whole> {
+        Ok((Made::default(), None))
+    }
+
+    fn push(&self, span: &mut Span, _task: usize, rows: RecordBatch) -> Result<()> {
+        let numbers = rows.column(rows.num_columns() - 1).as_primitive_opt::<Int64Type>().cloned();
+        let numbers = numbers.ok_or_else(|| Error::internal("runs without numbers"))?;
+        let mut at = 0;
+        for same in numbers.values().chunk_by(|a, b| a == b) {
+            let rows = rows.slice(at, same.len());
+            at += same.len();
+            let run = Run { number: same[0], bytes: batch_bytes(&rows), rows: vec![rows] };
+            match (&mut span.first, &mut span.last) {
+                (None, _) => span.first = Some(run),
+                (Some(first), None) if first.number == run.number => first.extend(run),
+                (Some(_), Some(last)) if last.number == run.number => last.extend(run),
+                (Some(_), last) => {
+                    if let Some(whole) = last.replace(run) {
+                        self.make(whole, &mut span.made)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, span: &Span) -> usize {
+        let run = |r: &Option<Run>| r.as_ref().map_or(0, |r| r.bytes);
+        run(&span.first) + run(&span.last) + span.made.bytes
+    }
+
+    fn merge(&self, (made, open): &mut Self::Whole, _span: usize, span: Span) -> Result<()> {
+        let Some(first) = span.first else { return Ok(()) };
+        match open {
+            Some(run) if run.number == first.number => run.extend(first),
+            _ => {
+                if let Some(whole) = open.replace(first) {
+                    self.make(whole, made)?;
+                }
+            }
+        }
+        if let Some(last) = span.last {
+            if let Some(whole) = open.replace(last) {
+                self.make(whole, made)?;
+            }
+            span.made.rows.into_iter().for_each(|rows| made.push(rows));
+        }
+        Ok(())
+    }
+
+    fn whole_bytes(&self, (made, open): &Self::Whole) -> usize {
+        made.bytes + open.as_ref().map_or(0, |r| r.bytes)
+    }
+
+    fn finish(&self, (mut made, open): Self::Whole) -> Result<Left> {
+        if let Some(whole) = open {
+            self.make(whole, &mut made)?;
+        }
+        Ok(Left::stored(StoredRows::new(self.schema, made.rows)))
+    }
+}

@@ -297,17 +297,17 @@ fn words_for_bools_are_the_same_whether_all_rows_fit_or_not() {
 fn without_quotes_no_null_may_need_them() {
     use blockwise::frame::{CsvQuotes, CsvWriteOptions};
     let dir = tempfile::tempdir().unwrap();
-    let df = DataFrame::from_columns([("a", vec![Some(1), None].into())]);
+    let df = DataFrame::from_columns([("a", vec![Some(1), None].into()), ("b", vec![3, 4].into())]);
     let path = dir.path().join("t.csv");
     for (null, fails) in [("N,A", true), ("\"", true), ("\n", true), ("NA", false), ("", false)] {
         let options =
             CsvWriteOptions { quotes: CsvQuotes::Never, null: null.into(), ..CsvWriteOptions::default() };
         match df.write_csv_with(&path, options) {
-            Ok(()) => assert_eq!(fs::read_to_string(&path).unwrap(), format!("a\n1\n{null}\n")),
+            Ok(()) => assert_eq!(fs::read_to_string(&path).unwrap(), format!("a,b\n1,3\n{null},4\n")),
             Err(e) => assert!(fails && e.to_string().contains("null"), "{e}"),
         }
     }
     let options = CsvWriteOptions { null: "N,A".into(), ..CsvWriteOptions::default() };
     df.write_csv_with(&path, options).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "a\n1\n\"N,A\"\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n1,3\n\"N,A\",4\n");
 }

@@ -155,7 +155,7 @@ impl DataFrame {
     /// time is in memory.
     ///
     /// # Errors
-    /// Carried: no partitions, or no keys. To the run: [`ErrorKind::MemoryLimit`](crate::ErrorKind::MemoryLimit) for a partition that memory does
+    /// Carried: no partitions, or no keys. To the run: [`ErrorKind::MemoryLimit`](crate::error::ErrorKind::MemoryLimit) for a partition that memory does
     /// not hold.
     ///
     /// ```
@@ -257,7 +257,7 @@ impl GroupBy {
     ///
     /// # Errors
     /// To the run: those of the function, a panic in it, other columns than those of `schema`;
-    /// [`ErrorKind::MemoryLimit`](crate::ErrorKind::MemoryLimit) for a group that memory does not hold.
+    /// [`ErrorKind::MemoryLimit`](crate::error::ErrorKind::MemoryLimit) for a group that memory does not hold.
     ///
     /// ```
     /// use blockwise::frame::{DataFrame, RecordBatch};

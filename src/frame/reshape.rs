@@ -266,6 +266,13 @@ fn fold_where(e: &Expr, mask: &Expr) -> Result<Expr> {
     fn masked(e: &Expr, mask: &Expr) -> Result<Expr> {
         match e.node() {
             Node::Aggregate(AggOp::Len, _) => Ok(mask.sum()),
+            // it would see the rows of other cells
+            Node::Aggregate(op @ AggOp::User(_), _) => {
+                let message = format!(
+                    "{op} is a fold of your own; group by the index and the column, then pivot its first()"
+                );
+                Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into())
+            }
             Node::Aggregate(op, x) => Ok(when(mask).then(x).otherwise(Expr::null()).aggregate(op.clone())),
             _ => with_children(e, |x| masked(x, mask)),
         }

@@ -75,7 +75,7 @@ pub enum Literal {
 /// (1), `Count`, `Len` and `NUnique` (0), `All` (true), `Any` (false).
 #[derive(Clone, Debug, PartialEq)]
 pub enum AggOp {
-    /// Sum; integers in 64 bits (wrapping), floats in f64 and rounded once.
+    /// Sum; integers in 64 bits (wrapping), floats in f64 and rounded once, decimals with 38 or 76 digits (more are an error).
     Sum,
     /// Product.
     Prod,

@@ -45,6 +45,21 @@ fn digits(t: &DataType) -> Option<(u8, i8)> {
     }
 }
 
+/// The smallest type that holds a decimal as it is written.
+pub(super) fn of_digits(text: &str) -> Option<DataType> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = whole.bytes().chain(part.bytes());
+    if whole.len() + part.len() == 0 || !all.clone().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (precision, scale) = (u8::try_from(all.count()).ok()?, part.len() as i8);
+    Some(match precision <= DECIMAL128_MAX_PRECISION {
+        true => DataType::Decimal128(precision, scale),
+        false => DataType::Decimal256(Some(precision).filter(|p| *p <= DECIMAL256_MAX_PRECISION)?, scale),
+    })
+}
+
 /// The decimal of a width that holds all values of a decimal or integer type.
 fn widened(t: &DataType, wide: bool) -> Option<DataType> {
     let (p, s) = match t {

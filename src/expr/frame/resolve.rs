@@ -278,15 +278,13 @@ impl Typed {
     }
 }
 
-/// The type of a literal number beside a decimal: an integer is a decimal of its digits.
+/// The type of a literal beside a decimal: an integer is a decimal of its digits, and so is a text that is written as one.
 fn literal_type(v: &Literal) -> Option<DataType> {
     match v {
         Literal::Number(s) if s.dtype() == DType::Bool => None,
         Literal::Number(s) if s.dtype().is_float() => Some(DataType::Float64),
-        v @ Literal::Number(_) => {
-            let shown = v.to_string();
-            Some(DataType::Decimal128(shown.trim_start_matches('-').len() as u8, 0))
-        }
+        Literal::Number(_) => decimal::of_digits(&v.to_string()),
+        Literal::Text(text) => decimal::of_digits(text),
         _ => None,
     }
 }
@@ -399,7 +397,7 @@ fn meet(a: Arc<Typed>, b: Arc<Typed>) -> std::result::Result<(Arc<Typed>, Arc<Ty
     let weak_to = |typed: &Typed, weak: &Literal| -> Option<DataType> {
         match weak {
             Literal::Null => Some(typed.data_type.clone()),
-            Literal::Number(_) if typed.data_type.is_decimal() => {
+            Literal::Number(_) | Literal::Text(_) if typed.data_type.is_decimal() => {
                 decimal::meet(&typed.data_type, &literal_type(weak)?)
             }
             Literal::Number(s) => {

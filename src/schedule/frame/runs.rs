@@ -7,11 +7,11 @@ use super::budget::Budget;
 use super::evaluate::{batch, guarded_rows, internal};
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
-use crate::block::batch::batch_bytes;
+use crate::block::batch::{PIECE, batch_bytes};
 use crate::error::{Error, Result};
 use crate::plan::frame::RunsPlan;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::concat;
+use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::{Int64Type, SchemaRef};
 
 /// The root.
@@ -30,10 +30,14 @@ pub(super) struct Run {
     bytes: usize,
 }
 
-/// What was made of runs that are whole.
+/// What was made of runs that are whole, in their order.
 #[derive(Default)]
 pub(super) struct Made {
     rows: Vec<Stored>,
+    /// Not yet as many as a batch should have.
+    few: Vec<RecordBatch>,
+    few_rows: usize,
+    /// Bytes of all in memory.
     bytes: usize,
 }
 
@@ -41,7 +45,8 @@ pub(super) struct Made {
 #[derive(Default)]
 pub(super) struct Span {
     first: Option<Run>,
-    made: Made,
+    made: Vec<RecordBatch>,
+    made_bytes: usize,
     last: Option<Run>,
 }
 
@@ -52,24 +57,16 @@ impl Run {
     }
 }
 
-impl Made {
-    fn push(&mut self, rows: Stored) {
-        self.bytes += rows.held();
-        self.rows.push(rows);
-    }
-}
-
 impl Runs<'_> {
     /// What the function makes of a run.
-    fn make(&self, run: Run, made: &mut Made) -> Result<()> {
+    fn make(&self, run: Run) -> Result<RecordBatch> {
         let mut held = self.budget.hold();
         held.set(run.bytes, format!("{}: the rows of one run in one piece", self.plan.name))?;
         let count = run.rows.iter().map(RecordBatch::num_rows).sum();
-        let Some(first) = run.rows.first() else { return Ok(()) };
         let column = |c: usize| -> Result<ArrayRef> {
             let parts: Vec<&dyn Array> = run.rows.iter().map(|b| b.column(c).as_ref()).collect();
             if let [_] = parts.as_slice() {
-                Ok(first.column(c).clone())
+                Ok(run.rows[0].column(c).clone())
             } else {
                 concat(&parts).map_err(internal)
             }
@@ -77,14 +74,36 @@ impl Runs<'_> {
         let width = self.plan.input.fields().len();
         let rows = batch(&self.plan.input, (0..width).map(column).collect::<Result<_>>()?, count)?;
         drop(run);
-        let rows = match &self.plan.function {
-            Some(function) => guarded_rows(&self.plan.name, self.schema, || function(rows))?,
-            None => rows,
+        match &self.plan.function {
+            Some(function) => guarded_rows(&self.plan.name, self.schema, || function(rows)),
+            None => Ok(rows),
+        }
+    }
+
+    /// Keeps what was made of the next run: partitions as they are, results of functions together until they are a batch.
+    fn keep(&self, made: &mut Made, rows: RecordBatch) -> Result<()> {
+        made.bytes += batch_bytes(&rows);
+        made.few_rows += rows.num_rows();
+        made.few.push(rows);
+        let enough = self.plan.function.is_none() || made.few_rows >= PIECE || made.few.len() >= PIECE;
+        if enough { self.flush(made) } else { Ok(()) }
+    }
+
+    fn flush(&self, made: &mut Made) -> Result<()> {
+        let few = std::mem::take(&mut made.few);
+        made.few_rows = 0;
+        let rows = match few.as_slice() {
+            [] => return Ok(()),
+            [one] => one.clone(),
+            many => concat_batches(self.schema, many).map_err(internal)?,
         };
-        made.push(match self.disk.filter(|d| d.budget.is_tight()) {
+        made.bytes -= few.iter().map(batch_bytes).sum::<usize>();
+        let stored = match self.disk.filter(|d| d.budget.is_tight()) {
             Some(disk) => disk.write(&rows)?,
             None => Stored::Memory(rows),
-        });
+        };
+        made.bytes += stored.held();
+        made.rows.push(stored);
         Ok(())
     }
 }
@@ -117,7 +136,9 @@ impl Gather for Runs<'_> {
                 (Some(_), Some(last)) if last.number == run.number => last.extend(run),
                 (Some(_), last) => {
                     if let Some(whole) = last.replace(run) {
-                        self.make(whole, &mut span.made)?;
+                        let rows = self.make(whole)?;
+                        span.made_bytes += batch_bytes(&rows);
+                        span.made.push(rows);
                     }
                 }
             }
@@ -127,7 +148,7 @@ impl Gather for Runs<'_> {
 
     fn bytes(&self, span: &Span) -> usize {
         let run = |r: &Option<Run>| r.as_ref().map_or(0, |r| r.bytes);
-        run(&span.first) + run(&span.last) + span.made.bytes
+        run(&span.first) + run(&span.last) + span.made_bytes
     }
 
     fn merge(&self, (made, open): &mut Self::Whole, _span: usize, span: Span) -> Result<()> {
@@ -136,15 +157,15 @@ impl Gather for Runs<'_> {
             Some(run) if run.number == first.number => run.extend(first),
             _ => {
                 if let Some(whole) = open.replace(first) {
-                    self.make(whole, made)?;
+                    self.keep(made, self.make(whole)?)?;
                 }
             }
         }
         if let Some(last) = span.last {
             if let Some(whole) = open.replace(last) {
-                self.make(whole, made)?;
+                self.keep(made, self.make(whole)?)?;
             }
-            span.made.rows.into_iter().for_each(|rows| made.push(rows));
+            span.made.into_iter().try_for_each(|rows| self.keep(made, rows))?;
         }
         Ok(())
     }
@@ -155,8 +176,9 @@ impl Gather for Runs<'_> {
 
     fn finish(&self, (mut made, open): Self::Whole) -> Result<Left> {
         if let Some(whole) = open {
-            self.make(whole, &mut made)?;
+            self.keep(&mut made, self.make(whole)?)?;
         }
+        self.flush(&mut made)?;
         Ok(Left::stored(StoredRows::new(self.schema, made.rows)))
     }
 }

@@ -11,7 +11,7 @@ mod spill;
 use blockwise::frame::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Decimal256Array};
 use blockwise::frame::arrow::datatypes::{Decimal128Type, Decimal256Type, i256};
 use blockwise::frame::{
-    Column, CsvOptions, DataFrame, DataType, Expr, JoinKind, Table, col, len, lit, scan_ipc, when,
+    BadRows, Column, CsvOptions, DataFrame, DataType, Expr, JoinKind, Table, col, len, lit, scan_ipc, when,
 };
 use frames::collect;
 use proptest::prelude::*;
@@ -55,6 +55,7 @@ fn arithmetic_goes_by_arrows_rules() {
     assert_eq!(of(&a % &b, &df), (vec![Some(50), None, None], 2));
     assert_eq!(of(-a.clone(), &df), (vec![Some(-1050), None, Some(333)], 2));
     assert_eq!(of(a.abs(), &df), (vec![Some(1050), None, Some(333)], 2));
+    assert_eq!(of(&a + Expr::null(), &df), (vec![None; 3], 2));
     // integers are decimals, floats are not
     assert_eq!(of(&a + 1, &df), (vec![Some(1150), None, Some(-233)], 2));
     assert_eq!(of(lit(1_000_000) - &a, &df), (vec![Some(99_998_950), None, Some(100_000_333)], 2));
@@ -301,6 +302,13 @@ fn files() {
     let bad = CsvOptions { types: vec![("d".into(), DataType::Decimal128(5, 2))], ..Default::default() };
     let message = error(&bad.clone().scan(&csv));
     assert!(message.contains("\"d\""), "{message}");
+    // digits without a place, whether all rows fit or not
+    for (text, want) in [("d,n\n1.239,1\n", vec![Some(123)]), ("d,n\n1.239,1\nx,2\n", vec![Some(123), None])]
+    {
+        std::fs::write(&csv, text).unwrap();
+        let options = CsvOptions { bad_rows: BadRows::Null, ..bad.clone() };
+        assert_eq!(raw(&options.scan(&csv).collect().unwrap(), "d").0, want);
+    }
     std::fs::write(&csv, "d,n\n12345.67,1\n").unwrap();
     let message = error(&bad.scan(&csv));
     assert!(message.contains('d'), "{message}");

@@ -104,7 +104,7 @@ fn mean_of(rows: &[Row]) -> Option<f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..property::cases(8) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..property::cases(5) })]
 
     #[test]
     fn folds(seed in any::<u64>(), n in 0usize..2500, keys in 1u64..900, batches in 1usize..9) {
@@ -302,6 +302,12 @@ fn errors_name_what_is_wrong() {
     );
     assert!(e(df.select(short.of("x"))).contains("wanted"));
     assert!(e(df.select(short.of("y"))).contains("\"y\""));
+    assert!(e(df.select(short.of(Vec::<&str>::new()).alias("none"))).contains("no columns"));
+    let nothing =
+        UserFold::new("nothing", [], DataType::Float64, |_| Ok(vec![]), |_| Ok(vec![]), |s| Ok(s[0].clone()));
+    assert!(e(df.group_by("s").agg(nothing.of("x"))).contains("no columns"));
+    let pivoted = df.pivot("s", "i", [1, 2], joined().of("s"));
+    assert!(e(pivoted).contains("fold of your own"));
 }
 
 #[test]

@@ -377,7 +377,7 @@ fn decimals_are_kept_compared_and_cast() {
         ),
         (df.select(col("price").top_k(2)), "top_k(2) is not defined for Decimal128(10, 2)"),
         (df.select(col("price").sqrt()), "sqrt is not defined for Decimal128(10, 2); cast it to Float64"),
-        (df.filter(col("price").gt(true)), "Decimal128(10, 2) and Boolean do not mix; cast one of them"),
+        (df.filter(col("price").gt(true)), "Boolean and Decimal128(10, 2) do not mix; cast one of them"),
     ] {
         assert!(error(&bad).contains(want), "{}", error(&bad));
     }

@@ -111,7 +111,7 @@ fn with_total(rows: &DataFrame, df: &DataFrame) -> DataFrame {
 
 /// The number of the partition, of so many of one length, that the row of a number is in.
 fn of_total(row: Expr, partitions: usize) -> Expr {
-    (row * partitions as i64).floor_div(col(TOTAL))
+    (row * partitions.min(1 << 31) as i64).floor_div(col(TOTAL))
 }
 
 /// The rows of a frame with partitions, and of each the number of its partition as a last column; and how they were cut.

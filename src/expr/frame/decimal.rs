@@ -116,7 +116,11 @@ pub(super) fn binary(
     if !is_decimal(a) && !is_decimal(b) {
         return None;
     }
-    let (ta, tb) = (a.literal_type(), b.literal_type());
+    let typed = |x: &Typed, other: &Typed| match x.literal_type() {
+        DataType::Null => other.literal_type(),
+        t => t,
+    };
+    let (ta, tb) = (typed(a, b), typed(b, a));
     let wide = is_wide(&ta) || is_wide(&tb);
     let (ta, tb) = (widened(&ta, wide)?, widened(&tb, wide)?);
     let go = || {

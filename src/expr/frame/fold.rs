@@ -1,7 +1,7 @@
 //! Folds of the user's: functions that make states of a group's rows, one state of several, and values of states.
 
 use super::function::{Argument, Builtin};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{Array, ArrayRef, StructArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Fields};
@@ -96,7 +96,7 @@ impl UserFold {
         let found: Vec<(&DataType, usize)> = made.iter().map(|c| (c.data_type(), c.len())).collect();
         let wanted: Vec<(&DataType, usize)> = fields.iter().map(|f| (f.data_type(), 1)).collect();
         if found != wanted {
-            return Err(Error::invalid("fold", format!("gave a state {found:?}; declared was {wanted:?}")));
+            return Err(self.wrong(format!("gave a state {found:?}; declared was {wanted:?}")));
         }
         pack(fields.clone(), made, 1)
     }
@@ -109,9 +109,18 @@ impl UserFold {
             other => {
                 let found = other.map(|c| (c.data_type().clone(), c.len()));
                 let wanted = (&self.0.output, states.len());
-                Err(Error::invalid("fold", format!("gave values {found:?}; wanted are {wanted:?}")))
+                Err(self.wrong(format!("gave values {found:?}; wanted are {wanted:?}")))
             }
         }
+    }
+
+    fn wrong(&self, message: String) -> Error {
+        ErrorKind::Value { op: self.0.name.to_string(), message }.into()
+    }
+
+    /// Whether nothing is kept of rows.
+    pub(crate) fn is_without_state(&self) -> bool {
+        matches!(&self.0.state, DataType::Struct(fields) if fields.is_empty())
     }
 
     /// The type of packed states.

@@ -11,7 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::op::ReduceOp;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use std::fmt;
 use std::sync::Arc;
 
 /// A relation; cheap to clone.
@@ -555,74 +554,4 @@ fn left_fields(left: &Relation, kind: JoinKind) -> Vec<Field> {
 fn fields(columns: &[Named], schema: &Schema) -> Result<Vec<Field>> {
     let field = |c: &Named| Ok(Field::new(&*c.name, c.expr.resolve(schema)?.data_type.clone(), true));
     columns.iter().map(field).collect()
-}
-
-impl fmt::Display for RelOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
-            items.iter().map(show).collect::<Vec<_>>().join(", ")
-        }
-        let named = |n: &Named| match super::name_of(&n.expr) {
-            Some(name) if name == n.name => n.expr.to_string(),
-            _ => format!("{} as {}", n.expr, n.name),
-        };
-        match self {
-            RelOp::Scan { source, columns } => {
-                let names: Vec<&str> =
-                    columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
-                write!(f, "scan {} [{}]", source.label(), names.join(", "))
-            }
-            RelOp::Project(columns) => write!(f, "project {}", list(columns, named)),
-            RelOp::Filter(mask) => write!(f, "filter {mask}"),
-            RelOp::Aggregate { keys, aggregates } => {
-                let folds = list(aggregates, |a| match &a.op {
-                    AggOp::Len => "len()".into(),
-                    op => format!("{op}({})", a.input),
-                });
-                match keys.is_empty() {
-                    true => write!(f, "aggregate {folds}"),
-                    false => write!(f, "group by {}: {folds}", list(keys, named)),
-                }
-            }
-            RelOp::Join { kind, on, .. } => {
-                let keys = list(on, |(l, r)| format!("{l} == {r}"));
-                write!(f, "{} join on {keys}", format!("{kind:?}").to_lowercase())
-            }
-            RelOp::Sort(by) => {
-                let keys =
-                    list(by, |k| format!("{}{}", k.expr, if k.descending { " descending" } else { "" }));
-                write!(f, "sort by {keys}")
-            }
-            RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),
-            RelOp::Tail(len) => write!(f, "last {len} rows"),
-            RelOp::Window { columns, keys } => {
-                let over = if keys.is_empty() { "" } else { " over " };
-                let functions = list(columns, |c| format!("{}({})", c.op, c.inputs[0]));
-                write!(f, "window {functions}{over}{}", list(keys, Expr::to_string))
-            }
-            RelOp::Concat => write!(f, "concat"),
-            RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
-            RelOp::Runs(Runs { name, partition: Some(by), .. }) => write!(f, "{name}: {by}"),
-            RelOp::Runs(runs) => write!(f, "{}", runs.name),
-            RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),
-        }
-    }
-}
-
-/// The tree, inputs indented below what uses them.
-impl fmt::Display for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = vec![(self, 0)];
-        while let Some((r, depth)) = left.pop() {
-            writeln!(f, "{:depth$}{}", "", r.op(), depth = 2 * depth)?;
-            left.extend(r.inputs().iter().rev().map(|i| (i, depth + 1)));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }

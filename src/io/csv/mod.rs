@@ -8,10 +8,14 @@ use super::files::file_label;
 use super::text::{Quotes, Text, with_text};
 use crate::block::BatchSource;
 use crate::error::{Error, ErrorKind, Result};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray,
+    StringBuilder,
+};
+use arrow::compute::kernels::cast_utils::parse_decimal;
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use regex::Regex;
 use std::path::Path;
@@ -40,7 +44,8 @@ pub struct CsvOptions {
     pub has_header: bool,
     /// Texts that mean null.
     pub null_values: Vec<String>,
-    /// Types of columns that are not to be inferred.
+    /// Types of columns that are not to be inferred. Decimals are never inferred; digits beyond those that such a type has after the point are
+    /// left out.
     pub types: Vec<(String, DataType)>,
     /// Rows from which the other types are inferred.
     pub infer_rows: usize,
@@ -251,16 +256,31 @@ fn parses(value: &str, t: &DataType) -> bool {
 
 /// Texts as values of a type, null where one is none: by the same words as rows that all fit.
 fn converted(texts: &ArrayRef, t: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
-    if *t == DataType::Boolean {
-        let word = |s: &str| match s {
-            s if s.eq_ignore_ascii_case("true") => Some(true),
-            s if s.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        };
-        let bools = texts.as_string::<i32>().iter().map(|s| s.and_then(word));
-        return Ok(Arc::new(bools.collect::<BooleanArray>()));
+    let texts = texts.as_string::<i32>();
+    match t {
+        DataType::Boolean => {
+            let word = |s: &str| match s {
+                s if s.eq_ignore_ascii_case("true") => Some(true),
+                s if s.eq_ignore_ascii_case("false") => Some(false),
+                _ => None,
+            };
+            Ok(Arc::new(texts.iter().map(|s| s.and_then(word)).collect::<BooleanArray>()))
+        }
+        DataType::Decimal128(p, s) => decimals::<Decimal128Type>(texts, *p, *s),
+        DataType::Decimal256(p, s) => decimals::<Decimal256Type>(texts, *p, *s),
+        t => cast_with_options(texts, t, &CastOptions { safe: true, ..CastOptions::default() }),
     }
-    cast_with_options(texts, t, &CastOptions { safe: true, ..CastOptions::default() })
+}
+
+/// Digits that a decimal has no place for are left out.
+fn decimals<T: DecimalType>(
+    texts: &StringArray,
+    precision: u8,
+    scale: i8,
+) -> std::result::Result<ArrayRef, ArrowError> {
+    let value = |s: &str| parse_decimal::<T>(s, precision, scale).ok();
+    let values: PrimitiveArray<T> = texts.iter().map(|s| s.and_then(value)).collect();
+    Ok(Arc::new(values.with_precision_and_scale(precision, scale)?))
 }
 
 /// The schema of a file by its first rows.

@@ -65,8 +65,8 @@ impl Relation {
         }
     }
 
-    /// Names of columns of which all rows with equal values follow each other within one partition, so that groups of them, or of them and
-    /// others, need no rows of other partitions; none if nothing is known.
+    /// Names of columns such that all rows with equal values in them are in one partition, and a partition's rows follow each other: groups by
+    /// them, or by them and others, need no rows of other partitions. None if nothing is known.
     pub fn partitioned_by(&self) -> Vec<Arc<str>> {
         self.partition_keys().iter().filter_map(name_of).collect()
     }
@@ -79,7 +79,8 @@ impl Relation {
                 Some(Partition::Range(keys, _)) => keys.iter().map(|k| k.expr.clone()).collect(),
                 _ => vec![],
             },
-            RelOp::Filter(_) | RelOp::Slice { .. } | RelOp::Window { .. } => below(),
+            RelOp::Filter(_) | RelOp::Slice { .. } | RelOp::Tail(_) => below(),
+            RelOp::Window { .. } | RelOp::Distinct(_) => below(),
             // without one of the keys, equal rows may be in several partitions
             RelOp::Project(columns) => {
                 below().iter().map(|k| renamed(columns, k)).collect::<Option<_>>().unwrap_or_default()

@@ -5,6 +5,7 @@
 //! columns are, and two rows are equal if their words are. A dictionary is interned once, not per row.
 
 mod column;
+mod direct;
 mod intern;
 
 use crate::error::Result;
@@ -12,14 +13,13 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use column::{Coding, FOREIGN, KeyColumn, KeyColumnView};
 pub(super) use column::{content_hashes, one_dictionary};
+use direct::Direct;
 use hashbrown::HashTable;
 pub(super) use intern::Mixer;
 use intern::{mix, mix_all};
 
 /// Codes from here on are interned.
 const INTERNED: u32 = 1 << 31;
-/// Keys below this index a table directly, as far as that is not much larger than the number of groups.
-const DIRECT: u64 = 1 << 20;
 /// The number of a key that is not there.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -30,8 +30,8 @@ pub(super) struct Keys {
     words: usize,
     /// Hashes and numbers of keys.
     table: HashTable<(u32, u32)>,
-    /// By a key of one word that is small: its number, or `NONE`. Empty if small keys are no more likely than others.
-    direct: Vec<u32>,
+    /// Of keys of one word those that are small, unless such keys are no more likely than others.
+    direct: Direct,
     is_dense: bool,
     /// The keys, `words` each.
     keys: Vec<u64>,
@@ -48,7 +48,7 @@ impl Keys {
             columns,
             words,
             table: HashTable::new(),
-            direct: vec![],
+            direct: Direct::default(),
             is_dense: true,
             keys: vec![],
             count: 0,
@@ -60,7 +60,16 @@ impl Keys {
     pub fn sibling(&self) -> Keys {
         let columns = self.columns.iter().map(KeyColumn::sibling).collect();
         let (table, words, is_dense) = (HashTable::new(), self.words, self.is_dense);
-        Keys { columns, words, table, direct: vec![], is_dense, keys: vec![], count: 0, row: vec![] }
+        Keys {
+            columns,
+            words,
+            table,
+            direct: Direct::default(),
+            is_dense,
+            keys: vec![],
+            count: 0,
+            row: vec![],
+        }
     }
 
     /// The same for few of many keys, of which small ones are not dense.
@@ -76,7 +85,7 @@ impl Keys {
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.interner.nbytes() + 4 * c.codes.capacity()).sum();
-        columns + 9 * self.table.capacity() + 4 * self.direct.capacity() + 8 * self.keys.capacity()
+        columns + 9 * self.table.capacity() + self.direct.nbytes() + 8 * self.keys.capacity()
     }
 
     /// The number of every row's key, new ones added.
@@ -211,35 +220,23 @@ impl Keys {
     /// The number of a key of one word.
     #[inline]
     fn word(&mut self, key: u64) -> u32 {
-        if let Some(&slot) = self.direct.get(key as usize)
-            && slot != NONE
-        {
-            return slot;
+        match self.direct.get(key) {
+            Some(slot) if slot != NONE => slot,
+            _ => self.word_slow(key),
         }
-        self.word_slow(key)
     }
 
     fn word_slow(&mut self, key: u64) -> u32 {
-        let roomy = (16 * self.count as u64).clamp(1 << 16, DIRECT);
-        if self.is_dense && key < roomy && key as usize >= self.direct.len() {
-            let old = self.direct.len();
-            self.direct.resize((key as usize + 1).next_power_of_two().max(1024), NONE);
-            // keys that were hashed while the table was shorter
-            for number in 0..self.count {
-                let k = self.keys[number] as usize;
-                if k >= old && k < self.direct.len() {
-                    self.direct[k] = number as u32;
+        if self.is_dense {
+            self.direct.widen(key, &self.keys);
+            if let Some(slot) = self.direct.slot(key) {
+                if *slot == NONE {
+                    *slot = self.count as u32;
+                    self.keys.push(key);
+                    self.count += 1;
                 }
+                return *slot;
             }
-            if self.direct[key as usize] != NONE {
-                return self.direct[key as usize];
-            }
-        }
-        if let Some(slot) = self.direct.get_mut(key as usize) {
-            *slot = self.count as u32;
-            self.keys.push(key);
-            self.count += 1;
-            return *slot;
         }
         self.hashed(hash(&[key]), |keys, n| keys[n] == key, |keys| keys.push(key))
     }
@@ -277,7 +274,7 @@ impl Keys {
 
     fn get(&self, key: &[u64]) -> u32 {
         if let [word] = key
-            && let Some(&slot) = self.direct.get(*word as usize)
+            && let Some(slot) = self.direct.get(*word)
         {
             return slot;
         }

@@ -191,6 +191,43 @@ proptest! {
     }
 }
 
+/// Tables of keys that are cut into parts, with one row a key and with many, of one word and of more.
+#[test]
+fn very_many_keys() {
+    let rows = |seed, n: usize, keys: u64| {
+        let mut r = Random(seed);
+        let k: Vec<Option<i64>> = (0..n).map(|_| r.some(50, |r| r.below(keys) as i64 - 9)).collect();
+        let s: Vec<String> = (0..n).map(|_| format!("text {}", r.below(keys))).collect();
+        let i: Vec<i64> = (0..n as i64).collect();
+        DataFrame::from_columns([("k", Column::from(k)), ("s", s.into()), ("i", i.into())])
+    };
+    let left = rows(1, 100_000, 60_000);
+    for keys in [90_000, 1 << 40] {
+        let right = rows(2, 200_000, keys).rename([("i", "j")]);
+        let by_key = left.join(&right, ["k"], JoinKind::Inner);
+        assert!(same(&by_key));
+        same(&left.join(&right, ["s"], JoinKind::Left).select(["k", "s", "j"]));
+        same(&left.join(&right, ["k", "s"], JoinKind::Anti));
+        // against a loop
+        let column = |df: &DataFrame, name: &str| df.collect().unwrap().values::<i64>(name).unwrap();
+        let mut of_key: std::collections::HashMap<i64, Vec<i64>> = Default::default();
+        for (k, j) in column(&right, "k").into_iter().zip(column(&right, "j")) {
+            if let (Some(k), Some(j)) = (k, j) {
+                of_key.entry(k).or_default().push(j);
+            }
+        }
+        let pairs = column(&left, "k").into_iter().zip(column(&left, "i"));
+        let want: Vec<(Option<i64>, Option<i64>)> = pairs
+            .flat_map(|(k, i)| {
+                let js = k.and_then(|k| of_key.get(&k)).cloned().unwrap_or_default();
+                js.into_iter().map(move |j| (i, Some(j)))
+            })
+            .collect();
+        let got: Vec<_> = column(&by_key, "i").into_iter().zip(column(&by_key, "j")).collect();
+        assert_eq!(got, want);
+    }
+}
+
 /// More groups than are put in the order of first rows, and keys that all differ.
 #[test]
 fn very_many_groups() {

@@ -5,6 +5,7 @@
 //! same order, at the end. So where they were changes no bit.
 
 use super::super::super::Runtime;
+use super::super::super::workers::side_by_side;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
@@ -432,32 +433,4 @@ impl Gather for GroupFold<'_> {
         let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         Ok(Left::memory(self.schema, rows))
     }
-}
-
-/// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
-fn side_by_side<T: Sync, R: Send>(threads: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = vec![];
-        loop {
-            let k = next.fetch_add(1, Relaxed);
-            match items.get(k) {
-                Some(item) => done.push((k, f(item))),
-                None => return done,
-            }
-        }
-    };
-    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => all.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    });
-    all.sort_unstable_by_key(|(k, _)| *k);
-    all.into_iter().map(|(_, r)| r).collect()
 }

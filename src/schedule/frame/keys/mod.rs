@@ -6,22 +6,24 @@
 
 mod column;
 mod direct;
+mod index;
 mod intern;
 
 use crate::error::Result;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use column::{Coding, FOREIGN, KeyColumn, KeyColumnView};
+use column::{Coding, KeyColumn};
 pub(super) use column::{content_hashes, one_dictionary};
 use direct::Direct;
 use hashbrown::HashTable;
+pub(super) use index::{Encoder, Found, Index};
 pub(super) use intern::Mixer;
 use intern::{mix, mix_all};
 
 /// Codes from here on are interned.
 const INTERNED: u32 = 1 << 31;
 /// The number of a key that is not there.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 /// Different keys of rows, numbered in order of first appearance.
 pub(super) struct Keys {
@@ -122,24 +124,6 @@ impl Keys {
         }
         for (column, codes) in self.columns.iter_mut().zip(codes) {
             column.codes = codes;
-        }
-        Ok(())
-    }
-
-    /// The number of every row's key; `NONE` for keys that are not there, and for those with a null.
-    pub fn find(&self, encoder: &mut Encoder, columns: &[ArrayRef], slots: &mut Vec<u32>) -> Result<()> {
-        encoder.encode(self, columns)?;
-        slots.clear();
-        let rows = columns.first().map_or(0, |c| c.len());
-        let codes = &encoder.codes;
-        for i in 0..rows {
-            if codes.iter().any(|c| c[i] == 0 || c[i] == FOREIGN) {
-                slots.push(NONE);
-                continue;
-            }
-            encoder.row.clear();
-            encoder.row.extend(words_of(codes, i));
-            slots.push(self.get(&encoder.row));
         }
         Ok(())
     }
@@ -271,17 +255,6 @@ impl Keys {
             }
         }
     }
-
-    fn get(&self, key: &[u64]) -> u32 {
-        if let [word] = key
-            && let Some(slot) = self.direct.get(*word)
-        {
-            return slot;
-        }
-        let (hash, words) = (hash(key), self.words);
-        let same = |&(h, n): &(u32, u32)| h == hash && self.keys[n as usize * words..][..words] == *key;
-        self.table.find(spread(hash), same).map_or(NONE, |e| e.1)
-    }
 }
 
 /// The hash of a key that is kept beside its number, so that a growing table need not look at keys.
@@ -292,26 +265,6 @@ fn hash(key: &[u64]) -> u32 {
 /// The bits that the table goes by: it takes the place from low ones and a tag from high ones.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
-}
-
-/// What a thread needs to look keys up.
-#[derive(Default)]
-pub(super) struct Encoder {
-    columns: Vec<KeyColumnView>,
-    codes: Vec<Vec<u32>>,
-    row: Vec<u64>,
-}
-
-impl Encoder {
-    fn encode(&mut self, keys: &Keys, columns: &[ArrayRef]) -> Result<()> {
-        self.columns.resize_with(keys.columns.len(), KeyColumnView::default);
-        self.codes.clear();
-        for ((column, view), array) in keys.columns.iter().zip(&mut self.columns).zip(columns) {
-            // a column that only looks: shares the values of the table's
-            self.codes.push(column.look_up(view, array)?);
-        }
-        Ok(())
-    }
 }
 
 fn pair(a: u32, b: u32) -> u64 {

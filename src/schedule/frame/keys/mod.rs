@@ -193,9 +193,13 @@ impl Keys {
 
     /// The columns of the keys, in order of their numbers.
     pub fn columns(&self) -> Result<Vec<ArrayRef>> {
+        self.columns_of(0..self.count as u32)
+    }
+
+    /// The columns of some keys.
+    pub fn columns_of(&self, numbers: impl Iterator<Item = u32> + Clone) -> Result<Vec<ArrayRef>> {
         let of = |(c, column): (usize, &KeyColumn)| {
-            let codes: Vec<u32> =
-                (0..self.count).map(|n| code_of(&self.keys[n * self.words..][..self.words], c)).collect();
+            let codes: Vec<u32> = numbers.clone().map(|n| code_of(self.key(n), c)).collect();
             column.decode(&codes)
         };
         self.columns.iter().enumerate().map(of).collect()

@@ -90,18 +90,21 @@ impl JoinTable {
             }
             return pairs.end(&mut full);
         };
-        let mut found: Vec<Option<Found>> = vec![];
+        let mut found: Vec<Found> = vec![];
         index.find(encoder, columns, &mut found)?;
         if matches!(kind, JoinKind::Semi | JoinKind::Anti) {
             let wanted = kind == JoinKind::Semi;
-            let mask: BooleanArray = found.iter().map(|f| Some(f.is_some() == wanted)).collect();
+            let mask: BooleanArray = found.iter().map(|f| Some((f.count > 0) == wanted)).collect();
             return next(filter_record_batch(left, &mask).map_err(internal)?);
         }
+        if index.is_unique() && kind == JoinKind::Inner {
+            let mut pairs = Pairs::of_one(&found);
+            return pairs.end(&mut full);
+        }
         for (row, found) in found.iter().enumerate() {
-            match found {
-                Some(found) => pairs.extend(row as u32, index.rows(found), &mut full)?,
-                None if kind == JoinKind::Left => pairs.alone(row as u32),
-                None => {}
+            match index.rows(found) {
+                [] if kind == JoinKind::Left => pairs.alone(row as u32),
+                partners => pairs.extend(row as u32, partners, &mut full)?,
             }
         }
         pairs.end(&mut full)
@@ -145,6 +148,20 @@ struct Pairs {
 const ALONE: u32 = u32::MAX;
 
 impl Pairs {
+    /// Of rows that have one partner or none.
+    fn of_one(found: &[Found]) -> Pairs {
+        let (mut left, mut right) = (vec![0; found.len()], vec![0; found.len()]);
+        let mut n = 0;
+        for (row, found) in found.iter().enumerate() {
+            // no branch: whether a row has a partner is hard to foretell
+            (left[n], right[n]) = (row as u32, found.at);
+            n += found.count as usize;
+        }
+        left.truncate(n);
+        right.truncate(n);
+        Pairs { left, right, has_alone: false }
+    }
+
     /// Adds a row with its partners; hands on what is there whenever that is much.
     #[inline]
     fn extend(

@@ -1,7 +1,7 @@
 //! Rows by key: what the kept side of a join is looked up in.
 //!
-//! Keys are cut by their hash into parts that fit a cache, which are built side by side. An entry holds a key of one word itself and, if
-//! only one row has the key, that row: looking it up costs one visit to memory.
+//! Codes that are dense index a table. Other keys are cut by their hash into parts that fit a cache, which are built side by side; an entry
+//! holds a key of one word itself. If only one row has a key, that row is in the table: looking it up costs one visit to memory.
 
 use super::super::super::workers::side_by_side;
 use super::column::{FOREIGN, KeyColumn, KeyColumnView};
@@ -23,6 +23,8 @@ pub(in super::super) struct Index {
     columns: Vec<KeyColumn>,
     /// Words of a key: two codes each.
     words: usize,
+    /// By code, if there is one column and its codes are dense. Else empty.
+    direct: Vec<Found>,
     /// Entries by parts of the hashes.
     parts: Vec<HashTable<Entry>>,
     /// The rows of keys that several have, one key's after the other's, each's in order. Empty if there is no such key.
@@ -39,10 +41,11 @@ struct Entry {
     of: Found,
 }
 
-/// The rows of a key: one, or some of [`Index::rows`].
-#[derive(Clone, Copy)]
+/// The rows of a key: none, one, or some of [`Index::rows`].
+#[derive(Clone, Copy, Default)]
 pub(in super::super) struct Found {
-    at: u32,
+    /// The row if it is one, else the place of the first of them.
+    pub at: u32,
     pub count: u32,
 }
 
@@ -60,7 +63,15 @@ impl Index {
         let codes: Vec<Vec<u32>> = columns.iter_mut().map(|c| std::mem::take(&mut c.codes)).collect();
         let n = arrays.first().map_or(0, |a| a.len());
         let words = codes.len().div_ceil(2);
-        let mut index = Index { columns, words, parts: vec![], rows: vec![], keys: vec![] };
+        let (direct, parts, rows, keys) = (vec![], vec![], vec![], vec![]);
+        let mut index = Index { columns, words, direct, parts, rows, keys };
+        if let [codes] = codes.as_slice() {
+            let last = codes.iter().max().map_or(0, |&c| c as usize);
+            if last < (4 * n).max(1 << 16) {
+                index.by_code(codes, last);
+                return Ok(index);
+            }
+        }
         let parts = (n / PART).clamp(1, MOST_PARTS).next_power_of_two();
         // the tags of rows, and how many are of each part
         let mut tags: Vec<u64> = Vec::with_capacity(n);
@@ -105,6 +116,34 @@ impl Index {
             index.rows = rows.iter().map(|(_, row)| *row).collect();
         }
         Ok(index)
+    }
+
+    /// Fills the table of codes up to this one.
+    fn by_code(&mut self, codes: &[u32], last: usize) {
+        let mut table = vec![Found::default(); last + 1];
+        let mut unique = true;
+        for (row, &code) in codes.iter().enumerate().filter(|(_, code)| **code != 0) {
+            let found = &mut table[code as usize];
+            (found.at, found.count) = (row as u32, found.count + 1);
+            unique &= found.count == 1;
+        }
+        if !unique {
+            let mut end = 0;
+            for found in table.iter_mut().filter(|f| f.count > 1) {
+                (found.at, end) = (end, end + found.count);
+            }
+            self.rows = vec![0; end as usize];
+            // places move on as rows are put there
+            for (row, &code) in codes.iter().enumerate() {
+                let found = &mut table[code as usize];
+                if found.count > 1 {
+                    self.rows[found.at as usize] = row as u32;
+                    found.at += 1;
+                }
+            }
+            table.iter_mut().filter(|f| f.count > 1).for_each(|f| f.at -= f.count);
+        }
+        self.direct = table;
     }
 
     /// The entries of some rows, which are put in the order of keys; and whether all keys differ. The rows' places begin at `first`.
@@ -155,24 +194,23 @@ impl Index {
         (table, unique)
     }
 
-    /// The rows of every row's key, if there are any: there are none of keys with a null.
-    pub fn find(
-        &self,
-        encoder: &mut Encoder,
-        arrays: &[ArrayRef],
-        found: &mut Vec<Option<Found>>,
-    ) -> Result<()> {
+    /// The rows of every row's key: none of a key with a null.
+    pub fn find(&self, encoder: &mut Encoder, arrays: &[ArrayRef], found: &mut Vec<Found>) -> Result<()> {
         let codes = encoder.encode(&self.columns, arrays)?;
         let known = |code: u32| code != 0 && code != FOREIGN;
         found.clear();
         match codes {
-            [a] => found.extend(a.iter().map(|&a| if known(a) { self.get(&[u64::from(a)]) } else { None })),
+            // nothing has code 0 or none that is unknown
+            [a] if !self.direct.is_empty() => {
+                found.extend(a.iter().map(|&a| self.direct.get(a as usize).copied().unwrap_or_default()));
+            }
+            [a] => found.extend(a.iter().map(|&a| self.get(known(a), &[u64::from(a)]))),
             _ => {
                 let mut key = Vec::with_capacity(self.words);
                 for i in 0..arrays.first().map_or(0, |a| a.len()) {
                     key.clear();
                     key.extend(words_of(codes, i));
-                    found.push(if codes.iter().all(|c| known(c[i])) { self.get(&key) } else { None });
+                    found.push(self.get(codes.iter().all(|c| known(c[i])), &key));
                 }
             }
         }
@@ -180,18 +218,26 @@ impl Index {
     }
 
     #[inline]
-    fn get(&self, key: &[u64]) -> Option<Found> {
+    fn get(&self, known: bool, key: &[u64]) -> Found {
         let tag = self.tag(key);
         let hash = self.hash(tag);
-        let part = &self.parts[(hash >> 40) as usize & (self.parts.len() - 1)];
         let same = |e: &Entry| e.tag == tag && (self.words == 1 || self.key(self.rows(&e.of)[0]) == key);
-        part.find(hash, same).map(|e| e.of)
+        match self.parts.get((hash >> 40) as usize & self.parts.len().wrapping_sub(1)) {
+            Some(part) if known => part.find(hash, same).map_or(Found::default(), |e| e.of),
+            _ => Found::default(),
+        }
+    }
+
+    /// Whether every key has one row.
+    pub fn is_unique(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The rows, in order.
     #[inline]
     pub fn rows<'a>(&'a self, found: &'a Found) -> &'a [u32] {
         match found.count {
+            0 => &[],
             1 => std::slice::from_ref(&found.at),
             n => &self.rows[found.at as usize..][..n as usize],
         }
@@ -201,7 +247,7 @@ impl Index {
     pub fn nbytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.interner.nbytes()).sum();
         let entries: usize = self.parts.iter().map(|p| (size_of::<Entry>() + 1) * p.capacity()).sum();
-        columns + entries + 4 * self.rows.capacity() + 8 * self.keys.capacity()
+        columns + entries + 8 * self.direct.capacity() + 4 * self.rows.capacity() + 8 * self.keys.capacity()
     }
 
     fn key(&self, row: u32) -> &[u64] {

@@ -239,3 +239,24 @@ fn very_many_groups() {
     assert!(same(&df.group_by("k").agg([col("x").sum(), col("s").first(), len()])));
     assert!(same(&df.group_by(["s", "k"]).agg([col("i").top_k(1), col("x").std()])));
 }
+
+/// A small table with a large one on its right: the large one goes by, and is not kept.
+#[test]
+fn a_small_left_side_is_kept() {
+    let left = frame(3, 60, 40, 2);
+    let right = frame(4, 9000, 2000, 5).rename([("i", "j"), ("x", "y"), ("s", "text")]);
+    let joins = [
+        left.join(&right, ["k"], JoinKind::Inner),
+        left.join(&right, ["d", "t"], JoinKind::Inner).filter(col("j").gt(500)).select(["j", "k", "t"]),
+        left.join_on(&right, ["s", "k"], ["text", "k"], JoinKind::Inner, "_right"),
+    ];
+    for join in joins {
+        assert!(same(&join));
+        // one that has room for the small table, not for the large one
+        let session =
+            Session::builder().threads(2).spill_above(400_000).memory_limit("256MiB").build().unwrap();
+        let rows = join.collect_with(&session).unwrap();
+        assert!(rows.num_rows() > 0);
+        assert_eq!(session.last_summary().unwrap().bytes_spilled, 0, "{join:?}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Result};
 use crate::expr::frame::JoinKind;
 use crate::plan::frame::{Probe, Program};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{concat, concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
@@ -97,9 +97,8 @@ impl JoinTable {
             let mask: BooleanArray = found.iter().map(|f| Some((f.count > 0) == wanted)).collect();
             return next(filter_record_batch(left, &mask).map_err(internal)?);
         }
-        if index.is_unique() && kind == JoinKind::Inner {
-            let mut pairs = Pairs::of_one(&found);
-            return pairs.end(&mut full);
+        if index.is_unique() {
+            return Pairs::of_one(&found, kind == JoinKind::Left).end(&mut full);
         }
         for (row, found) in found.iter().enumerate() {
             match index.rows(found) {
@@ -122,7 +121,8 @@ impl JoinTable {
         let rows = l.len();
         let same = rows == left.num_rows() && l.iter().enumerate().all(|(i, &l)| i as u32 == l);
         let l = UInt32Array::from(l);
-        let partners = has_alone.then(|| NullBuffer::from_iter(r.iter().map(|&r| r != ALONE)));
+        let partners =
+            has_alone.then(|| NullBuffer::from(BooleanBuffer::collect_bool(rows, |i| r[i] != ALONE)));
         let r = UInt32Array::new(r.into(), partners);
         let mut columns: Vec<ArrayRef> = vec![];
         for column in left.columns() {
@@ -148,8 +148,13 @@ struct Pairs {
 const ALONE: u32 = u32::MAX;
 
 impl Pairs {
-    /// Of rows that have one partner or none.
-    fn of_one(found: &[Found]) -> Pairs {
+    /// Of rows that have one partner or none; those that have none too if `all`.
+    fn of_one(found: &[Found], all: bool) -> Pairs {
+        if all {
+            let right: Vec<u32> = found.iter().map(|f| if f.count == 0 { ALONE } else { f.at }).collect();
+            let has_alone = found.iter().any(|f| f.count == 0);
+            return Pairs { left: (0..found.len() as u32).collect(), right, has_alone };
+        }
         let (mut left, mut right) = (vec![0; found.len()], vec![0; found.len()]);
         let mut n = 0;
         for (row, found) in found.iter().enumerate() {

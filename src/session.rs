@@ -173,13 +173,24 @@ impl Session {
         self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
     }
 
+    /// Optimizes and plans a frame's relation.
+    #[cfg(feature = "frame")]
+    pub(crate) fn plan_frame(
+        &self,
+        relation: &crate::expr::frame::Relation,
+        sink: Option<Arc<dyn crate::block::BatchSink>>,
+    ) -> Result<plan::frame::FramePlan> {
+        let room = schedule::frame::room_for_table(self.settings.spill_above);
+        plan::frame::lower(&crate::optimize::frame::optimize(relation)?, sink, room)
+    }
+
     /// Plans and runs a frame's relation; its rows.
     #[cfg(feature = "frame")]
     pub(crate) fn run_frame(
         &self,
         relation: &crate::expr::frame::Relation,
     ) -> Result<Vec<arrow::array::RecordBatch>> {
-        let plan = plan::frame::lower(&crate::optimize::frame::optimize(relation)?, None)?;
+        let plan = self.plan_frame(relation, None)?;
         self.turn("collect", |rt| schedule::frame::run(&plan, rt))
     }
 
@@ -190,7 +201,7 @@ impl Session {
         relation: &crate::expr::frame::Relation,
         sink: Arc<dyn crate::block::BatchSink>,
     ) -> Result<()> {
-        let plan = plan::frame::lower(&crate::optimize::frame::optimize(relation)?, Some(sink))?;
+        let plan = self.plan_frame(relation, Some(sink))?;
         self.turn("write", |rt| schedule::frame::run(&plan, rt)).map(drop)
     }
 

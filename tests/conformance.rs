@@ -150,21 +150,30 @@ fn folds_by_group_of_every_dtype() {
         if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
             continue;
         }
-        for (shape, masked) in
-            [(&[3000][..], false), (&[41][..], true), (&[7, 90][..], true), (&[][..], false)]
-        {
+        for (shape, masked, values) in [
+            (&[3000][..], false, 1),
+            (&[41][..], true, 1),
+            (&[7, 90][..], true, 5),
+            (&[600][..], false, 2),
+            (&[][..], false, 1),
+        ] {
             let rank = shape.len();
             let mut b = Builder::new(rank);
-            let inputs = [d, DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));
-            let [x, slot, mask] = inputs.map(|n| b.load(n));
-            let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+            let [slot, mask] = [DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));
+            let [slot, mask] = [slot, mask].map(|n| b.load(n));
             let last = b.constant(Scalar::from((case::GROUPS - 1) as u32));
             let slot = b.binary(BinaryOp::And, slot, last);
-            b.group_reduce(op, x, slot, masked.then_some(mask));
+            // several values by the same groups may be folded in one walk
+            for _ in 0..values {
+                let x = b.input(d, IndexMap::identity(rank));
+                let x = b.load(x);
+                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+                b.group_reduce(op, x, slot, masked.then_some(mask));
+            }
             let kernel = b.finish().expect("a fold by group");
             let start = vec![5; rank];
             let case = Case::new(&mut Rng::new(7), kernel, Region::new(start.as_slice(), shape));
-            check(&backends, &case, Tolerance::Exact, &format!("{op} {d} by group"));
+            check(&backends, &case, Tolerance::Exact, &format!("{values} {op} {d} by group"));
         }
     }
 }

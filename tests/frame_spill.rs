@@ -141,6 +141,43 @@ proptest! {
     }
 }
 
+/// Tables of keys that are cut into parts, with one row a key and with many, of one word and of more.
+#[test]
+fn very_many_keys() {
+    let rows = |seed, n: usize, keys: u64| {
+        let mut r = Random(seed);
+        let k: Vec<Option<i64>> = (0..n).map(|_| r.some(50, |r| r.below(keys) as i64 - 9)).collect();
+        let s: Vec<String> = (0..n).map(|_| format!("text {}", r.below(keys))).collect();
+        let i: Vec<i64> = (0..n as i64).collect();
+        DataFrame::from_columns([("k", Column::from(k)), ("s", s.into()), ("i", i.into())])
+    };
+    let left = rows(1, 100_000, 60_000);
+    for keys in [90_000, 1 << 40] {
+        let right = rows(2, 200_000, keys).rename([("i", "j")]);
+        let by_key = left.join(&right, ["k"], JoinKind::Inner);
+        assert!(same(&by_key));
+        same(&left.join(&right, ["s"], JoinKind::Left).select(["k", "s", "j"]));
+        same(&left.join(&right, ["k", "s"], JoinKind::Anti));
+        // against a loop
+        let column = |df: &DataFrame, name: &str| df.collect().unwrap().values::<i64>(name).unwrap();
+        let mut of_key: std::collections::HashMap<i64, Vec<i64>> = Default::default();
+        for (k, j) in column(&right, "k").into_iter().zip(column(&right, "j")) {
+            if let (Some(k), Some(j)) = (k, j) {
+                of_key.entry(k).or_default().push(j);
+            }
+        }
+        let pairs = column(&left, "k").into_iter().zip(column(&left, "i"));
+        let want: Vec<(Option<i64>, Option<i64>)> = pairs
+            .flat_map(|(k, i)| {
+                let js = k.and_then(|k| of_key.get(&k)).cloned().unwrap_or_default();
+                js.into_iter().map(move |j| (i, Some(j)))
+            })
+            .collect();
+        let got: Vec<_> = column(&by_key, "i").into_iter().zip(column(&by_key, "j")).collect();
+        assert_eq!(got, want);
+    }
+}
+
 /// More groups than are put in the order of first rows, and keys that all differ.
 #[test]
 fn very_many_groups() {
@@ -151,4 +188,25 @@ fn very_many_groups() {
     let df = frame(6, 300_000, 1_000_000, 2);
     assert!(same(&df.group_by("k").agg([col("x").sum(), col("s").first(), len()])));
     assert!(same(&df.group_by(["s", "k"]).agg([col("i").top_k(1), col("x").std()])));
+}
+
+/// A small table with a large one on its right: the large one goes by, and is not kept.
+#[test]
+fn a_small_left_side_is_kept() {
+    let left = frame(3, 60, 40, 2);
+    let right = frame(4, 9000, 2000, 5).rename([("i", "j"), ("x", "y"), ("s", "text")]);
+    let joins = [
+        left.join(&right, ["k"], JoinKind::Inner),
+        left.join(&right, ["d", "t"], JoinKind::Inner).filter(col("j").gt(500)).select(["j", "k", "t"]),
+        left.join_on(&right, ["s", "k"], ["text", "k"], JoinKind::Inner, "_right"),
+    ];
+    for join in joins {
+        assert!(same(&join));
+        // one that has room for the small table, not for the large one
+        let session =
+            Session::builder().threads(2).spill_above(400_000).memory_limit("256MiB").build().unwrap();
+        let rows = join.collect_with(&session).unwrap();
+        assert!(rows.num_rows() > 0);
+        assert_eq!(session.last_summary().unwrap().bytes_spilled, 0, "{join:?}");
+    }
 }

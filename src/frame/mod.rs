@@ -224,7 +224,7 @@ impl DataFrame {
     pub fn explain(&self) -> Result<String> {
         let relation = self.relation()?;
         let better = crate::optimize::frame::optimize(relation)?;
-        let plan = crate::plan::frame::lower(&better, None)?;
+        let plan = Session::global()?.plan_frame(relation, None)?;
         Ok(format!("as written\n{relation}\noptimized\n{better}\n{plan}"))
     }
 }

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, UInt64Array};
 use std::sync::Arc;
 
 /// The number of a row's partition or group: the last column of what runs are made of.
-const NUMBER: &str = "\0number";
+const NUMBER: &str = "\0run";
 
 builtins! {
     HASH = "hash", |_t| Ok(DataType::UInt64), |x| hashes(x);

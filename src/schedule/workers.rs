@@ -58,6 +58,38 @@ pub(super) fn run_spans<S>(
     first.take().map_or(Ok(()), Err)
 }
 
+/// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
+pub(super) fn side_by_side<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    f: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = vec![];
+        loop {
+            let k = next.fetch_add(1, Relaxed);
+            match items.get(k) {
+                Some(item) => done.push((k, f(item))),
+                None => return done,
+            }
+        }
+    };
+    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => all.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_unstable_by_key(|(k, _)| *k);
+    all.into_iter().map(|(_, r)| r).collect()
+}
+
 /// Marks the thread as running tasks while it lives; if it ends by a panic, stops the other workers.
 struct InTask<'a>(&'a AtomicBool);
 

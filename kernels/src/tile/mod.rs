@@ -34,7 +34,7 @@ pub use binary::{binary, mul_add};
 pub use cast::cast;
 pub use compare::{compare, select};
 pub use fold::{
-    FoldCols, FoldGroups, FoldRows, MergeFn, MergeGroups, PLANES, Panel, Place, Records, fold_cols,
+    FoldCols, FoldGroups, FoldRows, MergeFn, MergeGroups, PLANES, Panel, Place, Records, TOGETHER, fold_cols,
     fold_groups, fold_rows, init, joint, merge, merge_groups, shared,
 };
 pub use isa::Isa;

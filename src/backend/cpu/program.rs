@@ -117,6 +117,7 @@ pub enum RootPlan {
         value: Value,
         slot: Value,
         mask: Option<Value>,
+        kind: (ReduceOp, DType),
         fold: tile::FoldGroups,
     },
 }
@@ -327,6 +328,7 @@ fn plan_roots(kernel: &Kernel) -> (Vec<RootPlan>, Vec<usize>, Option<usize>) {
                 value: *value,
                 slot: *slot,
                 mask: *mask,
+                kind: (*op, kernel.dtype(*value)),
                 fold: tile::fold_groups(*op, kernel.dtype(*value)).expect("verified: no arg-reduction"),
             },
             Root::Select { mask, value } => RootPlan::Select {

@@ -3,8 +3,11 @@
 use super::launch::{Frame, Place};
 use super::program::{FoldPlan, RootPlan};
 use crate::backend::{Launch, Output};
+use crate::dtype::DType;
 use crate::ir::Value;
+use crate::op::ReduceOp;
 use blockwise_kernels::tile;
+use smallvec::SmallVec;
 use std::cell::Cell;
 
 /// A root as it is done in this launch.
@@ -23,13 +26,14 @@ pub enum Act<'p> {
         total: Cell<usize>,
         count: *mut usize,
     },
-    /// A fold by group.
+    /// A fold by group, of one value or of several into accumulators of one kind.
     GroupReduce {
-        from: Value,
+        from: SmallVec<[Value; tile::TOGETHER]>,
         slot: Value,
         mask: Option<Value>,
+        kind: (ReduceOp, DType),
         fold: tile::FoldGroups,
-        records: tile::Records,
+        records: SmallVec<[tile::Records; tile::TOGETHER]>,
     },
 }
 
@@ -68,10 +72,9 @@ impl<'p> Frame<'p> {
                         count,
                     });
                 }
-                (RootPlan::GroupReduce { value, slot, mask, fold }, Output::GroupReduce(records)) => {
+                (RootPlan::GroupReduce { value, slot, mask, kind, fold }, Output::GroupReduce(records)) => {
                     self.bound();
-                    let (from, slot, mask, fold, records) = (*value, *slot, *mask, *fold, *records);
-                    self.acts.push(Act::GroupReduce { from, slot, mask, fold, records });
+                    self.group_reduce(*value, (*slot, *mask, *kind), *fold, *records);
                 }
                 _ => unreachable!("outputs are checked against roots before a launch"),
             }
@@ -89,6 +92,32 @@ impl<'p> Frame<'p> {
         }
     }
 
+    /// Folds a value by group, together with others that go the same way.
+    fn group_reduce(
+        &mut self,
+        value: Value,
+        way: (Value, Option<Value>, (ReduceOp, DType)),
+        fold: tile::FoldGroups,
+        into: tile::Records,
+    ) {
+        let uniform = &self.uniform;
+        let varies = |v: &Value| !uniform[v.0 as usize];
+        for act in &mut self.acts {
+            if let Act::GroupReduce { from, slot, mask, kind, records, .. } = act
+                && (*slot, *mask, *kind) == way
+                && from.len() < tile::TOGETHER
+                && from.iter().chain([&value]).all(varies)
+            {
+                from.push(value);
+                records.push(into);
+                return;
+            }
+        }
+        let ((slot, mask, kind), from, records) =
+            (way, SmallVec::from_iter([value]), SmallVec::from_iter([into]));
+        self.acts.push(Act::GroupReduce { from, slot, mask, kind, fold, records });
+    }
+
     /// Does the roots on a panel.
     ///
     /// # Safety
@@ -100,11 +129,13 @@ impl<'p> Frame<'p> {
                 match act {
                     Act::Copy { .. } => self.copy(act, rows, cols),
                     Act::Fold { fold, along, contiguous } => self.fold(fold, *along, *contiguous, rows, cols),
-                    Act::GroupReduce { from, slot, mask, fold, records } => {
+                    Act::GroupReduce { from, slot, mask, fold, records, .. } => {
                         let n = rows * cols;
                         let mask = mask.map_or(std::ptr::null(), |m| self.elements(m, 1, n));
                         let slots = self.elements(*slot, 0, n);
-                        fold(self.elements(*from, 2, n), slots.cast(), mask, n, records);
+                        let from: SmallVec<[_; tile::TOGETHER]> =
+                            from.iter().map(|v| self.elements(*v, 2, n)).collect();
+                        fold(&from, slots.cast(), mask, n, records);
                     }
                     Act::Select { mask, from, size, f, to, total, .. } => {
                         let mask = self.elements(*mask, 1, rows * cols);

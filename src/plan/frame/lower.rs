@@ -1,6 +1,7 @@
 //! Relations become pipelines: what works row by row joins the pipeline that its rows come from; what needs all rows ends it.
 
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
+use super::sides::{is_small_beside, mirrored, renamed, reordered, swapped};
 use super::{
     Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, RunsPlan,
     SortPlan, WindowPlan,
@@ -9,19 +10,20 @@ use crate::block::BatchSink;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp, col,
+    AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp,
     kernel_dtype, key_type,
 };
 use crate::op::{BinaryOp, ReduceOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
-/// The plan of a relation whose rows go to a sink, or are kept.
+/// The plan of a relation whose rows go to a sink, or are kept. `room` is how many bytes of rows a table of a join may take before they go to
+/// disk.
 ///
 /// # Errors
 /// Those of resolving its expressions, which were found when it was built.
-pub fn lower(relation: &Relation, sink: Option<Arc<dyn BatchSink>>) -> Result<FramePlan> {
-    let mut pipelines = Pipelines(vec![]);
+pub fn lower(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, room: u64) -> Result<FramePlan> {
+    let mut pipelines = Pipelines(vec![], room);
     let open = pipelines.open(relation)?;
     let schema = relation.schema().clone();
     if let Some(sink) = sink {
@@ -38,7 +40,8 @@ pub fn lower(relation: &Relation, sink: Option<Arc<dyn BatchSink>>) -> Result<Fr
     Ok(FramePlan { pipelines: pipelines.0, schema })
 }
 
-struct Pipelines(Vec<Pipeline>);
+/// Pipelines so far, and the room for the table of a join.
+struct Pipelines(Vec<Pipeline>, u64);
 
 type Open = Vec<Chain>;
 
@@ -155,12 +158,14 @@ impl Pipelines {
         let (left, other) = (&r.inputs()[0], &r.inputs()[1]);
         match kind {
             // the right rows, each with its partner on the left if it has one
-            JoinKind::Right => self.open(&mirrored(r, left, other, on, right)?),
+            JoinKind::Right => self.open(&mirrored(r)?),
+            // the side that is kept is the right one, unless only the left one fits
+            JoinKind::Inner if is_small_beside(left, other, self.1) => self.open(&reordered(r)?),
             // and all rows without a partner: the left join's, then the right rows that are in no pair
             JoinKind::Full => {
                 let mut all = self.probe(r, JoinKind::Left, on, right)?;
                 let alone = other.join(left, JoinKind::Anti, swapped(on), "")?;
-                all.extend(self.open(&renamed(r, left, &alone, on, right)?)?);
+                all.extend(self.open(&renamed(r, &alone)?)?);
                 Ok(all)
             }
             kind => self.probe(r, kind, on, right),
@@ -203,70 +208,6 @@ impl Pipelines {
         };
         Ok(then(open, RowStep::Probe(probe)))
     }
-}
-
-fn swapped(on: &[(Expr, Expr)]) -> Vec<(Expr, Expr)> {
-    on.iter().map(|(l, r)| (r.clone(), l.clone())).collect()
-}
-
-/// The result of a left join of `other` with `left` under the names of `r`, the join of `left` with `other`.
-fn mirrored(
-    r: &Relation,
-    left: &Relation,
-    other: &Relation,
-    on: &[(Expr, Expr)],
-    right: &[(usize, Arc<str>)],
-) -> Result<Relation> {
-    // the left columns under names that nothing else has
-    let hidden = |k: usize| format!("\0left {k}");
-    let fields = left.schema().fields();
-    let named = |(k, f): (usize, &Arc<Field>)| Named { name: hidden(k).as_str().into(), expr: col(f.name()) };
-    let keys = on
-        .iter()
-        .enumerate()
-        .map(|(k, (l, _))| Named { name: format!("\0key {k}").as_str().into(), expr: l.clone() });
-    let left = left.project(fields.iter().enumerate().map(named).chain(keys).collect())?;
-    let on_hidden = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(format!("\0key {k}")))).collect();
-    let joined = other.join(&left, JoinKind::Left, on_hidden, "")?;
-    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
-        let expr = match k.checked_sub(fields.len()) {
-            Some(k) => col(other.schema().field(right[k].0).name()),
-            // a key of both sides is the right one's where the left has none
-            None => match shared_key(on, field.name()) {
-                Some(key) => key.cast(field.data_type().clone()),
-                None => col(hidden(k)),
-            },
-        };
-        Named { name: field.name().as_str().into(), expr }
-    });
-    joined.project(columns.collect())
-}
-
-/// Rows of the right side alone as rows of the join `r`.
-fn renamed(
-    r: &Relation,
-    left: &Relation,
-    alone: &Relation,
-    on: &[(Expr, Expr)],
-    right: &[(usize, Arc<str>)],
-) -> Result<Relation> {
-    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
-        let expr = match k.checked_sub(left.schema().fields().len()) {
-            Some(k) => col(alone.schema().field(right[k].0).name()),
-            None => match shared_key(on, field.name()) {
-                Some(key) => key.cast(field.data_type().clone()),
-                None => Expr::null().cast(field.data_type().clone()),
-            },
-        };
-        Named { name: field.name().as_str().into(), expr }
-    });
-    alone.project(columns.collect())
-}
-
-/// The right key that is the result's column of this name, because both sides' keys have that name.
-fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
-    let is = |e: &Expr| matches!(e.node(), Node::Column(n) if **n == *name);
-    on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
 }
 
 fn then(mut open: Open, step: RowStep) -> Open {

@@ -2,6 +2,7 @@
 
 mod lower;
 mod program;
+mod sides;
 
 pub use lower::lower;
 pub use program::{Code, Effect, KernelStep, Program, Register, Step, Variant};

@@ -1,8 +1,10 @@
 //! Joins: one side kept whole with a table of its keys, the other looked up batch by batch.
 
+use super::super::Runtime;
 use super::super::cache::KernelCache;
+use super::super::workers::side_by_side;
 use super::evaluate::{batch, evaluate, internal};
-use super::keys::{Encoder, Keys, NONE};
+use super::keys::{Encoder, Found, Index};
 use super::parts::{Parts, cut};
 use super::pipeline::{Gather, Left, PipelineRun};
 use super::store::{Disk, Stored};
@@ -10,19 +12,18 @@ use crate::block::batch::batch_bytes;
 use crate::error::{ErrorKind, Result};
 use crate::expr::frame::JoinKind;
 use crate::plan::frame::{Probe, Program};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, take};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::{concat, concat_batches, filter_record_batch, take};
+use arrow::datatypes::{DataType, SchemaRef};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The kept side of a join.
 pub(super) struct JoinTable {
     rows: RecordBatch,
-    keys: Keys,
-    /// Rows by key: those of key `k` are `by_key[ends[k - 1]..ends[k]]`, in order.
-    by_key: Vec<u32>,
-    ends: Vec<u32>,
+    /// The rows by key; none where every row is a partner of all.
+    index: Option<Index>,
 }
 
 /// The most pairs handed on at once.
@@ -35,8 +36,9 @@ impl JoinTable {
         rows: &[RecordBatch],
         schema: &SchemaRef,
         kernels: &KernelCache,
+        threads: usize,
     ) -> Result<JoinTable> {
-        let rows = concat_batches(schema, rows).map_err(internal)?;
+        let rows = in_one(rows, schema, threads)?;
         if rows.num_rows() > u32::MAX as usize - 1 {
             return Err(ErrorKind::Unsupported {
                 what: "a join whose smaller side has more than 2^32 rows".into(),
@@ -44,42 +46,15 @@ impl JoinTable {
             }
             .into());
         }
-        let columns = evaluate(program, &rows, kernels)?;
-        let mut keys = Keys::new(program.outputs.iter().map(|(_, t)| t.clone()))?;
-        let mut slots = vec![0u32; rows.num_rows()];
-        if !columns.is_empty() {
-            keys.number(&columns, &mut slots)?;
-        }
-        // a counting sort by key keeps the rows of a key in order
-        let groups = keys.len();
-        let mut ends = vec![0u32; groups + 1];
-        for &s in &slots {
-            if groups > 0 {
-                ends[s as usize + 1] += 1;
-            }
-        }
-        for k in 0..groups {
-            ends[k + 1] += ends[k];
-        }
-        let mut next = ends.clone();
-        let mut by_key = vec![0u32; if groups > 0 { slots.len() } else { 0 }];
-        for (row, &s) in slots.iter().enumerate().take(by_key.len()) {
-            by_key[next[s as usize] as usize] = row as u32;
-            next[s as usize] += 1;
-        }
-        Ok(JoinTable { rows, keys, by_key, ends })
+        let keys = evaluate(program, &rows, kernels)?;
+        let types = || program.outputs.iter().map(|(_, t)| t.clone());
+        let index = (!keys.is_empty()).then(|| Index::new(types(), &keys, threads)).transpose()?;
+        Ok(JoinTable { rows, index })
     }
 
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
-        batch_bytes(&self.rows) + self.keys.nbytes() + 4 * (self.by_key.len() + self.ends.len())
-    }
-
-    fn partners(&self, key: u32) -> &[u32] {
-        match key {
-            NONE => &[],
-            k => &self.by_key[self.ends[k as usize] as usize..self.ends[k as usize + 1] as usize],
-        }
+        batch_bytes(&self.rows) + self.index.as_ref().map_or(0, Index::nbytes)
     }
 
     /// Hands on the rows that a batch makes, in the batch's order, in pieces.
@@ -106,56 +81,49 @@ impl JoinTable {
         encoder: &mut Encoder,
         next: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let mut keys = vec![];
-        if kind != JoinKind::Cross {
-            self.keys.find(encoder, columns, &mut keys)?;
-        }
+        let mut pairs = Pairs::default();
+        let mut full = |pairs: &mut Pairs| next(self.take(right, schema, left, pairs)?);
+        let Some(index) = &self.index else {
+            let all: Vec<u32> = (0..self.rows.num_rows() as u32).collect();
+            for row in 0..left.num_rows() as u32 {
+                pairs.extend(row, &all, &mut full)?;
+            }
+            return pairs.end(&mut full);
+        };
+        let mut found: Vec<Found> = vec![];
+        index.find(encoder, columns, &mut found)?;
         if matches!(kind, JoinKind::Semi | JoinKind::Anti) {
             let wanted = kind == JoinKind::Semi;
-            let mask: BooleanArray = keys.iter().map(|&k| Some((k != NONE) == wanted)).collect();
+            let mask: BooleanArray = found.iter().map(|f| Some((f.count > 0) == wanted)).collect();
             return next(filter_record_batch(left, &mask).map_err(internal)?);
         }
-        let everything: Vec<u32> = match kind {
-            JoinKind::Cross => (0..self.rows.num_rows() as u32).collect(),
-            _ => vec![],
-        };
-        let (mut at_left, mut at_right): (Vec<u32>, Vec<Option<u32>>) = (vec![], vec![]);
-        for row in 0..left.num_rows() {
-            let partners = match keys.get(row) {
-                Some(&key) => self.partners(key),
-                None => everything.as_slice(),
-            };
-            for some in partners.chunks(PAIRS) {
-                at_left.extend(std::iter::repeat_n(row as u32, some.len()));
-                at_right.extend(some.iter().copied().map(Some));
-                if at_left.len() >= PAIRS {
-                    next(self.pairs(right, schema, left, &mut at_left, &mut at_right)?)?;
-                }
-            }
-            if partners.is_empty() && kind == JoinKind::Left {
-                at_left.push(row as u32);
-                at_right.push(None);
+        if index.is_unique() {
+            return Pairs::of_one(&found, kind == JoinKind::Left).end(&mut full);
+        }
+        for (row, found) in found.iter().enumerate() {
+            match index.rows(found) {
+                [] if kind == JoinKind::Left => pairs.alone(row as u32),
+                partners => pairs.extend(row as u32, partners, &mut full)?,
             }
         }
-        if at_left.is_empty() {
-            Ok(())
-        } else {
-            next(self.pairs(right, schema, left, &mut at_left, &mut at_right)?)
-        }
+        pairs.end(&mut full)
     }
 
-    fn pairs(
+    /// The rows of pairs, which are none then.
+    fn take(
         &self,
         right: &[usize],
         schema: &SchemaRef,
         left: &RecordBatch,
-        at_left: &mut Vec<u32>,
-        at_right: &mut Vec<Option<u32>>,
+        pairs: &mut Pairs,
     ) -> Result<RecordBatch> {
-        let rows = at_left.len();
-        let same = rows == left.num_rows() && at_left.iter().enumerate().all(|(i, &l)| i as u32 == l);
-        let (l, r) =
-            (UInt32Array::from(std::mem::take(at_left)), UInt32Array::from(std::mem::take(at_right)));
+        let Pairs { left: l, right: r, has_alone } = std::mem::take(pairs);
+        let rows = l.len();
+        let same = rows == left.num_rows() && l.iter().enumerate().all(|(i, &l)| i as u32 == l);
+        let l = UInt32Array::from(l);
+        let partners =
+            has_alone.then(|| NullBuffer::from(BooleanBuffer::collect_bool(rows, |i| r[i] != ALONE)));
+        let r = UInt32Array::new(r.into(), partners);
         let mut columns: Vec<ArrayRef> = vec![];
         for column in left.columns() {
             columns.push(if same { column.clone() } else { take(column, &l, None).map_err(internal)? });
@@ -165,6 +133,91 @@ impl JoinTable {
         }
         batch(schema, columns, rows)
     }
+}
+
+/// Rows of both sides that belong together.
+#[derive(Default)]
+struct Pairs {
+    left: Vec<u32>,
+    /// `ALONE` where there is no partner.
+    right: Vec<u32>,
+    has_alone: bool,
+}
+
+/// The partner of a row that has none; no row has this number.
+const ALONE: u32 = u32::MAX;
+
+impl Pairs {
+    /// Of rows that have one partner or none; those that have none too if `all`.
+    fn of_one(found: &[Found], all: bool) -> Pairs {
+        if all {
+            let right: Vec<u32> = found.iter().map(|f| if f.count == 0 { ALONE } else { f.at }).collect();
+            let has_alone = found.iter().any(|f| f.count == 0);
+            return Pairs { left: (0..found.len() as u32).collect(), right, has_alone };
+        }
+        let (mut left, mut right) = (vec![0; found.len()], vec![0; found.len()]);
+        let mut n = 0;
+        for (row, found) in found.iter().enumerate() {
+            // no branch: whether a row has a partner is hard to foretell
+            (left[n], right[n]) = (row as u32, found.at);
+            n += found.count as usize;
+        }
+        left.truncate(n);
+        right.truncate(n);
+        Pairs { left, right, has_alone: false }
+    }
+
+    /// Adds a row with its partners; hands on what is there whenever that is much.
+    #[inline]
+    fn extend(
+        &mut self,
+        row: u32,
+        partners: &[u32],
+        full: &mut impl FnMut(&mut Pairs) -> Result<()>,
+    ) -> Result<()> {
+        for some in partners.chunks(PAIRS) {
+            match some {
+                &[one] => {
+                    self.left.push(row);
+                    self.right.push(one);
+                }
+                some => {
+                    self.left.extend(std::iter::repeat_n(row, some.len()));
+                    self.right.extend_from_slice(some);
+                }
+            }
+            if self.left.len() >= PAIRS {
+                full(self)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a row without a partner.
+    fn alone(&mut self, row: u32) {
+        self.left.push(row);
+        self.right.push(ALONE);
+        self.has_alone = true;
+    }
+
+    /// Hands on what is left.
+    fn end(&mut self, full: &mut impl FnMut(&mut Pairs) -> Result<()>) -> Result<()> {
+        if self.left.is_empty() { Ok(()) } else { full(self) }
+    }
+}
+
+/// Batches in one, a column beside the other.
+fn in_one(rows: &[RecordBatch], schema: &SchemaRef, threads: usize) -> Result<RecordBatch> {
+    let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    let n = rows.iter().map(|r| r.num_rows()).sum();
+    if rows.is_empty() {
+        return Ok(RecordBatch::new_empty(schema.clone()));
+    }
+    let all = side_by_side(threads, &columns, |&c| {
+        let parts: Vec<&dyn Array> = rows.iter().map(|r| r.column(c).as_ref()).collect();
+        concat(&parts).map_err(internal)
+    });
+    batch(schema, all.into_iter().collect::<Result<_>>()?, n)
 }
 
 /// A root that keeps the side of a join that is looked up: with a table of its keys, or in parts on disk.
@@ -197,7 +250,13 @@ impl<'a> Build<'a> {
 
     /// Whether a table of this many bytes of rows would be too large. A join of all pairs has no keys to go by.
     fn is_too_large(&self, bytes: usize) -> bool {
-        !self.program.outputs.is_empty() && bytes > self.run.budget.share(1)
+        // the table is one batch, whose texts may have offsets of 32 bits
+        let is_short = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Binary);
+        let most = match self.run.pipeline.schema.fields().iter().any(|f| is_short(f.data_type())) {
+            true => i32::MAX as usize,
+            false => usize::MAX,
+        };
+        !self.program.outputs.is_empty() && bytes > self.run.budget.share(1).min(most)
     }
 
     fn cut(&self, rows: &mut Vec<RecordBatch>) -> Result<Vec<(usize, Stored)>> {
@@ -276,8 +335,9 @@ impl Gather for Build<'_> {
     fn finish(&self, whole: Side) -> Result<Left> {
         Ok(match whole {
             Side::Rows(rows, _) => {
+                let Runtime { kernels, threads, .. } = *self.run.rt;
                 let schema = &self.run.pipeline.schema;
-                Left::Table(Arc::new(JoinTable::build(self.program, &rows, schema, self.run.rt.kernels)?))
+                Left::Table(Arc::new(JoinTable::build(self.program, &rows, schema, kernels, threads)?))
             }
             Side::Parts(parts) => Left::Parts(Arc::new(parts)),
         })

@@ -29,6 +29,11 @@ use pipeline::{Left, PipelineRun};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+/// The bytes of rows that the kept side of a join may have in memory, given from where on rows go to disk.
+pub fn room_for_table(spill_above: u64) -> u64 {
+    Budget::new(spill_above, spill_above).share(1) as u64
+}
+
 /// Runs a plan; the rows of its result.
 ///
 /// # Errors

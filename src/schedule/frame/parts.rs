@@ -188,7 +188,7 @@ impl PipelineRun<'_> {
             let bytes: usize = right.lists[part].iter().map(Stored::bytes).sum();
             held.set(2 * bytes, "join of one of 128 parts of the rows")?;
             let rows = right.rows(part)?;
-            let table = JoinTable::build(program, &rows, schema, self.rt.kernels)?;
+            let table = JoinTable::build(program, &rows, schema, self.rt.kernels, 1)?;
             drop(rows);
             held.set(table.nbytes(), "join of one of 128 parts of the rows")?;
             let mut encoder = Encoder::default();

@@ -10,7 +10,7 @@ mod group;
 mod plain;
 mod statistics;
 
-pub use group::{FoldGroups, MergeGroups, Records};
+pub use group::{FoldGroups, MergeGroups, Records, TOGETHER};
 
 use super::isa::{Isa, Level, per_isa};
 use super::lanes::Lane;

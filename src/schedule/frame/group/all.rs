@@ -5,13 +5,14 @@
 //! same order, at the end. So where they were changes no bit.
 
 use super::super::super::Runtime;
+use super::super::super::workers::side_by_side;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
 use super::super::store::{Disk, Stored, StoredRows, unnamed};
 use super::GroupState;
 use super::host::Kept;
-use crate::block::batch::batch_bytes;
+use crate::block::batch::{batch_bytes, column_bytes};
 use crate::error::Result;
 use crate::plan::frame::GroupPlan;
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
@@ -45,13 +46,17 @@ pub(in super::super) struct AllGroups {
     on_disk: bool,
 }
 
-/// What has been folded of a span, and how it is cut if it has many groups.
+/// What has been folded of a span, and how it is cut if it has many groups; of more than `PARTED` the cuts have what is kept for the host.
 pub(in super::super) struct Span {
     state: GroupState,
     cuts: Option<Vec<Cut>>,
 }
 
 impl Span {
+    fn nbytes(&self) -> usize {
+        self.state.nbytes() + self.cuts.iter().flatten().map(Cut::nbytes).sum::<usize>()
+    }
+
     fn cuts(&mut self) -> Result<Vec<Cut>> {
         self.cuts.take().map_or_else(|| self.state.cut(PARTS), Ok)
     }
@@ -77,6 +82,14 @@ struct StoredGroups {
 struct Cut {
     groups: Vec<u32>,
     kept: Vec<Option<(Vec<u32>, Vec<ArrayRef>)>>,
+}
+
+impl Cut {
+    fn nbytes(&self) -> usize {
+        let values = |v: &[ArrayRef]| v.iter().map(column_bytes).sum::<usize>();
+        let kept = self.kept.iter().flatten().map(|(places, v)| 4 * places.capacity() + values(v));
+        4 * self.groups.capacity() + kept.sum::<usize>()
+    }
 }
 
 fn place(span: usize, group: u32) -> u64 {
@@ -125,7 +138,7 @@ impl<'a> GroupFold<'a> {
         let pending = std::mem::take(&mut all.pending);
         let groups = all.parts.iter().map(|p| p.state.len()).sum::<usize>()
             + pending.iter().map(|(_, s)| s.state.len()).sum::<usize>();
-        let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.state.nbytes()).sum::<usize>();
+        let bytes = all.nbytes() + pending.iter().map(|(_, s)| s.nbytes()).sum::<usize>();
         let keyed = self.plan.keys > 0;
         // workers hold as much again: their own spans, and those that wait for an earlier one
         let too_many = bytes >= 2 * self.budget.share(1);
@@ -199,28 +212,23 @@ impl<'a> GroupFold<'a> {
         firsts: &Firsts,
         cuts: &mut [Cut],
     ) -> Result<Vec<Option<StoredGroups>>> {
-        let groups = state.len();
-        let mut columns = state.keys.columns()?;
         let records = state.folds.record();
-        if records > 0 {
-            let bytes = Buffer::from(state.folds.bytes(groups));
-            let column = FixedSizeBinaryArray::try_new(records as i32, bytes, None).map_err(internal)?;
-            columns.push(Arc::new(column));
-        }
-        columns.push(Arc::new(UInt64Array::from_iter_values((0..groups as u32).map(|g| firsts.of(g)))));
-        let all = unnamed(columns, groups)?;
-        let order: Vec<u32> = cuts.iter().flat_map(|c| c.groups.iter().copied()).collect();
-        let all = take_record_batch(&all, &UInt32Array::from(order)).map_err(internal)?;
-        let mut at = 0;
         let mut out = vec![];
+        // part by part, so that no copy is larger than one of them
         for cut in cuts {
-            let n = cut.groups.len();
-            if n == 0 {
+            let of = &cut.groups;
+            if of.is_empty() {
                 out.push(None);
                 continue;
             }
-            let groups = self.disk.write(&all.slice(at, n))?;
-            at += n;
+            let mut columns = state.keys.columns_of(of.iter().copied())?;
+            if records > 0 {
+                let bytes = Buffer::from(state.folds.bytes(of));
+                let column = FixedSizeBinaryArray::try_new(records as i32, bytes, None).map_err(internal)?;
+                columns.push(Arc::new(column));
+            }
+            columns.push(Arc::new(UInt64Array::from_iter_values(of.iter().map(|&g| firsts.of(g)))));
+            let groups = self.disk.write(&unnamed(columns, of.len())?)?;
             let mut kept = vec![];
             for values in std::mem::take(&mut cut.kept) {
                 kept.push(match values {
@@ -292,7 +300,7 @@ impl Firsts {
 impl AllGroups {
     fn nbytes(&self) -> usize {
         let part = |p: &Part| p.state.nbytes() + 8 * p.first.capacity();
-        let pending = self.pending.iter().map(|(_, s)| s.state.nbytes());
+        let pending = self.pending.iter().map(|(_, s)| s.nbytes());
         self.parts.iter().map(part).chain(pending).sum()
     }
 
@@ -367,6 +375,10 @@ impl Gather for GroupFold<'_> {
         }
         if self.plan.keys > 0 && span.state.len() > PARTED / 4 {
             span.cuts = Some(span.state.cut(PARTS)?);
+            if groups > PARTED {
+                // such a span is never merged uncut
+                span.state.kept.iter_mut().for_each(|k| *k = Kept::default());
+            }
         }
         Ok(())
     }
@@ -378,13 +390,13 @@ impl Gather for GroupFold<'_> {
     }
 
     fn bytes(&self, span: &Span) -> usize {
-        span.state.nbytes()
+        span.nbytes()
     }
 
     fn merge(&self, whole: &mut AllGroups, number: usize, span: Span) -> Result<()> {
         whole.pending.push((number, span));
         let groups: usize = whole.pending.iter().map(|(_, s)| s.state.len()).sum();
-        let bytes: usize = whole.pending.iter().map(|(_, s)| s.state.nbytes()).sum();
+        let bytes: usize = whole.pending.iter().map(|(_, s)| s.nbytes()).sum();
         if groups > MANY || bytes > self.budget.share(1) { self.flush(whole) } else { Ok(()) }
     }
 
@@ -432,32 +444,4 @@ impl Gather for GroupFold<'_> {
         let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         Ok(Left::memory(self.schema, rows))
     }
-}
-
-/// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
-fn side_by_side<T: Sync, R: Send>(threads: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = vec![];
-        loop {
-            let k = next.fetch_add(1, Relaxed);
-            match items.get(k) {
-                Some(item) => done.push((k, f(item))),
-                None => return done,
-            }
-        }
-    };
-    let mut all: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => all.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    });
-    all.sort_unstable_by_key(|(k, _)| *k);
-    all.into_iter().map(|(_, r)| r).collect()
 }

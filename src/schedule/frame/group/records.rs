@@ -125,9 +125,12 @@ impl Accumulators {
         unsafe { Block::from_foreign(d, &[groups], &strides, at, owner) }.to_contiguous()
     }
 
-    /// The bytes of the first `groups` records.
-    pub fn bytes(&self, groups: usize) -> &[u8] {
-        &self.block.bytes()[..groups * self.record()]
+    /// The bytes of some records, one after the other.
+    pub fn bytes(&self, of: &[u32]) -> Vec<u8> {
+        let (record, all) = (self.record(), self.block.bytes());
+        let mut out = Vec::with_capacity(of.len() * record);
+        of.iter().for_each(|&g| out.extend_from_slice(&all[g as usize * record..][..record]));
+        out
     }
 
     /// Records that were kept elsewhere, to be merged into others.

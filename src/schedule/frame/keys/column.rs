@@ -417,7 +417,11 @@ impl KeyColumn {
             true => v as u32 + 1,
             false => self.interner.find_number(v).map_or(FOREIGN, |c| INTERNED + c),
         };
-        Ok(bits.as_primitive::<UInt64Type>().iter().map(|v| v.map_or(0, code)).collect())
+        let values = bits.as_primitive::<UInt64Type>();
+        Ok(match values.nulls().filter(|n| n.null_count() > 0) {
+            None => values.values().iter().map(|&v| code(v)).collect(),
+            Some(_) => values.iter().map(|v| v.map_or(0, code)).collect(),
+        })
     }
 }
 

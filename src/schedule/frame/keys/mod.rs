@@ -5,24 +5,26 @@
 //! columns are, and two rows are equal if their words are. A dictionary is interned once, not per row.
 
 mod column;
+mod direct;
+mod index;
 mod intern;
 
 use crate::error::Result;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 pub(crate) use column::content_hashes;
 pub(super) use column::one_dictionary;
-use column::{Coding, FOREIGN, KeyColumn, KeyColumnView};
+use column::{Coding, KeyColumn};
+use direct::Direct;
 use hashbrown::HashTable;
+pub(super) use index::{Encoder, Found, Index};
 pub(super) use intern::Mixer;
 use intern::{mix, mix_all};
 
 /// Codes from here on are interned.
 const INTERNED: u32 = 1 << 31;
-/// Keys below this index a table directly, as far as that is not much larger than the number of groups.
-const DIRECT: u64 = 1 << 20;
 /// The number of a key that is not there.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 /// Different keys of rows, numbered in order of first appearance.
 pub(super) struct Keys {
@@ -31,8 +33,8 @@ pub(super) struct Keys {
     words: usize,
     /// Hashes and numbers of keys.
     table: HashTable<(u32, u32)>,
-    /// By a key of one word that is small: its number, or `NONE`. Empty if small keys are no more likely than others.
-    direct: Vec<u32>,
+    /// Of keys of one word those that are small, unless such keys are no more likely than others.
+    direct: Direct,
     is_dense: bool,
     /// The keys, `words` each.
     keys: Vec<u64>,
@@ -49,7 +51,7 @@ impl Keys {
             columns,
             words,
             table: HashTable::new(),
-            direct: vec![],
+            direct: Direct::default(),
             is_dense: true,
             keys: vec![],
             count: 0,
@@ -61,7 +63,16 @@ impl Keys {
     pub fn sibling(&self) -> Keys {
         let columns = self.columns.iter().map(KeyColumn::sibling).collect();
         let (table, words, is_dense) = (HashTable::new(), self.words, self.is_dense);
-        Keys { columns, words, table, direct: vec![], is_dense, keys: vec![], count: 0, row: vec![] }
+        Keys {
+            columns,
+            words,
+            table,
+            direct: Direct::default(),
+            is_dense,
+            keys: vec![],
+            count: 0,
+            row: vec![],
+        }
     }
 
     /// The same for few of many keys, of which small ones are not dense.
@@ -77,7 +88,7 @@ impl Keys {
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.interner.nbytes() + 4 * c.codes.capacity()).sum();
-        columns + 9 * self.table.capacity() + 4 * self.direct.capacity() + 8 * self.keys.capacity()
+        columns + 9 * self.table.capacity() + self.direct.nbytes() + 8 * self.keys.capacity()
     }
 
     /// The number of every row's key, new ones added.
@@ -114,24 +125,6 @@ impl Keys {
         }
         for (column, codes) in self.columns.iter_mut().zip(codes) {
             column.codes = codes;
-        }
-        Ok(())
-    }
-
-    /// The number of every row's key; `NONE` for keys that are not there, and for those with a null.
-    pub fn find(&self, encoder: &mut Encoder, columns: &[ArrayRef], slots: &mut Vec<u32>) -> Result<()> {
-        encoder.encode(self, columns)?;
-        slots.clear();
-        let rows = columns.first().map_or(0, |c| c.len());
-        let codes = &encoder.codes;
-        for i in 0..rows {
-            if codes.iter().any(|c| c[i] == 0 || c[i] == FOREIGN) {
-                slots.push(NONE);
-                continue;
-            }
-            encoder.row.clear();
-            encoder.row.extend(words_of(codes, i));
-            slots.push(self.get(&encoder.row));
         }
         Ok(())
     }
@@ -201,9 +194,13 @@ impl Keys {
 
     /// The columns of the keys, in order of their numbers.
     pub fn columns(&self) -> Result<Vec<ArrayRef>> {
+        self.columns_of(0..self.count as u32)
+    }
+
+    /// The columns of some keys.
+    pub fn columns_of(&self, numbers: impl Iterator<Item = u32> + Clone) -> Result<Vec<ArrayRef>> {
         let of = |(c, column): (usize, &KeyColumn)| {
-            let codes: Vec<u32> =
-                (0..self.count).map(|n| code_of(&self.keys[n * self.words..][..self.words], c)).collect();
+            let codes: Vec<u32> = numbers.clone().map(|n| code_of(self.key(n), c)).collect();
             column.decode(&codes)
         };
         self.columns.iter().enumerate().map(of).collect()
@@ -212,35 +209,23 @@ impl Keys {
     /// The number of a key of one word.
     #[inline]
     fn word(&mut self, key: u64) -> u32 {
-        if let Some(&slot) = self.direct.get(key as usize)
-            && slot != NONE
-        {
-            return slot;
+        match self.direct.get(key) {
+            Some(slot) if slot != NONE => slot,
+            _ => self.word_slow(key),
         }
-        self.word_slow(key)
     }
 
     fn word_slow(&mut self, key: u64) -> u32 {
-        let roomy = (16 * self.count as u64).clamp(1 << 16, DIRECT);
-        if self.is_dense && key < roomy && key as usize >= self.direct.len() {
-            let old = self.direct.len();
-            self.direct.resize((key as usize + 1).next_power_of_two().max(1024), NONE);
-            // keys that were hashed while the table was shorter
-            for number in 0..self.count {
-                let k = self.keys[number] as usize;
-                if k >= old && k < self.direct.len() {
-                    self.direct[k] = number as u32;
+        if self.is_dense {
+            self.direct.widen(key, &self.keys);
+            if let Some(slot) = self.direct.slot(key) {
+                if *slot == NONE {
+                    *slot = self.count as u32;
+                    self.keys.push(key);
+                    self.count += 1;
                 }
+                return *slot;
             }
-            if self.direct[key as usize] != NONE {
-                return self.direct[key as usize];
-            }
-        }
-        if let Some(slot) = self.direct.get_mut(key as usize) {
-            *slot = self.count as u32;
-            self.keys.push(key);
-            self.count += 1;
-            return *slot;
         }
         self.hashed(hash(&[key]), |keys, n| keys[n] == key, |keys| keys.push(key))
     }
@@ -275,17 +260,6 @@ impl Keys {
             }
         }
     }
-
-    fn get(&self, key: &[u64]) -> u32 {
-        if let [word] = key
-            && let Some(&slot) = self.direct.get(*word as usize)
-        {
-            return slot;
-        }
-        let (hash, words) = (hash(key), self.words);
-        let same = |&(h, n): &(u32, u32)| h == hash && self.keys[n as usize * words..][..words] == *key;
-        self.table.find(spread(hash), same).map_or(NONE, |e| e.1)
-    }
 }
 
 /// The hash of a key that is kept beside its number, so that a growing table need not look at keys.
@@ -296,26 +270,6 @@ fn hash(key: &[u64]) -> u32 {
 /// The bits that the table goes by: it takes the place from low ones and a tag from high ones.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
-}
-
-/// What a thread needs to look keys up.
-#[derive(Default)]
-pub(super) struct Encoder {
-    columns: Vec<KeyColumnView>,
-    codes: Vec<Vec<u32>>,
-    row: Vec<u64>,
-}
-
-impl Encoder {
-    fn encode(&mut self, keys: &Keys, columns: &[ArrayRef]) -> Result<()> {
-        self.columns.resize_with(keys.columns.len(), KeyColumnView::default);
-        self.codes.clear();
-        for ((column, view), array) in keys.columns.iter().zip(&mut self.columns).zip(columns) {
-            // a column that only looks: shares the values of the table's
-            self.codes.push(column.look_up(view, array)?);
-        }
-        Ok(())
-    }
 }
 
 fn pair(a: u32, b: u32) -> u64 {

@@ -1,0 +1,138 @@
+//! Joins in terms of other joins: the side that is kept is always the right one.
+
+use crate::error::{Error, Result};
+use crate::expr::frame::{
+    Expr, JoinKind, Named, Node, RelOp, Relation, SortKey, WindowColumn, WindowOp, col, is_text,
+};
+use arrow::datatypes::{DataType, Field};
+use std::sync::Arc;
+
+/// Keys of both sides, the other side's first.
+pub fn swapped(on: &[(Expr, Expr)]) -> Vec<(Expr, Expr)> {
+    on.iter().map(|(l, r)| (r.clone(), l.clone())).collect()
+}
+
+/// The result of a left join of `other` with `left` under the names of `r`, the join of `left` with `other`.
+pub fn mirrored(r: &Relation) -> Result<Relation> {
+    let Join { left, other, on, .. } = Join::of(r)?;
+    let (hidden, on_hidden) = hidden(left, on)?;
+    let joined = other.join(&hidden, JoinKind::Left, on_hidden, "")?;
+    // a key of both sides is the right one's where the left has none
+    unhidden(r, &joined, |name| shared_key(on, name))
+}
+
+/// The inner join `r` of `left` with `other` with `left` as the side that is kept, put in the order of `left`.
+pub fn reordered(r: &Relation) -> Result<Relation> {
+    let Join { left, other, on, .. } = Join::of(r)?;
+    let number = WindowColumn { name: "\0number".into(), op: WindowOp::RowNumber, inputs: vec![true.into()] };
+    let (hidden, on_hidden) = hidden(&left.window(vec![number], vec![])?, on)?;
+    let joined = other.join(&hidden, JoinKind::Inner, on_hidden, "")?;
+    // of one left row the pairs stay in the order of the right rows
+    let by = col(hidden_name(left.schema().fields().len()));
+    let sorted = joined.sort(vec![SortKey { expr: by, descending: false, nulls_first: false }])?;
+    unhidden(r, &sorted, |_| None)
+}
+
+/// Rows of the right side alone as rows of the join `r`.
+pub fn renamed(r: &Relation, alone: &Relation) -> Result<Relation> {
+    let Join { left, on, right, .. } = Join::of(r)?;
+    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
+        let expr = match k.checked_sub(left.schema().fields().len()) {
+            Some(k) => col(alone.schema().field(right[k].0).name()),
+            None => match shared_key(on, field.name()) {
+                Some(key) => key.cast(field.data_type().clone()),
+                None => Expr::null().cast(field.data_type().clone()),
+            },
+        };
+        Named { name: field.name().as_str().into(), expr }
+    });
+    alone.project(columns.collect())
+}
+
+/// The parts of a join.
+struct Join<'a> {
+    left: &'a Relation,
+    other: &'a Relation,
+    on: &'a [(Expr, Expr)],
+    right: &'a [(usize, Arc<str>)],
+}
+
+impl Join<'_> {
+    fn of(r: &Relation) -> Result<Join<'_>> {
+        match (r.op(), r.inputs()) {
+            (RelOp::Join { on, right, .. }, [left, other]) => Ok(Join { left, other, on, right }),
+            _ => Err(Error::internal("no join")),
+        }
+    }
+}
+
+fn hidden_name(k: usize) -> String {
+    format!("\0left {k}")
+}
+
+/// A left side with its keys, all under names that nothing else has; and the keys of a join with it.
+fn hidden(left: &Relation, on: &[(Expr, Expr)]) -> Result<(Relation, Vec<(Expr, Expr)>)> {
+    let fields = left.schema().fields().iter().enumerate();
+    let columns = fields.map(|(k, f)| Named { name: hidden_name(k).as_str().into(), expr: col(f.name()) });
+    let key = |k: usize| format!("\0key {k}");
+    let keys = on.iter().enumerate();
+    let keys = keys.map(|(k, (l, _))| Named { name: key(k).as_str().into(), expr: l.clone() });
+    let on = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(key(k)))).collect();
+    Ok((left.project(columns.chain(keys).collect())?, on))
+}
+
+/// The columns of the join `r`, of a join with its left side hidden. `key` may give another value for a column of the left side.
+fn unhidden(r: &Relation, joined: &Relation, key: impl Fn(&str) -> Option<Expr>) -> Result<Relation> {
+    let Join { left, other, right, .. } = Join::of(r)?;
+    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
+        let expr = match k.checked_sub(left.schema().fields().len()) {
+            Some(k) => col(other.schema().field(right[k].0).name()),
+            None => match key(field.name()) {
+                Some(key) => key.cast(field.data_type().clone()),
+                None => col(hidden_name(k)),
+            },
+        };
+        Named { name: field.name().as_str().into(), expr }
+    });
+    joined.project(columns.collect())
+}
+
+/// The right key that is the result's column of this name, because both sides' keys have that name.
+fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
+    let is = |e: &Expr| matches!(e.node(), Node::Column(n) if **n == *name);
+    on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
+}
+
+/// Whether the left rows surely fit into the room for a table, and are few beside the right ones, which would not fit.
+pub fn is_small_beside(left: &Relation, other: &Relation, room: u64) -> bool {
+    let bytes = |r: &Relation| Some(most_rows(r)? as f64 * row_bytes(r));
+    match (bytes(left), bytes(other)) {
+        (Some(left), Some(other)) => left * 8.0 < other && left * 2.0 < room as f64 && other > room as f64,
+        _ => false,
+    }
+}
+
+/// The most rows that a relation can have, if that is known before it runs; as it happens also a guess of how many it has.
+fn most_rows(r: &Relation) -> Option<usize> {
+    let below = |k: usize| most_rows(&r.inputs()[k]);
+    match r.op() {
+        RelOp::Scan { source, .. } => source.rows(),
+        RelOp::Project(_) | RelOp::Filter(_) | RelOp::Sort(_) | RelOp::Distinct(_) => below(0),
+        RelOp::Aggregate { .. } | RelOp::Window { .. } => below(0),
+        RelOp::Slice { len, .. } | RelOp::Tail(len) => below(0).map(|n| n.min(*len)),
+        RelOp::Concat => (0..r.inputs().len()).map(below).sum(),
+        RelOp::Join { kind: JoinKind::Semi | JoinKind::Anti, .. } => below(0),
+        RelOp::Runs(runs) if runs.function.is_none() => below(0),
+        RelOp::Join { .. } | RelOp::MapBatches { .. } | RelOp::Runs(_) => None,
+    }
+}
+
+/// About the bytes of a row.
+fn row_bytes(r: &Relation) -> f64 {
+    let width = |f: &Arc<Field>| match f.data_type() {
+        DataType::Dictionary(..) => 4.0,
+        t if is_text(t) => 24.0,
+        t => t.primitive_width().map_or(32.0, |w| w as f64),
+    };
+    r.schema().fields().iter().map(width).sum()
+}

@@ -1,8 +1,9 @@
-//! Decimals: the types of their arithmetic, and in which decimal others meet them.
+//! Decimals: the types of their arithmetic, in which decimal others meet them, and what keys of two types are compared as.
 //!
 //! Decimals compute with decimals and integers, by Arrow's rules for precision and scale; with a float they are floats. They are Arrow's
 //! business, between kernels.
 
+use super::column::{Expr, when};
 use super::resolve::{Typed, TypedOp, common, convert};
 use crate::op::{BinaryOp, UnaryOp};
 use arrow::array::{ArrayRef, Datum, new_empty_array};
@@ -143,11 +144,30 @@ pub(super) fn unary(op: UnaryOp, x: &Arc<Typed>, name: &dyn ToString) -> Option<
     Some(convert(x.clone(), &t).map(|x| Typed::new(op, vec![x], t)))
 }
 
-/// The type in which keys of two types are compared: exactly, where the promotion of numbers would round.
-pub(crate) fn key_type(a: &DataType, b: &DataType) -> Option<DataType> {
+/// Whether one type has a sign and values of the other are too large for any that has: the promotion of numbers would round them.
+fn differ_in_sign(a: &DataType, b: &DataType) -> bool {
     let mixed = |a: &DataType, b: &DataType| a.is_signed_integer() && *b == DataType::UInt64;
-    match mixed(a, b) || mixed(b, a) {
+    mixed(a, b) || mixed(b, a)
+}
+
+/// The type that holds keys of two types, exactly.
+pub(super) fn key_type(a: &DataType, b: &DataType) -> Option<DataType> {
+    match differ_in_sign(a, b) {
         true => Some(DataType::Decimal128(20, 0)),
         false => common(a, b),
     }
+}
+
+/// A key of a type as it is compared with one of another type: equal if and only if they are.
+pub(crate) fn key(e: &Expr, own: &DataType, other: &DataType) -> Option<Expr> {
+    if differ_in_sign(own, other) {
+        let signed = e.cast(DataType::Int64);
+        // what the other side cannot have equals nothing, as null does
+        return Some(match own {
+            DataType::UInt64 => when(e.le(i64::MAX as u64)).then(signed).otherwise(Expr::null()),
+            _ => signed,
+        });
+    }
+    let to = common(own, other)?;
+    Some(if to == *own { e.clone() } else { e.cast(to) })
 }

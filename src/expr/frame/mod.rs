@@ -15,7 +15,7 @@ mod window;
 
 pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
 pub use decimal::DecimalOp;
-pub(crate) use decimal::{kernel as decimal_kernel, key_type};
+pub(crate) use decimal::{kernel as decimal_kernel, key};
 pub(crate) use fold::PACK;
 pub use fold::UserFold;
 pub use function::{Argument, Builtin, Function, UserFunction};

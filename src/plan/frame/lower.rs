@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
     AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp,
-    kernel_dtype, key_type,
+    kernel_dtype, key,
 };
 use crate::op::{BinaryOp, ReduceOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -185,11 +185,9 @@ impl Pipelines {
         for (a, b) in on {
             let types =
                 (a.resolve(left.schema())?.data_type.clone(), b.resolve(other.schema())?.data_type.clone());
-            let to =
-                key_type(&types.0, &types.1).ok_or_else(|| Error::internal("keys were checked to mix"))?;
-            let cast = |e: &Expr, t: &DataType| if *t == to { e.clone() } else { e.cast(to.clone()) };
-            keys.0.push(cast(a, &types.0));
-            keys.1.push(cast(b, &types.1));
+            let checked = || Error::internal("keys were checked to mix");
+            keys.0.push(key(a, &types.0, &types.1).ok_or_else(checked)?);
+            keys.1.push(key(b, &types.1, &types.0).ok_or_else(checked)?);
         }
         let built = self.open(other)?;
         let build =

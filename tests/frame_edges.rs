@@ -265,3 +265,50 @@ fn a_quote_inside_a_header_swallows_no_rows() {
         assert_eq!(scan_csv(&path).collect().unwrap().values::<i64>("w").unwrap(), [Some(3), Some(6)]);
     }
 }
+
+#[test]
+fn large_integers_with_and_without_a_sign_are_told_apart_as_keys() {
+    let big = 1i64 << 53;
+    let signed = vec![Some(big), Some(big + 1), Some(-1), Some(i64::MAX), None, Some(3)];
+    let unsigned = vec![
+        Some(big as u64 + 1),
+        Some(u64::MAX),
+        Some(i64::MAX as u64),
+        Some(i64::MAX as u64 + 1),
+        Some(3),
+        None,
+    ];
+    let left =
+        DataFrame::from_columns([("k", signed.clone().into()), ("i", (0..6).collect::<Vec<i32>>().into())]);
+    let right =
+        DataFrame::from_columns([("k", unsigned.clone().into()), ("j", (0..6).collect::<Vec<i32>>().into())]);
+    let i128s = |v: Option<i64>| v.map(i128::from);
+    let pairs = |left: &DataFrame, right: &DataFrame| {
+        let t = left.join(right, "k", JoinKind::Inner).collect().unwrap();
+        let (i, j) = (t.values::<i32>("i").unwrap(), t.values::<i32>("j").unwrap());
+        i.into_iter().flatten().zip(j.into_iter().flatten()).collect::<Vec<_>>()
+    };
+    let mut want = vec![];
+    for (i, a) in signed.iter().enumerate() {
+        for (j, b) in unsigned.iter().enumerate() {
+            if a.is_some() && i128s(*a) == b.map(i128::from) {
+                want.push((i as i32, j as i32));
+            }
+        }
+    }
+    assert_eq!(want, [(1, 0), (3, 2), (5, 4)]);
+    assert_eq!(pairs(&left, &right), want);
+    let mut turned: Vec<(i32, i32)> = pairs(&right.rename([("j", "i")]), &left.rename([("i", "j")]));
+    turned.sort_by_key(|p| p.1);
+    assert_eq!(turned, want.iter().map(|&(i, j)| (j, i)).collect::<Vec<_>>());
+    // keys of one side alone stay what they are
+    let full =
+        left.join(&right, "k", JoinKind::Full).select(col("k").cast(DataType::Utf8)).collect().unwrap();
+    let mut shown: Vec<String> = full.texts("k").unwrap().into_iter().flatten().collect();
+    let mut all: Vec<String> = signed.iter().flatten().map(|v| v.to_string()).collect();
+    all.extend([u64::MAX.to_string(), (i64::MAX as u64 + 1).to_string()]);
+    shown.sort();
+    all.sort();
+    assert_eq!(shown, all);
+    assert_eq!(left.join(&right, "k", JoinKind::Anti).num_rows().unwrap(), 3);
+}

@@ -214,3 +214,100 @@ mod parquet {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(property::cases(60))]
+
+    /// Quotes within values that do not start with one are characters; wherever the file is cut, and compressed, rows are those of the parser.
+    #[test]
+    fn quotes_anywhere(values in prop::collection::vec("[a\",\n]{0,6}", 1..40), part in 1usize..30) {
+        let dir = tempfile::tempdir().unwrap();
+        // rows of one value and one number; in quotes what must be, the rest as it is
+        let (mut text, mut want) = (String::from("s,n\n"), vec![]);
+        for (k, v) in values.iter().enumerate() {
+            let must = v.starts_with('"') || v.contains([',', '\n']) || v.is_empty();
+            text += &if must { format!("\"{}\",{k}\n", v.replace('"', "\"\"")) } else { format!("{v},{k}\n") };
+            want.push(v.clone());
+        }
+        let path = write(dir.path(), "t.csv", &text);
+        let gz = dir.path().join("t.csv.gz");
+        let mut out = flate2::write::GzEncoder::new(fs::File::create(&gz).unwrap(), flate2::Compression::fast());
+        out.write_all(text.as_bytes()).unwrap();
+        out.finish().unwrap();
+        let types = vec![("s".into(), DataType::Utf8), ("n".into(), DataType::Int64)];
+        for path in [path, gz] {
+            let options = CsvOptions { part_bytes: part, types: types.clone(), null_values: vec!["NA".into()], ..CsvOptions::default() };
+            let table = options.scan(&path).collect().unwrap();
+            prop_assert_eq!(table.values::<i64>("n").unwrap(), (0..want.len() as i64).map(Some).collect::<Vec<_>>());
+            prop_assert_eq!(table.texts("s").unwrap(), want.iter().cloned().map(Some).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A quote in a value without quotes leaves later parts their rows: each is read by itself.
+#[test]
+fn a_stray_quote_does_not_join_the_parts_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..20_000).map(|k| format!("5\" pipe,{k}\n")).collect();
+    let path = write(dir.path(), "t.csv", &format!("s,n\n{rows}"));
+    let df = CsvOptions { part_bytes: 1 << 12, ..CsvOptions::default() }.scan(&path);
+    let session = blockwise::Session::builder().threads(2).build().unwrap();
+    let sum = df.select([col("n").sum(), col("s").n_unique()]).collect_with(&session).unwrap();
+    assert_eq!(sum.values::<i64>("n").unwrap(), [Some(20_000 * 19_999 / 2)]);
+    assert_eq!(sum.values::<i64>("s").unwrap(), [Some(1)]);
+    // every byte of the rows is read about once, not by the first part that is odd
+    let read = session.last_summary().unwrap().bytes_read;
+    assert!(read < 1 << 20, "{read}");
+}
+
+#[test]
+fn words_for_bools_are_the_same_whether_all_rows_fit_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["true", "FALSE", "t", "yes", "1", "on", "True"];
+    let types = vec![("b".into(), DataType::Boolean), ("n".into(), DataType::Int64)];
+    for bad_rows in [BadRows::Null, BadRows::Skip] {
+        let options = CsvOptions { bad_rows, types: types.clone(), ..CsvOptions::default() };
+        let read = |rows: &[&str]| {
+            let text: String = rows.iter().enumerate().map(|(k, w)| format!("{w},{k}\n")).collect();
+            let path = write(dir.path(), "words.csv", &format!("b,n\n{text}"));
+            let table = options.clone().scan(path).collect().unwrap();
+            table.values::<bool>("b").unwrap()
+        };
+        // each word alone, and among others that make the reader go row by row
+        for word in words {
+            let alone = read(&[word]);
+            let among = read(&["x", word]);
+            let want = word.to_lowercase().parse::<bool>().ok();
+            match bad_rows {
+                BadRows::Null => assert_eq!((alone, among), (vec![want], vec![None, want]), "{word}"),
+                _ => {
+                    let want: Vec<_> = want.map(Some).into_iter().collect();
+                    assert_eq!((alone, among), (want.clone(), want), "{word}");
+                }
+            }
+        }
+    }
+    let path = write(dir.path(), "e.csv", "b\ntrue\nyes\n");
+    let options = CsvOptions { types: vec![("b".into(), DataType::Boolean)], ..CsvOptions::default() };
+    let e = options.scan(&path).collect().unwrap_err().to_string();
+    assert!(e.contains("line 3") && e.contains("\"yes\""), "{e}");
+}
+
+#[test]
+fn without_quotes_no_null_may_need_them() {
+    use blockwise::frame::{CsvQuotes, CsvWriteOptions};
+    let dir = tempfile::tempdir().unwrap();
+    let df = DataFrame::from_columns([("a", vec![Some(1), None].into()), ("b", vec![3, 4].into())]);
+    let path = dir.path().join("t.csv");
+    for (null, fails) in [("N,A", true), ("\"", true), ("\n", true), ("NA", false), ("", false)] {
+        let options =
+            CsvWriteOptions { quotes: CsvQuotes::Never, null: null.into(), ..CsvWriteOptions::default() };
+        match df.write_csv_with(&path, options) {
+            Ok(()) => assert_eq!(fs::read_to_string(&path).unwrap(), format!("a,b\n1,3\n{null},4\n")),
+            Err(e) => assert!(fails && e.to_string().contains("null"), "{e}"),
+        }
+    }
+    let options = CsvWriteOptions { null: "N,A".into(), ..CsvWriteOptions::default() };
+    df.write_csv_with(&path, options).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n1,3\n\"N,A\",4\n");
+}

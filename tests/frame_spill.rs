@@ -4,44 +4,16 @@
 
 #[path = "common/property.rs"]
 mod property;
+#[path = "common/spill.rs"]
+mod spill;
 
 use blockwise::Session;
 use blockwise::frame::arrow::array::{ArrayRef, DictionaryArray, StringArray};
 use blockwise::frame::arrow::datatypes::Int32Type;
 use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len, row_number};
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
-
-/// Sessions of 1 and 3 threads that keep this many bytes of rows in memory.
-fn sessions() -> &'static [Session] {
-    static ALL: OnceLock<Vec<Session>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let session = |threads, bytes: u64| {
-            Session::builder().threads(threads).spill_above(bytes).memory_limit("256MiB").build().unwrap()
-        };
-        vec![session(1, 1 << 30), session(1, 0), session(3, 0), session(3, 40_000), session(2, 400_000)]
-    })
-}
-
-/// Numbers that look random, from a seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let x = self.0 ^ (self.0 >> 33);
-        x.wrapping_mul(0xff51afd7ed558ccd) >> 11
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// A value, or null one time in `of`.
-    fn some<T>(&mut self, of: u64, f: impl FnOnce(&mut Random) -> T) -> Option<T> {
-        if self.below(of) == 0 { None } else { Some(f(self)) }
-    }
-}
+use spill::{Random, same, sessions};
+use std::sync::Arc;
 
 /// Rows with keys of all kinds, of which there are about `keys` different ones, in batches.
 fn frame(seed: u64, rows: usize, keys: u64, batches: usize) -> DataFrame {
@@ -85,30 +57,6 @@ fn frame(seed: u64, rows: usize, keys: u64, batches: usize) -> DataFrame {
         all.push(batch.collect().unwrap().to_batch().unwrap());
     }
     DataFrame::from_batches(all)
-}
-
-/// The same rows whatever is on disk; whether something was.
-fn same(df: &DataFrame) -> bool {
-    let mut spilled = false;
-    let want = df.collect_with(&sessions()[0]).unwrap().to_batch().unwrap();
-    for session in &sessions()[1..] {
-        let got = df.collect_with(session).unwrap().to_batch().unwrap();
-        let (a, b) = (format!("{:?}", plain(&want)), format!("{:?}", plain(&got)));
-        assert!(a == b, "{df:?}\n{a}\n{b}");
-        spilled |= session.last_summary().unwrap().bytes_spilled > 0;
-    }
-    spilled
-}
-
-/// Dictionaries as text: which numbers their values have is no part of a result.
-fn plain(rows: &RecordBatch) -> Vec<(String, ArrayRef)> {
-    use blockwise::frame::{DataType, arrow::compute::cast};
-    let text = |c: &ArrayRef| match c.data_type() {
-        DataType::Dictionary(..) => cast(c, &DataType::Utf8).unwrap(),
-        _ => c.clone(),
-    };
-    let names = rows.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-    names.into_iter().zip(rows.columns().iter().map(text)).collect()
 }
 
 proptest! {
@@ -188,6 +136,8 @@ proptest! {
         same(&df.unique(["s"]).sort("x"));
         same(&df.unique(Vec::<&str>::new()).slice(5, 1000).group_by("d").agg(len()));
         same(&df.slice(rows / 3, rows / 2).sort("k").head(1000));
+        let spilled = same(&df.tail(rows / 2 + 1).filter(col("i").lt(900)).group_by("d").agg(len()));
+        prop_assert!(spilled || rows == 0);
     }
 }
 

@@ -372,18 +372,12 @@ fn decimals_are_kept_compared_and_cast() {
     );
     for (bad, want) in [
         (
-            df.select(col("price").sum()),
-            "sum is not defined for Decimal128(10, 2); cast it to Float64 before",
+            df.select(col("price").prod()),
+            "prod is not defined for Decimal128(10, 2); cast it to Float64 before",
         ),
-        (
-            df.select(col("price").max()),
-            "max is not defined for Decimal128(10, 2); cast it to Float64 before",
-        ),
-        (
-            df.group_by("price").len(),
-            "a key of type Decimal128(10, 2) is not supported: cast it to text or a number",
-        ),
-        (df.filter(col("price").gt(9.99)), "Float64 and Decimal128(10, 2) do not mix; cast one of them"),
+        (df.select(col("price").top_k(2)), "top_k(2) is not defined for Decimal128(10, 2)"),
+        (df.select(col("price").sqrt()), "sqrt is not defined for Decimal128(10, 2); cast it to Float64"),
+        (df.filter(col("price").gt(true)), "Boolean and Decimal128(10, 2) do not mix; cast one of them"),
     ] {
         assert!(error(&bad).contains(want), "{}", error(&bad));
     }
@@ -433,4 +427,80 @@ fn text_at_its_edges() {
     assert_eq!(show(s.is_whitespace()), "false|false|false|false|null");
     assert_eq!(show(s.replace("", "x")), "|ß|-7|Ab cD|null");
     assert_eq!(show(lit("a").str().to_uppercase()), "A|A|A|A|A");
+}
+
+#[test]
+fn a_pivot_tells_null_from_a_text_that_is_written_so() {
+    let df = DataFrame::from_columns([
+        ("k", vec![1, 1, 1, 1].into()),
+        ("on", vec![Some("null"), None, Some("null_2"), Some("a")].into()),
+        ("v", vec![1i64, 2, 4, 8].into()),
+    ]);
+    let wide = df.pivot_eager("k", "on", col("v").sum()).unwrap();
+    assert_eq!(wide.columns().unwrap(), ["k", "a", "null", "null_2", "null_3"]);
+    let table = wide.collect().unwrap();
+    for (name, want) in [("a", 8), ("null", 1), ("null_2", 4), ("null_3", 2)] {
+        assert_eq!(table.values::<i64>(name).unwrap(), [Some(want)], "{name}");
+    }
+    let plain = df.filter(col("v").ne(1)).pivot_eager("k", "on", col("v").sum()).unwrap();
+    assert_eq!(plain.columns().unwrap(), ["k", "a", "null_2", "null"]);
+}
+
+#[test]
+fn offsets_of_every_form_are_read() {
+    let read = |text: &str, format: &str| {
+        let df = DataFrame::from_columns([("s", vec![text].into())]);
+        let times = df.select(col("s").str().to_timestamp(format).cast(DataType::Int64)).collect();
+        times.map(|t| t.values::<i64>("s").unwrap()[0].unwrap() / 1_000_000)
+    };
+    // noon in UTC
+    for (text, format) in [
+        ("1970-01-01 14:00 +0200", "%Y-%m-%d %H:%M %z"),
+        ("1970-01-01 14:00 +02:00", "%Y-%m-%d %H:%M %:z"),
+        ("1970-01-01 14:00 +02:00:00", "%Y-%m-%d %H:%M %::z"),
+        ("1970-01-01 10:00:30-01:59:30", "%Y-%m-%d %H:%M:%S%::z"),
+        ("+02:00:30 1970-01-01 14:00:30", "%::z %Y-%m-%d %H:%M:%S"),
+        ("1970-01-01 14:00 +02:00", "%Y-%m-%d %H:%M %::z"),
+        ("1970-01-01 14:00 +02", "%Y-%m-%d %H:%M %#z"),
+        ("1970-01-01T14:00:00+02:00", "%+"),
+    ] {
+        assert_eq!(read(text, format).unwrap(), 43_200, "{text} by {format}");
+    }
+    // a percent sign and a letter are no offset
+    assert_eq!(read("1970-01-01 12:00 %z", "%Y-%m-%d %H:%M %%z").unwrap(), 43_200);
+    assert!(read("1970-01-01 14:00 +02:00:61", "%Y-%m-%d %H:%M %::z").is_err());
+    assert!(read("1970-01-01 14:00 +02:00x", "%Y-%m-%d %H:%M %::z").is_err());
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_rounded_in_its_own_half() {
+    // Berlin, 2024-10-27: clocks go from 3 back to 2 at 1:00 UTC
+    let minutes = |utc: &[i64]| utc.iter().map(|m| m * 60).collect::<Vec<i64>>();
+    let start = || timestamp(2024, 10, 27, 0, 0, 0);
+    let at = minutes(&[-10, 0, 20, 40, 59, 60, 80, 100, 119, 120, 130]);
+    let df = DataFrame::from_columns([("s", at.into())]);
+    let t = (start() + col("s").cast(DataType::Duration(TimeUnit::Second)))
+        .dt()
+        .convert_time_zone("Europe/Berlin");
+    let df = df.select(t.alias("t"));
+    let passed = |e: Expr| {
+        let from = start().dt().convert_time_zone("Europe/Berlin");
+        let df =
+            df.select((e - from).cast(DataType::Duration(TimeUnit::Second)).cast(DataType::Int64).alias("t"));
+        df.collect()
+            .unwrap()
+            .values::<i64>("t")
+            .unwrap()
+            .into_iter()
+            .map(|s| s.unwrap() / 60)
+            .collect::<Vec<i64>>()
+    };
+    let hour = Every::hours(1);
+    assert_eq!(passed(col("t").dt().truncate(hour)), [-60, 0, 0, 0, 0, 60, 60, 60, 60, 120, 120]);
+    assert_eq!(passed(col("t").dt().ceil(hour)), [0, 0, 60, 60, 60, 60, 120, 120, 120, 120, 180]);
+    assert_eq!(passed(col("t").dt().round(hour)), [0, 0, 0, 60, 60, 60, 60, 120, 120, 120, 120]);
+    let quarter = Every::minutes(30);
+    assert_eq!(passed(col("t").dt().ceil(quarter)), [0, 0, 30, 60, 60, 60, 90, 120, 120, 120, 150]);
+    // a day of 25 hours ends once
+    assert_eq!(passed(col("t").dt().ceil(Every::days(1))), [23 * 60; 11]);
 }

@@ -115,7 +115,7 @@ impl GroupBy {
     }
 
     /// The grouped rows: without those whose key is null, unless they are kept.
-    fn relation(&self) -> Result<Relation> {
+    pub(super) fn relation(&self) -> Result<Relation> {
         let relation = self.frame.relation()?.clone();
         if self.keep_nulls {
             return Ok(relation);
@@ -132,7 +132,7 @@ fn some_value(t: &DataType) -> Option<Expr> {
     match t {
         DataType::Boolean => Some(false.into()),
         t if is_text(t) => Some("".into()),
-        t if super::functions::is_number(t) => Some(0.into()),
+        t if super::functions::is_number(t) || t.is_decimal() => Some(Expr::from(0).cast(t.clone())),
         t => kernel_dtype(t).map(|_| Expr::from(Literal::Typed(t.clone(), 0))),
     }
 }
@@ -169,7 +169,7 @@ impl Folds<'_> {
                     Some(known) => known.name.clone(),
                     None => {
                         let name: Arc<str> = format!("\0fold {}", self.found.len()).into();
-                        self.found.push(Aggregate { name: name.clone(), op: *op, input: x.clone() });
+                        self.found.push(Aggregate { name: name.clone(), op: op.clone(), input: x.clone() });
                         name
                     }
                 };
@@ -196,7 +196,7 @@ pub(super) fn with_children(e: &Expr, mut f: impl FnMut(&Expr) -> Result<Expr>) 
         Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), f(x)?)),
         Node::IsNull(x) => Expr::new(Node::IsNull(f(x)?)),
         Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), f(x)?)),
-        Node::Aggregate(op, x) => Expr::new(Node::Aggregate(*op, f(x)?)),
+        Node::Aggregate(op, x) => Expr::new(Node::Aggregate(op.clone(), f(x)?)),
         Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, f(a)?, f(b)?)),
         Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, f(a)?, f(b)?)),
         Node::FillNull(a, b) => Expr::new(Node::FillNull(f(a)?, f(b)?)),
@@ -207,7 +207,7 @@ pub(super) fn with_children(e: &Expr, mut f: impl FnMut(&Expr) -> Result<Expr>) 
         }
         Node::Window(op, inputs, keys) => {
             let inputs = inputs.iter().map(&mut f).collect::<Result<Vec<_>>>()?;
-            Expr::new(Node::Window(*op, inputs, keys.iter().map(f).collect::<Result<Vec<_>>>()?))
+            Expr::new(Node::Window(op.clone(), inputs, keys.iter().map(f).collect::<Result<Vec<_>>>()?))
         }
     })
 }

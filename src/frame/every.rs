@@ -162,19 +162,6 @@ impl Every {
             }
         }
     }
-
-    pub(super) fn ceil(self, t: i64, ticks: i64) -> i64 {
-        match self.floor(t, ticks) {
-            floor if floor == t => t,
-            floor => self.next(floor, ticks),
-        }
-    }
-
-    pub(super) fn nearest(self, t: i64, ticks: i64) -> i64 {
-        let floor = self.floor(t, ticks);
-        let next = self.next(floor, ticks);
-        if t.wrapping_sub(floor) < next.wrapping_sub(t) { floor } else { next }
-    }
 }
 
 enum Length {
@@ -239,7 +226,7 @@ fn as_times(values: Int64Array, t: &DataType) -> Result<ArrayRef> {
 
 /// Where a column's times lie: in ticks of what length, on the clocks of which zone.
 #[derive(Clone, Copy)]
-struct Clock {
+pub(super) struct Clock {
     ticks: i64,
     zone: Option<Tz>,
 }
@@ -277,13 +264,33 @@ impl Clock {
         }
     }
 
+    /// The start of the span that an instant lies in.
+    pub(super) fn floor(self, t: i64, every: Every) -> i64 {
+        self.moved(t, |t, ticks| every.floor(t, ticks))
+    }
+
+    /// The first start of a span that is not before an instant.
+    pub(super) fn ceil(self, t: i64, every: Every) -> i64 {
+        match self.floor(t, every) {
+            floor if floor == t => t,
+            floor => self.after(floor, every),
+        }
+    }
+
+    /// The nearest start of a span, the later one from the middle on.
+    pub(super) fn nearest(self, t: i64, every: Every) -> i64 {
+        let floor = self.floor(t, every);
+        let next = self.after(floor, every);
+        if t.wrapping_sub(floor) < next.wrapping_sub(t) { floor } else { next }
+    }
+
     /// The start of the span after the one that starts at an instant.
     fn after(self, start: i64, every: Every) -> i64 {
         let next = |t, ticks| every.next(t, ticks);
         // where clocks are set back, a span of hours comes twice, and the second one is the next
         let ahead = self.ahead(start);
         let again = next(start.wrapping_add(ahead), self.ticks).wrapping_sub(ahead);
-        match self.moved(again, |t, ticks| every.floor(t, ticks)) {
+        match self.floor(again, every) {
             span if span > start => span,
             _ => self.moved(start, next),
         }
@@ -291,13 +298,13 @@ impl Clock {
 }
 
 /// Times moved to a start of a span, by the clocks of their zone. The second argument says which.
-pub(super) fn map(x: &[Argument], f: fn(Every, i64, i64) -> i64) -> Result<ArrayRef> {
+pub(super) fn map(x: &[Argument], f: fn(Clock, i64, Every) -> i64) -> Result<ArrayRef> {
     let every: Every = constant(&x[1], "dt.truncate")?.unwrap_or_default().parse()?;
     let t = x[0].array.data_type();
     let (values, clock) = (stored(&x[0].array)?, Clock::of(t)?);
     let moved = match t {
-        DataType::Date32 => values.unary::<_, Int64Type>(|d| f(every, d * DAY, 1).div_euclid(DAY)),
-        _ => values.unary(|v| clock.moved(v, |t, ticks| f(every, t, ticks))),
+        DataType::Date32 => values.unary::<_, Int64Type>(|d| f(clock, d * DAY, every).div_euclid(DAY)),
+        _ => values.unary(|v| f(clock, v, every)),
     };
     as_times(moved, t)
 }

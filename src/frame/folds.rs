@@ -13,7 +13,7 @@ use std::sync::Arc;
 fn fitting(schema: &Schema, op: AggOp, but: &[Arc<str>]) -> Result<Vec<Expr>> {
     let of_all = || schema.fields().iter().filter(|f| !but.iter().any(|b| **b == **f.name()));
     let fitting = of_all().filter(|f| op.output(f.data_type()).is_ok());
-    let folds: Vec<Expr> = fitting.map(|f| col(f.name()).aggregate(op)).collect();
+    let folds: Vec<Expr> = fitting.map(|f| col(f.name()).aggregate(op.clone())).collect();
     if folds.is_empty() {
         let types: Vec<String> = of_all().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
         let message = format!("{op} is defined for none of the columns ({})", types.join(", "));

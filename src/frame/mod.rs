@@ -20,8 +20,12 @@
 //! ```
 //!
 //! Columns are numbers, bools, text (plain or as categories: [`Expr::to_categorical`]), dates, times and durations; zones are those of the
-//! IANA database. Decimals are read, written, sorted and compared (with integers, and with text: `col("price").lt("9.99")`); to compute with
-//! them cast them to `Float64`, to group or join by them to text.
+//! IANA database.
+//!
+//! Decimals compute with decimals, integers and numbers written as text (`col("price").lt("9.99")`) by Arrow's rules: sums and differences have the
+//! larger scale, products the sum of both, quotients four more digits than the dividend; a division by 0 is null, a result of more digits than
+//! there can be an error. With floats they are floats. Their sum is a decimal of 38 or 76 digits; `mean`, `std`, `var`, `median` and `quantile`
+//! are those of f64.
 
 mod aggregate;
 mod arrays;
@@ -30,18 +34,20 @@ mod every;
 mod files;
 mod folds;
 mod functions;
+mod partitions;
 mod reshape;
 pub mod selectors;
 mod series;
 mod table;
 mod text;
 mod time;
+mod user;
 mod verbs;
 mod windows;
 
 pub use crate::expr::frame::{
-    AggOp, Argument, Expr, JoinKind, Literal, OverKey, Rolling, SortKey, UserFunction, WindowOp, WindowSize,
-    col, len, lit, random, row_number, when,
+    AggOp, Argument, Expr, JoinKind, Literal, OverKey, Partition, Rolling, SortKey, UserFold, UserFunction,
+    WindowOp, WindowSize, col, group_number, len, lit, random, row_number, when,
 };
 pub use crate::io::csv::{BadRows, CsvOptions, CsvQuotes, CsvWriteOptions};
 pub use crate::io::ipc::{IpcCompression, IpcOptions};

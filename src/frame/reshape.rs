@@ -148,7 +148,8 @@ impl DataFrame {
         Ok(cells)
     }
 
-    /// [`DataFrame::pivot`] for all values that `on` has, smallest first, null last: runs what finds them now, and the rest later.
+    /// [`DataFrame::pivot`] for all values that `on` has, smallest first, null last: runs what finds them now, and the rest later. The column of
+    /// null is called `null`; `null_2` if a value is a text that is written so.
     ///
     /// # Errors
     /// Those of the run, or that `on` is of a type of which there are no literals.
@@ -159,7 +160,14 @@ impl DataFrame {
         folds: impl IntoColumns,
     ) -> Result<DataFrame> {
         let found = self.select(on).unique(on).sort(on).collect()?;
-        let values = literals(&found.column(on)?, on)?;
+        let mut values = literals(&found.column(on)?, on)?;
+        // a value may be written as null is
+        let titles = values.iter().map(title).collect::<Result<Vec<_>>>()?;
+        if let Some((null, others)) = titles.split_last().filter(|(null, others)| others.contains(null)) {
+            let name = (2..).map(|n| format!("{null}_{n}")).find(|name| !others.contains(name));
+            let null = values.pop().zip(name).map(|(null, name)| null.alias(name));
+            values.extend(null);
+        }
         Ok(self.pivot(index, on, values, folds))
     }
 
@@ -258,7 +266,14 @@ fn fold_where(e: &Expr, mask: &Expr) -> Result<Expr> {
     fn masked(e: &Expr, mask: &Expr) -> Result<Expr> {
         match e.node() {
             Node::Aggregate(AggOp::Len, _) => Ok(mask.sum()),
-            Node::Aggregate(op, x) => Ok(when(mask).then(x).otherwise(Expr::null()).aggregate(*op)),
+            // it would see the rows of other cells
+            Node::Aggregate(op @ AggOp::User(_), _) => {
+                let message = format!(
+                    "{op} is a fold of your own; group by the index and the column, then pivot its first()"
+                );
+                Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into())
+            }
+            Node::Aggregate(op, x) => Ok(when(mask).then(x).otherwise(Expr::null()).aggregate(op.clone())),
             _ => with_children(e, |x| masked(x, mask)),
         }
     }
@@ -284,6 +299,9 @@ fn literals(values: &ArrayRef, name: &str) -> Result<Vec<Expr>> {
         }
         if is_text(t) {
             return Ok(Expr::from(shown.value(k)));
+        }
+        if t.is_decimal() {
+            return Ok(Expr::from(shown.value(k)).cast(t.clone()).alias(shown.value(k)));
         }
         let Some(block) = &block else {
             let message = format!("is {t}; cast it to text, numbers or times before");

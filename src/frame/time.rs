@@ -1,6 +1,6 @@
 //! Functions of dates and times.
 
-use super::every::{self, Every};
+use super::every::{self, Clock, Every};
 use super::functions::{builtins, constant, failed};
 use super::{Argument, DataType, Expr, Literal, Text, TimeUnit};
 use crate::error::{Error, Result};
@@ -8,8 +8,8 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, PrimitiveArray, String
 use arrow::compute::{DatePart, cast, date_part};
 use arrow::datatypes::{ArrowPrimitiveType, Date32Type, Int32Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse_and_remainder};
+use chrono::{NaiveDate, NaiveDateTime};
 use std::sync::Arc;
 
 /// Functions of dates and times; made by [`Expr::dt`]. Timestamps with a zone are seen as the clocks there show them.
@@ -112,12 +112,44 @@ fn read_date(s: &str, format: &str) -> Option<i32> {
 
 /// Microseconds since 1970; of a day alone its start, and with an offset in UTC.
 fn read_time(s: &str, format: &str) -> Option<i64> {
-    if ["%z", "%:z", "%#z", "%+"].iter().any(|offset| format.contains(offset)) {
-        return Some(DateTime::parse_from_str(s, format).ok()?.timestamp_micros());
+    if StrftimeItems::new(format).any(|item| is_offset(&item)) {
+        return instant(s, format);
     }
     let time = NaiveDateTime::parse_from_str(s, format).ok();
     let time = time.or_else(|| NaiveDate::parse_from_str(s, format).ok()?.and_hms_opt(0, 0, 0))?;
     Some(time.and_utc().timestamp_micros())
+}
+
+/// Whether a part of a format is how far a clock is ahead of UTC.
+fn is_offset(item: &Item<'_>) -> bool {
+    use Fixed::{RFC2822, RFC3339, TimezoneOffset, TimezoneOffsetColon, TimezoneOffsetColonZ};
+    use Fixed::{TimezoneOffsetDoubleColon, TimezoneOffsetTripleColon, TimezoneOffsetZ};
+    match item {
+        Item::Fixed(TimezoneOffset | TimezoneOffsetColon | TimezoneOffsetDoubleColon) => true,
+        Item::Fixed(TimezoneOffsetTripleColon | TimezoneOffsetColonZ | TimezoneOffsetZ) => true,
+        Item::Fixed(RFC2822 | RFC3339) => true,
+        // `%#z` has no public name
+        Item::Fixed(other) => format!("{other:?}").contains("Permissive"),
+        _ => false,
+    }
+}
+
+/// Microseconds since 1970 in UTC of a text with an offset.
+fn instant(s: &str, format: &str) -> Option<i64> {
+    let (mut parsed, mut rest, mut seconds) = (Parsed::new(), s, 0);
+    for item in StrftimeItems::new(format) {
+        let with_seconds = matches!(item, Item::Fixed(Fixed::TimezoneOffsetDoubleColon));
+        rest = parse_and_remainder(&mut parsed, rest, std::iter::once(item)).ok()?;
+        // chrono writes the seconds of such an offset but does not read them
+        if let Some(two) = rest.strip_prefix(':').filter(|_| with_seconds).and_then(|r| r.get(..2)) {
+            let read = &s[..s.len() - rest.len()];
+            let sign = if read.rfind('+') > read.rfind(['-', '\u{2212}']) { 1 } else { -1 };
+            seconds = sign * two.parse::<u8>().ok().filter(|n| *n < 60).map(i64::from)?;
+            rest = &rest[3..];
+        }
+    }
+    let found = parsed.to_datetime().ok().filter(|_| rest.is_empty())?;
+    found.timestamp_micros().checked_sub(seconds * 1_000_000)
 }
 
 builtins! {
@@ -150,9 +182,9 @@ builtins! {
     STRFTIME = "dt.strftime", |t| times(t).map(|_| DataType::Utf8), |x| {
         formatted(&x[0], constant(&x[1], "dt.strftime")?.unwrap_or_default())
     };
-    TRUNCATE = "dt.truncate", |t| days(t), |x| every::map(x, Every::floor);
-    ROUND = "dt.round", |t| days(t), |x| every::map(x, Every::nearest);
-    CEIL = "dt.ceil", |t| days(t), |x| every::map(x, Every::ceil);
+    TRUNCATE = "dt.truncate", |t| days(t), |x| every::map(x, Clock::floor);
+    ROUND = "dt.round", |t| days(t), |x| every::map(x, Clock::nearest);
+    CEIL = "dt.ceil", |t| days(t), |x| every::map(x, Clock::ceil);
     CONVERT_ZONE = "dt.convert_time_zone", |t| in_zone(t), |x| every::relabelled(&x[0].array, x[1].array.data_type());
     REPLACE_ZONE = "dt.replace_time_zone", |t| in_zone(t), |x| every::rezoned(&x[0].array, x[1].array.data_type());
     TO_DATE = "str.to_date", |t| super::functions::texts(t, DataType::Date32), |x| parsed::<Date32Type>(x, "str.to_date", read_date);
@@ -306,7 +338,7 @@ impl Time {
         self.by(&TRUNCATE, every)
     }
 
-    /// The nearest start of a span of time, the later one from the middle on.
+    /// The nearest start of a span of time, the later one from the middle of the span on; a day on which clocks are changed has 23 or 25 hours.
     #[track_caller]
     pub fn round(&self, every: Every) -> Expr {
         self.by(&ROUND, every)

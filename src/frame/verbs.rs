@@ -31,7 +31,7 @@ fn fits(value: &Expr, t: &DataType) -> Result<bool> {
         Literal::Null => false,
         Literal::Text(_) => is_text(t),
         Literal::Number(n) if n.dtype() == DType::Bool => *t == DataType::Boolean,
-        Literal::Number(_) if !is_number(t) => false,
+        Literal::Number(_) if !is_number(t) && !t.is_decimal() => false,
         Literal::Number(_) | Literal::Typed(..) => {
             let schema = Schema::new(vec![Field::new("x", t.clone(), true)]);
             col("x").fill_null(value).resolve(&schema).is_ok_and(|filled| filled.data_type == *t)
@@ -351,7 +351,8 @@ impl DataFrame {
         self.group_by(columns).keep_nulls().transform(super::len().gt(1).alias("is_duplicated"))
     }
 
-    /// The different values of a column with their numbers of rows (`count`), most frequent first; equal ones in order of appearance.
+    /// The different values of a column with their numbers of rows (`count`), most frequent first. Equally frequent ones come in the order of
+    /// groups ([`DataFrame::group_by`]): that of their first rows, unless there are very many values (from about 1e5).
     #[track_caller]
     pub fn value_counts(&self, column: &str) -> DataFrame {
         self.group_by(column).agg(super::len().alias("count")).sort(col("count").descending())

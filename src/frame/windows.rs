@@ -47,7 +47,10 @@ fn take(e: &Expr, level: usize, found: &mut Vec<(WindowColumn, Vec<Expr>)>) -> R
     match e.node() {
         Node::Window(op, inputs, keys) if !inputs.iter().chain(keys).any(has_window) => {
             let name: Arc<str> = format!("\0window {level} {}", found.len()).into();
-            found.push((WindowColumn { name: name.clone(), op: *op, inputs: inputs.clone() }, keys.clone()));
+            found.push((
+                WindowColumn { name: name.clone(), op: op.clone(), inputs: inputs.clone() },
+                keys.clone(),
+            ));
             Ok(col(name))
         }
         _ => with_children(e, |x| take(x, level, found)),

@@ -3,7 +3,7 @@
 use super::files::{file_label, guarded};
 use super::sink::written;
 use super::temp::Draft;
-use super::text::{NO_END, Text, row_end, with_text};
+use super::text::{NO_END, Place, Text, row_end, with_text};
 use crate::block::{BatchSink, BatchSource};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::RecordBatch;
@@ -134,7 +134,7 @@ fn first_bad(
 ) -> Option<(usize, String)> {
     let (mut at, mut line) = (0, 1);
     while at < bytes.len() {
-        let n = row_end(&bytes[at..], &mut false, None);
+        let n = row_end(&bytes[at..], &mut Place::Start, None);
         let end = if n == NO_END { bytes.len() } else { at + n };
         if let Err(message) = check(&bytes[at..end]) {
             return Some((line, message));

@@ -1,7 +1,7 @@
 //! Files of text that are read by ranges of bytes that end where rows end.
 //!
 //! A plain file is cut every few MiB; a part begins at the first row that starts in it. Where rows have quotes, a line end may be inside
-//! a value: then the quotes before each cut are counted once, so that no cut falls into a value. Compressed files (`.gz`, `.zst`, `.zip`
+//! a value: then the file is gone through once, from quote to quote, for whether each cut falls into a value. Compressed files (`.gz`, `.zst`, `.zip`
 //! with one member) are one part each.
 
 use crate::error::{Error, Result};
@@ -20,10 +20,30 @@ pub(super) struct Text {
     compressed: bool,
     /// Bytes of a part.
     step: usize,
-    /// What is around values in which a line end ends no row.
-    quote: Option<u8>,
-    /// By part: whether an odd number of quotes is before it.
-    odd: OnceLock<Result<Vec<bool>>>,
+    /// How values are told apart, if a line end in one ends no row.
+    quotes: Option<Quotes>,
+    /// By part: where in a row it begins.
+    places: OnceLock<Result<Vec<Place>>>,
+}
+
+/// What is around values in which a line end ends no row, and between values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quotes {
+    pub quote: u8,
+    pub delimiter: u8,
+}
+
+/// Where in a row a byte is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Place {
+    /// At the start of a value, where alone a quote opens quotes.
+    Start,
+    /// In a value, where a quote is a character like others.
+    Inside,
+    /// Inside quotes.
+    Quoted,
+    /// After a quote that closed quotes, or is the first of two that stand for one.
+    Closed,
 }
 
 /// Bytes of a row from which on it is an error: something that is no text has no line ends.
@@ -31,10 +51,11 @@ const LONGEST_ROW: usize = 1 << 28;
 
 impl Text {
     /// A file whose rows start at a byte.
-    pub fn open(path: &Path, start: u64, step: usize, quote: Option<u8>) -> Result<Text> {
+    pub fn open(path: &Path, start: u64, step: usize, quotes: Option<Quotes>) -> Result<Text> {
         let len = std::fs::metadata(path).map_err(|e| Error::io("reading", path, e))?.len();
         let (path, compressed) = (path.to_owned(), is_compressed(path));
-        Ok(Text { path, len, start, compressed, step: step.clamp(1, 1 << 30), quote, odd: OnceLock::new() })
+        let (step, places) = (step.clamp(1, 1 << 30), OnceLock::new());
+        Ok(Text { path, len, start, compressed, step, quotes, places })
     }
 
     /// Number of parts.
@@ -66,7 +87,7 @@ impl Text {
                 let skipped = header.min(rows.len());
                 rows.drain(..skipped);
                 header -= skipped;
-                let whole = if n == 0 { rows.len() } else { last_row_end(&rows, self.quote) };
+                let whole = if n == 0 { rows.len() } else { last_row_end(&rows, self.quotes) };
                 if whole == 0 && rows.len() > LONGEST_ROW {
                     return Err(self.endless(start));
                 }
@@ -94,17 +115,20 @@ impl Text {
         let io = |e| Error::io("reading", &self.path, e);
         let handle = File::open(&self.path).map_err(io)?;
         let cut = |k: usize| (self.start + k as u64 * step).min(self.len);
-        let odd = |k: usize| -> Result<bool> { Ok(k > 0 && self.odd()?.get(k).copied().unwrap_or(false)) };
+        let place = |k: usize| match k {
+            0 => Ok(Place::Start),
+            k => self.places().map(|p| p.get(k).copied().unwrap_or(Place::Start)),
+        };
         let (from, to) = (cut(part), cut(part + 1));
         let mut bytes = read_range(&handle, from, to).map_err(io)?;
-        let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut odd(part)?, self.quote) };
+        let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut place(part)?, self.quotes) };
         if skipped == NO_END {
             return Ok((to, vec![]));
         }
-        let (mut quoted, mut at) = (odd(part + 1)?, to);
+        let (mut place, mut at) = (place(part + 1)?, to);
         while at < self.len {
             let more = read_range(&handle, at, (at + (64 << 10)).min(self.len)).map_err(io)?;
-            let end = row_end(&more, &mut quoted, self.quote);
+            let end = row_end(&more, &mut place, self.quotes);
             at += more.len() as u64;
             bytes.extend_from_slice(&more[..end.min(more.len())]);
             if end != NO_END || more.is_empty() {
@@ -118,22 +142,22 @@ impl Text {
         Ok((from + skipped as u64, bytes))
     }
 
-    /// By part: whether an odd number of quotes is before it in the file.
-    fn odd(&self) -> Result<&Vec<bool>> {
-        let count = |quote: u8| -> Result<Vec<bool>> {
+    /// By part: where in a row it begins.
+    fn places(&self) -> Result<&Vec<Place>> {
+        let find = |quotes: Quotes| -> Result<Vec<Place>> {
             let io = |e| Error::io("reading", &self.path, e);
             let handle = File::open(&self.path).map_err(io)?;
             let step = self.step as u64;
-            let (mut odd, mut all, mut at) = (false, vec![false], self.start);
+            let (mut place, mut all, mut at) = (Place::Start, vec![Place::Start], self.start);
             while at < self.len {
                 let bytes = read_range(&handle, at, (at + step).min(self.len)).map_err(io)?;
-                odd ^= memchr::memchr_iter(quote, &bytes).count() % 2 == 1;
-                all.push(odd);
+                walk(&bytes, &mut place, quotes, quotes.quote, |_| false);
+                all.push(place);
                 at += step;
             }
             Ok(all)
         };
-        self.odd.get_or_init(|| self.quote.map_or(Ok(vec![]), count)).as_ref().map_err(Clone::clone)
+        self.places.get_or_init(|| self.quotes.map_or(Ok(vec![]), find)).as_ref().map_err(Clone::clone)
     }
 
     /// The number of lines before a byte of the text.
@@ -158,34 +182,56 @@ impl Text {
 /// What [`row_end`] says where there is none.
 pub(super) const NO_END: usize = usize::MAX;
 
-/// The number of bytes up to and including the first line end that is outside quotes; [`NO_END`] if there is none. `quoted` says whether
-/// the bytes start inside quotes, and then whether they end so.
-pub(super) fn row_end(bytes: &[u8], quoted: &mut bool, quote: Option<u8>) -> usize {
-    for at in memchr::memchr2_iter(b'\n', quote.unwrap_or(b'\n'), bytes) {
-        if Some(bytes[at]) == quote {
-            *quoted = !*quoted;
-        } else if !*quoted {
-            return at + 1;
+/// Goes through bytes from quote to quote, and to each `other` byte outside quotes until `f` of its place is true. `place` is where in a row
+/// the bytes start, and then where they end. Quotes are those of the parser of rows: a quote within a value without quotes is a character.
+fn walk(bytes: &[u8], place: &mut Place, quotes: Quotes, other: u8, mut f: impl FnMut(usize) -> bool) {
+    let is_start = |b: u8| b == quotes.delimiter || b == b'\n' || b == b'\r';
+    let before = *place;
+    let mut quoted = before == Place::Quoted;
+    // the byte after the quote that closed the last quotes
+    let mut closed = (before == Place::Closed).then_some(0);
+    for at in memchr::memchr2_iter(quotes.quote, other, bytes) {
+        if bytes[at] != quotes.quote {
+            if !quoted && f(at) {
+                break;
+            }
+        } else if quoted {
+            (quoted, closed) = (false, Some(at + 1));
+        } else {
+            let opens = at.checked_sub(1).map_or(before == Place::Start, |p| is_start(bytes[p]));
+            quoted = opens || closed == Some(at);
         }
     }
-    NO_END
+    *place = match bytes.last() {
+        _ if quoted => Place::Quoted,
+        _ if closed == Some(bytes.len()) => Place::Closed,
+        Some(&b) if is_start(b) => Place::Start,
+        Some(_) => Place::Inside,
+        None => before,
+    };
+}
+
+/// The number of bytes up to and including the first line end that is outside quotes; [`NO_END`] if there is none. `place` is where in a row
+/// the bytes start, and then, if there is none, where they end.
+pub(super) fn row_end(bytes: &[u8], place: &mut Place, quotes: Option<Quotes>) -> usize {
+    let Some(quotes) = quotes else { return memchr::memchr(b'\n', bytes).map_or(NO_END, |at| at + 1) };
+    let mut end = NO_END;
+    walk(bytes, place, quotes, b'\n', |at| {
+        end = at + 1;
+        true
+    });
+    end
 }
 
 /// Where the last whole row ends.
-fn last_row_end(bytes: &[u8], quote: Option<u8>) -> usize {
-    if quote.is_none() {
-        return memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-    }
-    let (mut at, mut end, mut quoted) = (0, 0, false);
-    loop {
-        match row_end(&bytes[at..], &mut quoted, quote) {
-            NO_END => return end,
-            n => {
-                at += n;
-                end = at;
-            }
-        }
-    }
+fn last_row_end(bytes: &[u8], quotes: Option<Quotes>) -> usize {
+    let Some(quotes) = quotes else { return memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1) };
+    let mut end = 0;
+    walk(bytes, &mut Place::Start, quotes, b'\n', |at| {
+        end = at + 1;
+        false
+    });
+    end
 }
 
 fn read_range(file: &File, from: u64, to: u64) -> std::io::Result<Vec<u8>> {

@@ -181,6 +181,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
         | RelOp::Tail(_)
         | RelOp::Distinct(_)
         | RelOp::Window { .. }
+        | RelOp::Runs(_)
         | RelOp::MapBatches { .. } => {
             let input = push_filters(&r.inputs()[0], vec![])?;
             filtered(r.with_inputs(vec![input])?, masks)
@@ -283,7 +284,13 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             other.extend(taken.map(|(c, _)| Arc::from(schemas.1.field(*c).name().as_str())));
             r.with_inputs(vec![prune(&r.inputs()[0], &left)?, prune(&r.inputs()[1], &other)?])
         }
-        RelOp::MapBatches { .. } => {
+        // the last column is the number of the run
+        RelOp::Runs(runs) if runs.function.is_none() => {
+            let mut below = wanted.clone();
+            below.extend(r.inputs()[0].schema().fields().last().map(|f| Arc::from(f.name().as_str())));
+            r.with_inputs(vec![prune(&r.inputs()[0], &below)?])
+        }
+        RelOp::MapBatches { .. } | RelOp::Runs(_) => {
             let all = r.inputs()[0].schema().fields().iter().map(|f| f.name().as_str().into()).collect();
             r.with_inputs(vec![prune(&r.inputs()[0], &all)?])
         }

@@ -1,5 +1,6 @@
 //! Expressions over columns: what users write.
 
+use super::fold::UserFold;
 use super::function::{Builtin, Function, UserFunction};
 use super::window::WindowOp;
 use crate::dtype::{Element, Scalar};
@@ -72,9 +73,9 @@ pub enum Literal {
 
 /// How rows are folded into one value. Nulls are skipped; of no rows or only nulls the result is null, except for `Sum` (0), `Prod`
 /// (1), `Count`, `Len` and `NUnique` (0), `All` (true), `Any` (false).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AggOp {
-    /// Sum; integers in 64 bits (wrapping), floats in f64 and rounded once.
+    /// Sum; integers in 64 bits (wrapping), floats in f64 and rounded once, decimals with 38 or 76 digits (more are an error).
     Sum,
     /// Product.
     Prod,
@@ -112,6 +113,8 @@ pub enum AggOp {
     All,
     /// Whether any is.
     Any,
+    /// A fold of the user's, of packed columns; nulls are not skipped.
+    User(UserFold),
 }
 
 /// The column of this name.

@@ -4,15 +4,23 @@
 //! ([`Expr::resolve`]). A [`Relation`] is a node of the logical plan of a frame; its schema is known without running anything.
 
 mod column;
+mod decimal;
 mod display;
+mod fold;
 mod function;
+mod partition;
 mod relation;
 mod resolve;
 mod window;
 
 pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
+pub use decimal::DecimalOp;
+pub(crate) use decimal::{kernel as decimal_kernel, key_type};
+pub(crate) use fold::PACK;
+pub use fold::UserFold;
 pub use function::{Argument, Builtin, Function, UserFunction};
-pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, SortKey, WindowColumn};
+pub use partition::Partition;
+pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, Runs, SortKey, WindowColumn};
 pub use resolve::{KernelOp, Typed, TypedOp, kernel_dtype, name_of};
 pub(crate) use resolve::{common, find, is_text, plain_type};
-pub use window::{OverKey, Rolling, WindowOp, WindowSize, random, row_number};
+pub use window::{OverKey, Rolling, WindowOp, WindowSize, group_number, random, row_number};

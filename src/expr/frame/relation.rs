@@ -1,6 +1,8 @@
 //! The logical plan of a frame: a tree of relational operations whose schemas are known without running anything.
 
 use super::column::{AggOp, Expr};
+use super::decimal::key_type;
+use super::partition::Partition;
 use super::resolve::{common, find, is_text, kernel_dtype, plain_dtype, plain_type};
 use super::window::WindowOp;
 use crate::block::BatchSource;
@@ -9,7 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::op::ReduceOp;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use std::fmt;
 use std::sync::Arc;
 
 /// A relation; cheap to clone.
@@ -77,6 +78,8 @@ pub enum RelOp {
     Concat,
     /// The first of the rows with equal values in these columns.
     Distinct(Arc<[usize]>),
+    /// What is done with runs: all rows with one number in the last column of the input, which follow each other.
+    Runs(Runs),
     /// A user's function of blocks of rows.
     MapBatches {
         /// Name in plans and errors.
@@ -84,6 +87,17 @@ pub enum RelOp {
         /// The function.
         function: Arc<BatchFn>,
     },
+}
+
+/// What is done with runs of rows, whose number the result has no more.
+#[derive(Clone)]
+pub struct Runs {
+    /// Name in plans and errors.
+    pub name: Arc<str>,
+    /// How the rows were cut, if runs are partitions.
+    pub partition: Option<Partition>,
+    /// The user's function of all rows of a run; without one they stay as they are.
+    pub function: Option<Arc<BatchFn>>,
 }
 
 /// A column to be made.
@@ -148,8 +162,13 @@ pub struct SortKey {
 }
 
 impl AggOp {
+    /// Whether it is a fold of numbers as f64.
+    pub(crate) fn is_of_floats(&self) -> bool {
+        matches!(self, AggOp::Mean | AggOp::Var(_) | AggOp::Std(_) | AggOp::Median | AggOp::Quantile(_))
+    }
+
     /// The type of the fold of values of a type; an error in words if there is none.
-    pub fn output(self, t: &DataType) -> std::result::Result<DataType, String> {
+    pub fn output(&self, t: &DataType) -> std::result::Result<DataType, String> {
         let undefined = || {
             let hint = if t.is_decimal() { "; cast it to Float64 before" } else { "" };
             format!("{self} is not defined for {t}{hint}")
@@ -157,8 +176,9 @@ impl AggOp {
         let number = || plain_dtype(t).ok_or_else(undefined);
         Ok(match self {
             AggOp::Count | AggOp::Len | AggOp::NUnique => DataType::Int64,
+            AggOp::Sum if t.is_decimal() => super::decimal::sum(t).ok_or_else(undefined)?,
             AggOp::Sum | AggOp::Prod => match t {
-                DataType::Duration(_) if self == AggOp::Sum => t.clone(),
+                DataType::Duration(_) if *self == AggOp::Sum => t.clone(),
                 _ => {
                     let d = number()?;
                     let acc = ReduceOp::Sum.accumulator(d);
@@ -166,12 +186,15 @@ impl AggOp {
                 }
             },
             AggOp::Mean | AggOp::Var(_) | AggOp::Std(_) | AggOp::Median | AggOp::Quantile(_) => {
-                number()?;
+                if !t.is_decimal() {
+                    number()?;
+                }
                 DataType::Float64
             }
+            AggOp::User(fold) => fold.output().clone(),
             AggOp::All | AggOp::Any if *t == DataType::Boolean => DataType::Boolean,
             AggOp::All | AggOp::Any => return Err(format!("{self} takes bools, not {t}")),
-            AggOp::Min | AggOp::Max if kernel_dtype(t).is_some() || is_text(t) => t.clone(),
+            AggOp::Min | AggOp::Max if kernel_dtype(t).is_some() || is_text(t) || t.is_decimal() => t.clone(),
             AggOp::Min | AggOp::Max => return Err(undefined()),
             AggOp::First | AggOp::Last => t.clone(),
             AggOp::TopK(_) | AggOp::BottomK(_) if kernel_dtype(t).is_none() => {
@@ -272,7 +295,7 @@ impl Relation {
     ) -> Result<Relation> {
         for (left, right) in &on {
             let (a, b) = (left.resolve(self.schema())?, right.resolve(other.schema())?);
-            if common(&a.data_type, &b.data_type).is_none() {
+            if key_type(&a.data_type, &b.data_type).is_none() {
                 return Err(ErrorKind::ColumnType {
                     expression: format!("{left} == {right}"),
                     message: format!(
@@ -321,7 +344,7 @@ impl Relation {
             let is = |e: &Expr| matches!(e.node(), super::Node::Column(n) if **n == **field.name());
             let shared = on.iter().any(|(l, r)| is(l) && is(r));
             let theirs = other.schema().field_with_name(field.name()).ok().filter(|_| shared)?;
-            common(field.data_type(), theirs.data_type()).filter(|t| t != field.data_type())
+            key_type(field.data_type(), theirs.data_type()).filter(|t| t != field.data_type())
         };
         if !self.schema().fields().iter().any(|f| wider(f).is_some()) {
             return Ok(None);
@@ -344,6 +367,9 @@ impl Relation {
         }
         for key in &by {
             key.expr.resolve(self.schema())?;
+        }
+        if self.is_sorted_by(&by) {
+            return Ok(self.clone());
         }
         Ok(Relation::same_schema(RelOp::Sort(by), self))
     }
@@ -368,7 +394,7 @@ impl Relation {
                 ErrorKind::ColumnType { expression, message }.into()
             };
             let t = c.inputs[0].resolve(self.schema())?.data_type.clone();
-            if let (WindowOp::Rolling { .. }, Some(time)) = (c.op, c.inputs.get(1)) {
+            if let (WindowOp::Rolling { .. }, Some(time)) = (&c.op, c.inputs.get(1)) {
                 let t = time.resolve(self.schema())?.data_type.clone();
                 if !matches!(t, DataType::Date32 | DataType::Timestamp(..)) {
                     return Err(fail(format!("windows go by dates or timestamps, not by {t}")));
@@ -400,6 +426,15 @@ impl Relation {
     pub fn map_batches(&self, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {
         let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
         Relation::new(RelOp::MapBatches { name: name.into(), function }, vec![self.clone()], fields)
+    }
+
+    /// What is done with runs of rows, by the number in the last column; the result has this schema.
+    ///
+    /// # Errors
+    /// If two columns have one name.
+    pub fn runs(&self, runs: Runs, schema: &Schema) -> Result<Relation> {
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        Relation::new(RelOp::Runs(runs), vec![self.clone()], fields)
     }
 
     /// Rows of several relations. Columns are matched by name; their types are promoted.
@@ -478,6 +513,11 @@ impl Relation {
                 let names: Vec<&str> = on.iter().map(|&c| self.schema().field(c).name().as_str()).collect();
                 inputs[0].distinct(&names)
             }
+            RelOp::Runs(runs) if runs.function.is_none() => {
+                let fields = inputs[0].schema().fields();
+                let kept = fields[..fields.len().saturating_sub(1)].iter().map(|f| f.as_ref().clone());
+                inputs[0].runs(runs.clone(), &Schema::new(kept.collect::<Vec<_>>()))
+            }
             RelOp::Slice { offset, len } => Ok(inputs[0].slice(*offset, *len)),
             RelOp::Tail(len) => Ok(inputs[0].tail(*len)),
             RelOp::Window { columns, keys } => inputs[0].window(columns.clone(), keys.clone()),
@@ -514,72 +554,4 @@ fn left_fields(left: &Relation, kind: JoinKind) -> Vec<Field> {
 fn fields(columns: &[Named], schema: &Schema) -> Result<Vec<Field>> {
     let field = |c: &Named| Ok(Field::new(&*c.name, c.expr.resolve(schema)?.data_type.clone(), true));
     columns.iter().map(field).collect()
-}
-
-impl fmt::Display for RelOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
-            items.iter().map(show).collect::<Vec<_>>().join(", ")
-        }
-        let named = |n: &Named| match super::name_of(&n.expr) {
-            Some(name) if name == n.name => n.expr.to_string(),
-            _ => format!("{} as {}", n.expr, n.name),
-        };
-        match self {
-            RelOp::Scan { source, columns } => {
-                let names: Vec<&str> =
-                    columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
-                write!(f, "scan {} [{}]", source.label(), names.join(", "))
-            }
-            RelOp::Project(columns) => write!(f, "project {}", list(columns, named)),
-            RelOp::Filter(mask) => write!(f, "filter {mask}"),
-            RelOp::Aggregate { keys, aggregates } => {
-                let folds = list(aggregates, |a| match a.op {
-                    AggOp::Len => "len()".into(),
-                    op => format!("{op}({})", a.input),
-                });
-                match keys.is_empty() {
-                    true => write!(f, "aggregate {folds}"),
-                    false => write!(f, "group by {}: {folds}", list(keys, named)),
-                }
-            }
-            RelOp::Join { kind, on, .. } => {
-                let keys = list(on, |(l, r)| format!("{l} == {r}"));
-                write!(f, "{} join on {keys}", format!("{kind:?}").to_lowercase())
-            }
-            RelOp::Sort(by) => {
-                let keys =
-                    list(by, |k| format!("{}{}", k.expr, if k.descending { " descending" } else { "" }));
-                write!(f, "sort by {keys}")
-            }
-            RelOp::Slice { offset, len } => write!(f, "rows {offset} to {}", offset.saturating_add(*len)),
-            RelOp::Tail(len) => write!(f, "last {len} rows"),
-            RelOp::Window { columns, keys } => {
-                let over = if keys.is_empty() { "" } else { " over " };
-                let functions = list(columns, |c| format!("{}({})", c.op, c.inputs[0]));
-                write!(f, "window {functions}{over}{}", list(keys, Expr::to_string))
-            }
-            RelOp::Concat => write!(f, "concat"),
-            RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
-            RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),
-        }
-    }
-}
-
-/// The tree, inputs indented below what uses them.
-impl fmt::Display for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = vec![(self, 0)];
-        while let Some((r, depth)) = left.pop() {
-            writeln!(f, "{:depth$}{}", "", r.op(), depth = 2 * depth)?;
-            left.extend(r.inputs().iter().rev().map(|i| (i, depth + 1)));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Relation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }

@@ -1,6 +1,7 @@
 //! Types of expressions: an [`Expr`] meets a schema and becomes a [`Typed`] tree in which every conversion is explicit.
 
 use super::column::{Expr, Literal, Node};
+use super::decimal::{self, DecimalOp};
 use super::function::Function;
 use crate::dtype::{DType, Kind, Scalar, promote, promote_weak, to_float};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +39,8 @@ pub enum TypedOp {
     FillNull,
     /// A choice among what kernels do not know.
     When,
+    /// Arithmetic of decimals; errors call it so.
+    Decimal(DecimalOp, Arc<str>),
     /// A function of whole columns.
     Function(Function),
 }
@@ -144,8 +147,14 @@ impl Expr {
                 Typed::new(TypedOp::Column(at), vec![], schema.field(at).data_type().clone())
             }
             Node::Literal(v) => Typed::literal(v.clone()),
-            Node::Unary(op, x) => unary(*op, x.resolve(schema)?).map_err(fail)?,
-            Node::Binary(op, a, b) => binary(*op, a.resolve(schema)?, b.resolve(schema)?).map_err(fail)?,
+            Node::Unary(op, x) => {
+                let x = x.resolve(schema)?;
+                decimal::unary(*op, &x, self).unwrap_or_else(|| unary(*op, x)).map_err(fail)?
+            }
+            Node::Binary(op, a, b) => {
+                let (a, b) = (a.resolve(schema)?, b.resolve(schema)?);
+                decimal::binary(*op, &a, &b, self).unwrap_or_else(|| binary(*op, a, b)).map_err(fail)?
+            }
             Node::Compare(op, a, b) => compare(*op, a.resolve(schema)?, b.resolve(schema)?).map_err(fail)?,
             Node::Cast(to, x) => convert(x.resolve(schema)?, to).map_err(fail)?,
             Node::IsNull(x) => {
@@ -255,12 +264,28 @@ impl Typed {
         kernel_dtype(&self.data_type).is_some()
     }
 
+    /// Its type, in which a literal integer has no more digits than it needs.
+    pub(super) fn literal_type(&self) -> DataType {
+        self.weak().and_then(literal_type).unwrap_or_else(|| self.data_type.clone())
+    }
+
     /// Whether it is one value for all rows that has no type of its own.
     fn weak(&self) -> Option<&Literal> {
         match &self.op {
             TypedOp::Literal(v @ (Literal::Null | Literal::Number(_) | Literal::Text(_))) => Some(v),
             _ => None,
         }
+    }
+}
+
+/// The type of a literal beside a decimal: an integer is a decimal of its digits, and so is a text that is written as one.
+fn literal_type(v: &Literal) -> Option<DataType> {
+    match v {
+        Literal::Number(s) if s.dtype() == DType::Bool => None,
+        Literal::Number(s) if s.dtype().is_float() => Some(DataType::Float64),
+        Literal::Number(_) => decimal::of_digits(&v.to_string()),
+        Literal::Text(text) => decimal::of_digits(text),
+        _ => None,
     }
 }
 
@@ -372,9 +397,8 @@ fn meet(a: Arc<Typed>, b: Arc<Typed>) -> std::result::Result<(Arc<Typed>, Arc<Ty
     let weak_to = |typed: &Typed, weak: &Literal| -> Option<DataType> {
         match weak {
             Literal::Null => Some(typed.data_type.clone()),
-            // a float would be rounded to the decimals there are
-            Literal::Number(s) if typed.data_type.is_decimal() && s.dtype().is_integer() => {
-                Some(typed.data_type.clone())
+            Literal::Number(_) | Literal::Text(_) if typed.data_type.is_decimal() => {
+                decimal::meet(&typed.data_type, &literal_type(weak)?)
             }
             Literal::Number(s) => {
                 let d = plain_dtype(&typed.data_type)?;
@@ -438,6 +462,7 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (Timestamp(x, z), Date32) | (Date32, Timestamp(x, z)) => Timestamp(*x, z.clone()),
         (Duration(x), Duration(y)) => Duration(*x.max(y)),
         (Dictionary(_, v), t) | (t, Dictionary(_, v)) => common(v, t)?,
+        (a, b) if a.is_decimal() || b.is_decimal() => decimal::meet(a, b)?,
         (a, b) => plain_type(promote(plain_dtype(a)?, plain_dtype(b)?)),
     })
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use std::fmt;
 
 /// A function of a column whose rows are in order; of each group's rows if it is [over](Expr::over) keys.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum WindowOp {
     /// The fold of all values up to the row's own: `Sum`, `Prod`, `Min`, `Max` or `Count`; null where the value is.
     Cumulative(AggOp),
@@ -28,6 +28,8 @@ pub enum WindowOp {
     },
     /// The row's number, from 0.
     RowNumber,
+    /// The number of the row's group, from 0, in the order of their first rows.
+    GroupNumber,
     /// A number in `0..1` that looks random: of the seed and the row's number.
     Random(u64),
 }
@@ -43,15 +45,15 @@ pub enum WindowSize {
 
 impl WindowOp {
     /// Whether the rows are gone through from last to first.
-    pub fn is_backward(self) -> bool {
-        matches!(self, WindowOp::FillBackward) || matches!(self, WindowOp::Shift(n) if n < 0)
+    pub fn is_backward(&self) -> bool {
+        matches!(self, WindowOp::FillBackward) || matches!(self, WindowOp::Shift(n) if *n < 0)
     }
 
     /// The type of the function of values of a type; an error in words if there is none.
-    pub fn output(self, t: &DataType) -> std::result::Result<DataType, String> {
+    pub fn output(&self, t: &DataType) -> std::result::Result<DataType, String> {
         match self {
             WindowOp::Shift(_) | WindowOp::FillForward | WindowOp::FillBackward => Ok(t.clone()),
-            WindowOp::RowNumber => Ok(DataType::Int64),
+            WindowOp::RowNumber | WindowOp::GroupNumber => Ok(DataType::Int64),
             WindowOp::Random(_) => Ok(DataType::Float64),
             WindowOp::Cumulative(AggOp::Count) => Ok(DataType::Int64),
             WindowOp::Rolling { fold: AggOp::Count, .. } => Ok(DataType::Int64),
@@ -78,6 +80,7 @@ impl fmt::Display for WindowOp {
                 write!(f, "rolling_{fold} {} s", *n as f64 / 1e9)
             }
             WindowOp::RowNumber => write!(f, "row_number"),
+            WindowOp::GroupNumber => write!(f, "group_number"),
             WindowOp::Random(_) => write!(f, "random"),
         }
     }
@@ -177,7 +180,7 @@ impl Expr {
                 Node::Window(_, _, own) if !own.is_empty() => e.clone(),
                 Node::Window(op, inputs, _) => {
                     let inputs = inputs.iter().map(|x| over(x, keys).unwrap_or_else(|| x.clone())).collect();
-                    Expr::new(Node::Window(*op, inputs, keys.to_vec()))
+                    Expr::new(Node::Window(op.clone(), inputs, keys.to_vec()))
                 }
                 Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), over(x, keys)?)),
                 Node::Binary(op, a, b) => {
@@ -303,6 +306,20 @@ impl From<&str> for OverKey {
 /// ```
 pub fn row_number() -> Expr {
     super::lit(true).window(WindowOp::RowNumber).alias("row_number")
+}
+
+/// The number of a row's group of [over](Expr::over) keys, from 0, in the order of the groups' first rows (pandas' `ngroup`); null keys are a
+/// group.
+///
+/// ```
+/// use blockwise::frame::{DataFrame, group_number};
+/// let df = DataFrame::from_columns([("k", vec!["b", "a", "b"].into())]);
+/// let table = df.with_columns(group_number().over(["k"]).alias("n")).collect()?;
+/// assert_eq!(table.values::<i64>("n")?, [Some(0), Some(1), Some(0)]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+pub fn group_number() -> Expr {
+    super::lit(true).window(WindowOp::GroupNumber).alias("group_number")
 }
 
 /// A number in `0..1` for every row that looks random (SplitMix64 of the seed and the row's number): the same in every run.

@@ -5,13 +5,18 @@ mod write;
 pub use write::{CsvQuotes, CsvSink, CsvWriteOptions};
 
 use super::files::file_label;
-use super::text::{Text, with_text};
+use super::text::{Quotes, Text, with_text};
 use crate::block::BatchSource;
 use crate::error::{Error, ErrorKind, Result};
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray,
+    StringBuilder,
+};
+use arrow::compute::kernels::cast_utils::parse_decimal;
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use regex::Regex;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +44,8 @@ pub struct CsvOptions {
     pub has_header: bool,
     /// Texts that mean null.
     pub null_values: Vec<String>,
-    /// Types of columns that are not to be inferred.
+    /// Types of columns that are not to be inferred. Decimals are never inferred; digits beyond those that such a type has after the point are
+    /// left out.
     pub types: Vec<(String, DataType)>,
     /// Rows from which the other types are inferred.
     pub infer_rows: usize,
@@ -92,7 +98,8 @@ impl CsvSource {
             None => Arc::new(infer(path, &options, &nulls)?),
         };
         let start = if options.has_header { header(path, &options, &schema)? } else { 0 };
-        let text = Text::open(path, start, options.part_bytes, Some(options.quote))?;
+        let quotes = Quotes { quote: options.quote, delimiter: options.delimiter };
+        let text = Text::open(path, start, options.part_bytes, Some(quotes))?;
         Ok(CsvSource { text, options, nulls, schema })
     }
 
@@ -213,9 +220,8 @@ impl CsvSource {
             let mut arrays: Vec<ArrayRef> = vec![];
             for (text, field) in texts.iter_mut().zip(fields) {
                 let text: ArrayRef = Arc::new(text.finish());
-                let options = CastOptions { safe: true, ..CastOptions::default() };
-                let array = cast_with_options(&text, field.data_type(), &options)
-                    .map_err(|e| Error::internal(e.to_string()))?;
+                let array =
+                    converted(&text, field.data_type()).map_err(|e| Error::internal(e.to_string()))?;
                 for (i, fit) in fits.iter_mut().enumerate() {
                     *fit &= text.is_null(i) || array.is_valid(i);
                 }
@@ -245,8 +251,36 @@ fn select(schema: &SchemaRef, arrays: Vec<ArrayRef>, columns: &[usize], rows: us
 /// Whether a text is a value of a type.
 fn parses(value: &str, t: &DataType) -> bool {
     let text: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![value]));
-    let options = CastOptions { safe: true, ..CastOptions::default() };
-    cast_with_options(&text, t, &options).is_ok_and(|a| a.is_valid(0))
+    converted(&text, t).is_ok_and(|a| a.is_valid(0))
+}
+
+/// Texts as values of a type, null where one is none: by the same words as rows that all fit.
+fn converted(texts: &ArrayRef, t: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
+    let texts = texts.as_string::<i32>();
+    match t {
+        DataType::Boolean => {
+            let word = |s: &str| match s {
+                s if s.eq_ignore_ascii_case("true") => Some(true),
+                s if s.eq_ignore_ascii_case("false") => Some(false),
+                _ => None,
+            };
+            Ok(Arc::new(texts.iter().map(|s| s.and_then(word)).collect::<BooleanArray>()))
+        }
+        DataType::Decimal128(p, s) => decimals::<Decimal128Type>(texts, *p, *s),
+        DataType::Decimal256(p, s) => decimals::<Decimal256Type>(texts, *p, *s),
+        t => cast_with_options(texts, t, &CastOptions { safe: true, ..CastOptions::default() }),
+    }
+}
+
+/// Digits that a decimal has no place for are left out.
+fn decimals<T: DecimalType>(
+    texts: &StringArray,
+    precision: u8,
+    scale: i8,
+) -> std::result::Result<ArrayRef, ArrowError> {
+    let value = |s: &str| parse_decimal::<T>(s, precision, scale).ok();
+    let values: PrimitiveArray<T> = texts.iter().map(|s| s.and_then(value)).collect();
+    Ok(Arc::new(values.with_precision_and_scale(precision, scale)?))
 }
 
 /// The schema of a file by its first rows.

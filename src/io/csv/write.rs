@@ -58,6 +58,14 @@ impl Default for CsvWriteOptions {
     }
 }
 
+impl CsvWriteOptions {
+    /// Whether a text is another value, or several, if there are no quotes around it.
+    fn needs_quotes(&self, text: &str) -> bool {
+        let special = [self.delimiter, self.quote, b'\n', b'\r'];
+        text.bytes().any(|b| special.contains(&b))
+    }
+}
+
 /// A CSV file being written.
 #[derive(Debug)]
 pub struct CsvSink {
@@ -95,15 +103,16 @@ impl CsvSink {
                 format!("column {:?} is {}; CSV has no such values", field.name(), field.data_type());
             return Err(Error::invalid("write_csv", message));
         }
-        let special = [delimiter, quote, b'\n', b'\r'];
-        let needs_quotes =
-            |f: &&std::sync::Arc<arrow::datatypes::Field>| f.name().bytes().any(|b| special.contains(&b));
-        if let Some(field) = schema.fields().iter().find(needs_quotes)
-            && options.header
-            && options.quotes == CsvQuotes::Never
-        {
-            let message = format!("the name of column {:?} needs quotes", field.name());
-            return Err(Error::invalid("write_csv", message));
+        if options.quotes == CsvQuotes::Never {
+            let names = schema.fields().iter().map(|f| f.name()).filter(|_| options.header);
+            if let Some(name) = names.into_iter().find(|name| options.needs_quotes(name)) {
+                let message = format!("the name of column {name:?} needs quotes");
+                return Err(Error::invalid("write_csv", message));
+            }
+            if options.needs_quotes(&options.null) {
+                let message = format!("what is written for null, {:?}, needs quotes", options.null);
+                return Err(Error::invalid("write_csv", message));
+            }
         }
         let mut out = BufWriter::with_capacity(32 << 10, draft);
         if options.header {
@@ -140,12 +149,11 @@ impl CsvSink {
 
     /// Without quotes, a value must not need them.
     fn check(&self, batch: &RecordBatch) -> Result<()> {
-        let special = [self.options.delimiter, self.options.quote, b'\n', b'\r'];
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
             let texts = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8);
             let texts = texts.map_err(|e| written(&self.path, e))?;
             let texts = arrow::array::AsArray::as_string::<i32>(&texts);
-            if let Some(value) = texts.iter().flatten().find(|v| v.bytes().any(|b| special.contains(&b))) {
+            if let Some(value) = texts.iter().flatten().find(|v| self.options.needs_quotes(v)) {
                 let message = format!("column {:?} has {value:?}, which needs quotes", field.name());
                 return Err(Error::invalid("write_csv", message));
             }

@@ -3,15 +3,15 @@
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
 use super::sides::{is_small_beside, mirrored, renamed, reordered, swapped};
 use super::{
-    Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, SortPlan,
-    WindowPlan,
+    Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, RunsPlan,
+    SortPlan, WindowPlan,
 };
 use crate::block::BatchSink;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
     AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp,
-    common, kernel_dtype,
+    kernel_dtype, key_type,
 };
 use crate::op::{BinaryOp, ReduceOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -102,8 +102,10 @@ impl Pipelines {
                 let inputs = columns.iter().flat_map(|c| &c.inputs).chain(keys);
                 let program = program(inputs, input.schema())?;
                 let types = r.schema().fields()[input.schema().fields().len()..].iter();
-                let columns =
-                    columns.iter().zip(types).map(|(c, f)| (c.op, c.inputs.len(), f.data_type().clone()));
+                let columns = columns
+                    .iter()
+                    .zip(types)
+                    .map(|(c, f)| (c.op.clone(), c.inputs.len(), f.data_type().clone()));
                 let plan = WindowPlan { program, keys: keys.len(), columns: columns.collect() };
                 let open = self.open(input)?;
                 self.end(open, Root::Window(plan), r.schema())
@@ -111,6 +113,14 @@ impl Pipelines {
             RelOp::Tail(len) => {
                 let open = self.open(&r.inputs()[0])?;
                 self.end(open, Root::Tail(*len), r.schema())
+            }
+            RelOp::Runs(runs) => {
+                let input = &r.inputs()[0];
+                let fields = input.schema().fields();
+                let rows = Schema::new(fields[..fields.len().saturating_sub(1)].to_vec());
+                let (name, function) = (runs.name.clone(), runs.function.clone());
+                let open = self.open(input)?;
+                self.end(open, Root::Runs(RunsPlan { name, input: Arc::new(rows), function }), r.schema())
             }
             RelOp::Distinct(on) => {
                 let open = self.open(&r.inputs()[0])?;
@@ -175,7 +185,8 @@ impl Pipelines {
         for (a, b) in on {
             let types =
                 (a.resolve(left.schema())?.data_type.clone(), b.resolve(other.schema())?.data_type.clone());
-            let to = common(&types.0, &types.1).ok_or_else(|| Error::internal("keys were checked to mix"))?;
+            let to =
+                key_type(&types.0, &types.1).ok_or_else(|| Error::internal("keys were checked to mix"))?;
             let cast = |e: &Expr, t: &DataType| if *t == to { e.clone() } else { e.cast(to.clone()) };
             keys.0.push(cast(a, &types.0));
             keys.1.push(cast(b, &types.1));
@@ -298,8 +309,14 @@ fn group(
     let mut hosts = vec![];
     let mut columns = vec![];
     for a in aggregates {
-        let input = a.input.resolve(schema)?;
+        let mut input = a.input.resolve(schema)?;
         let output = a.op.output(&input.data_type).map_err(Error::internal)?;
+        let is_decimal = input.data_type.is_decimal();
+        if is_decimal && a.op.is_of_floats() {
+            input = a.input.cast(DataType::Float64).resolve(schema)?;
+        } else if is_decimal && a.op == AggOp::Sum {
+            input = a.input.cast(output.clone()).resolve(schema)?;
+        }
         let host = match a.op {
             AggOp::First => Some(HostFold::First),
             AggOp::Last => Some(HostFold::Last),
@@ -309,6 +326,8 @@ fn group(
             AggOp::TopK(k) => Some(HostFold::Top { k, largest: true }),
             AggOp::BottomK(k) => Some(HostFold::Top { k, largest: false }),
             AggOp::List => Some(HostFold::List),
+            AggOp::User(ref fold) => Some(HostFold::User(fold.clone(), input.data_type.clone())),
+            AggOp::Sum if is_decimal => Some(HostFold::Sum(format!("sum({})", a.input).into())),
             AggOp::Min if kernel_dtype(&input.data_type).is_none() => Some(HostFold::Min),
             AggOp::Max if kernel_dtype(&input.data_type).is_none() => Some(HostFold::Max),
             _ => None,

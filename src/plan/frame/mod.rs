@@ -8,7 +8,7 @@ pub use lower::lower;
 pub use program::{Code, Effect, KernelStep, Program, Register, Step, Variant};
 
 use crate::block::{BatchSink, BatchSource};
-use crate::expr::frame::{BatchFn, JoinKind, WindowOp};
+use crate::expr::frame::{BatchFn, JoinKind, UserFold, WindowOp};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt;
 use std::sync::Arc;
@@ -110,6 +110,8 @@ pub enum Root {
     Build(Arc<Program>),
     /// The first row of every group kept.
     Distinct(Vec<usize>),
+    /// Runs of rows, each made into something by itself; kept in order.
+    Runs(RunsPlan),
     /// Handed to a sink, in order.
     Write(Arc<dyn BatchSink>),
 }
@@ -129,16 +131,18 @@ pub struct GroupPlan {
 }
 
 /// A fold of which the host does the work.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum HostFold {
     /// The first value that is not null.
     First,
     /// The last one.
     Last,
-    /// The smallest text.
+    /// The smallest text or decimal.
     Min,
-    /// The largest text.
+    /// The largest text or decimal.
     Max,
+    /// The sum of decimals; errors call it so.
+    Sum(Arc<str>),
     /// The quantile of numbers.
     Quantile(f64),
     /// The number of different values.
@@ -152,6 +156,8 @@ pub enum HostFold {
     },
     /// A list of all values.
     List,
+    /// A fold of the user's, of packed columns of this type.
+    User(UserFold, DataType),
 }
 
 /// How a column of a grouped result is made of folds. Numbers are those of the kernel's effects.
@@ -184,6 +190,16 @@ pub struct WindowPlan {
     pub keys: usize,
     /// The columns: function, number of inputs, type.
     pub columns: Vec<(WindowOp, usize, DataType)>,
+}
+
+/// What is done with runs of rows, whose number is their last column.
+pub struct RunsPlan {
+    /// Name for plans and errors.
+    pub name: Arc<str>,
+    /// What a function gets: all columns but the number.
+    pub input: SchemaRef,
+    /// The user's function; without one the rows stay as they are.
+    pub function: Option<Arc<BatchFn>>,
 }
 
 /// How rows are put in order.
@@ -262,6 +278,7 @@ impl fmt::Display for Root {
             Root::Sort(s) => write!(f, "sort by {} keys", s.options.len()),
             Root::Build(p) => write!(f, "build a table of {} keys", p.outputs.len()),
             Root::Write(sink) => write!(f, "write {}", sink.label()),
+            Root::Runs(runs) => write!(f, "{}", runs.name),
             Root::Distinct(on) => write!(f, "keep the first of equal rows in {} columns", on.len()),
         }
     }

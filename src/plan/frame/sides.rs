@@ -122,7 +122,7 @@ fn most_rows(r: &Relation) -> Option<usize> {
         RelOp::Slice { len, .. } | RelOp::Tail(len) => below(0).map(|n| n.min(*len)),
         RelOp::Concat => (0..r.inputs().len()).map(below).sum(),
         RelOp::Join { kind: JoinKind::Semi | JoinKind::Anti, .. } => below(0),
-        RelOp::Join { .. } | RelOp::MapBatches { .. } => None,
+        RelOp::Join { .. } | RelOp::MapBatches { .. } | RelOp::Runs(_) => None,
     }
 }
 

@@ -272,17 +272,39 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
             let (a, b) = (as_type(whole(1)?, to)?, as_type(whole(2)?, to)?);
             arrow::compute::kernels::zip::zip(&c, &a, &b).map_err(internal)
         }
+        TypedOp::Decimal(op, name) => super::decimal::arithmetic(*op, inputs, name),
         TypedOp::Function(Function::Builtin(f)) => (f.call)(inputs),
         TypedOp::Function(Function::User(f)) => {
             let columns = (0..inputs.len()).map(whole).collect::<Result<Vec<_>>>()?;
-            let call = std::panic::AssertUnwindSafe(|| (f.call)(&columns));
-            std::panic::catch_unwind(call).unwrap_or_else(|_| {
-                Err(ErrorKind::Value { op: f.name.to_string(), message: "the function panicked".into() }
-                    .into())
-            })
+            guarded(&f.name, || (f.call)(&columns))
         }
         other => Err(Error::internal(format!("{other:?} is no function of columns"))),
     }
+}
+
+/// What a user's function gives; an error if it panics.
+pub(super) fn guarded<R>(name: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or_else(|_| {
+        Err(ErrorKind::Value { op: name.into(), message: "the function panicked".into() }.into())
+    })
+}
+
+/// The same of rows, whose columns must be those declared.
+pub(super) fn guarded_rows(
+    name: &str,
+    schema: &SchemaRef,
+    f: impl FnOnce() -> Result<RecordBatch>,
+) -> Result<RecordBatch> {
+    let rows = guarded(name, f)?;
+    let types = |s: &SchemaRef| {
+        s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
+    };
+    let (found, declared) = (types(rows.schema_ref()), types(schema));
+    if found != declared {
+        let message = format!("gave columns {found:?}; declared were {declared:?}");
+        return Err(ErrorKind::Value { op: name.into(), message }.into());
+    }
+    Ok(rows)
 }
 
 fn as_type(x: ArrayRef, to: &DataType) -> Result<ArrayRef> {

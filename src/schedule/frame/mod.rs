@@ -3,6 +3,7 @@
 //! What a pipeline leaves is in memory as long as there is room, and else in spill files; which of both it is changes no result.
 
 mod budget;
+mod decimal;
 mod distinct;
 mod evaluate;
 mod group;
@@ -11,6 +12,7 @@ mod keys;
 mod parts;
 mod pipeline;
 mod rows;
+mod runs;
 mod sort;
 mod store;
 mod window;
@@ -22,6 +24,7 @@ use crate::event::{Event, Summary};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, RowStep};
 use arrow::array::RecordBatch;
 use budget::{Budget, Held};
+pub(crate) use keys::content_hashes;
 use pipeline::{Left, PipelineRun};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};

@@ -9,12 +9,13 @@ use super::super::workers::run_spans;
 use super::super::{Counters, Runtime};
 use super::budget::Budget;
 use super::distinct::Distinct;
-use super::evaluate::{batch, drop_nulls, evaluate, filter};
+use super::evaluate::{batch, drop_nulls, evaluate, filter, guarded_rows};
 use super::group::GroupFold;
 use super::join::{Build, JoinTable};
 use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
+use super::runs::Runs;
 use super::sort::Sort;
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
@@ -154,18 +155,19 @@ impl PipelineRun<'_> {
         let inputs = self.pipeline.chains.iter().map(|c| self.open(c)).collect::<Result<Vec<_>>>()?;
         let (rt, budget, schema) = (self.rt, self.budget, &self.pipeline.schema);
         let disk = Disk::new(&rt.temp_dir, self.counters, budget);
+        // the rows of a result stay in memory
+        let spill = (!self.last).then_some(&disk);
         let label = &self.pipeline.root.to_string();
         match &self.pipeline.root {
             Root::Collect { offset, len } => {
-                let disk = (!self.last).then_some(&disk);
-                let root = Collect { schema, offset: *offset, len: *len, disk, budget };
+                let root = Collect { schema, offset: *offset, len: *len, disk: spill };
                 self.drive(&inputs, label, &root)
             }
             Root::Window(plan) => {
                 let root = Windowed { plan, schema, rt, disk: &disk, budget, last: self.last };
                 self.drive(&inputs, label, &root)
             }
-            Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len }),
+            Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len, disk: spill }),
             Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
             Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
             Root::Group(plan) => {
@@ -176,6 +178,7 @@ impl PipelineRun<'_> {
                 let root = Build::new(program, self, &disk);
                 self.drive(&inputs, label, &root)
             }
+            Root::Runs(plan) => self.drive(&inputs, label, &Runs { plan, schema, disk: spill, budget }),
             Root::Distinct(on) => {
                 let root = Distinct::new(on, schema, &disk, budget)?;
                 match self.drive(&inputs, label, &root)? {
@@ -190,7 +193,7 @@ impl PipelineRun<'_> {
     pub fn collect(&self, source: Arc<dyn BatchSource>) -> Result<Left> {
         let schema = source.schema().clone();
         let columns = (0..schema.fields().len()).collect();
-        let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None, budget: self.budget };
+        let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None };
         self.drive(&[Open { source, columns, steps: &[], is_scan: false }], "collect", &root)
     }
 
@@ -325,18 +328,8 @@ impl PipelineRun<'_> {
                 self.push(rest, rows, encoders, end)
             }
             RowStep::MapBatches { name, function, schema } => {
-                let call = std::panic::AssertUnwindSafe(|| function(rows));
-                let out = std::panic::catch_unwind(call)
-                    .unwrap_or_else(|_| Err(Error::invalid("map_batches", "the function panicked")))?;
-                let types = |s: &SchemaRef| {
-                    s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
-                };
-                if types(&out.schema()) != types(schema) {
-                    let message =
-                        format!("gave columns {:?}; declared were {:?}", types(&out.schema()), types(schema));
-                    return Err(ErrorKind::Value { op: format!("map_batches {name}"), message }.into());
-                }
-                self.push(rest, out, encoders, end)
+                let rows = guarded_rows(&format!("map_batches {name}"), schema, || function(rows))?;
+                self.push(rest, rows, encoders, end)
             }
             RowStep::Probe(probe) => {
                 let Left::Table(table) = &self.results[probe.build] else {

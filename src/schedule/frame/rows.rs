@@ -1,6 +1,5 @@
 //! Roots that keep rows as they are, or hand them on.
 
-use super::budget::Budget;
 use super::evaluate::batch;
 use super::keys::one_dictionary;
 use super::pipeline::{Gather, Left};
@@ -19,7 +18,6 @@ pub(super) struct Collect<'a> {
     pub len: usize,
     /// Where rows go when there are too many, if they may: the rows of a result may not.
     pub disk: Option<&'a Disk<'a>>,
-    pub budget: &'a Budget,
 }
 
 /// Rows of a span or of all.
@@ -35,6 +33,27 @@ impl Kept {
         self.rows += rows.num_rows();
         self.bytes += rows.held();
         self.batches.push_back(rows);
+    }
+
+    /// Takes the rows of the next span; to disk, where there is one and no room.
+    fn extend(&mut self, span: Kept, disk: Option<&Disk<'_>>) -> Result<()> {
+        for rows in span.batches {
+            match (disk.filter(|d| d.budget.is_tight()), &rows) {
+                (Some(disk), Stored::Memory(batch)) => self.push(disk.write(batch)?),
+                _ => self.push(rows),
+            }
+        }
+        Ok(())
+    }
+
+    /// `len` rows from number `offset`, for later passes.
+    fn slice(self, offset: usize, len: usize, schema: &SchemaRef) -> Result<Left> {
+        let batches = slice(self.batches, offset, len)?;
+        if batches.iter().all(|b| matches!(b, Stored::Memory(_))) {
+            let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+            return Ok(Left::memory(schema, with_one_dictionary(rows, schema)?));
+        }
+        Ok(Left::stored(StoredRows::new(schema, batches)))
     }
 }
 
@@ -67,13 +86,7 @@ impl Gather for Collect<'_> {
     }
 
     fn merge(&self, whole: &mut Kept, _span: usize, state: Kept) -> Result<()> {
-        for rows in state.batches {
-            match (self.disk.filter(|_| self.budget.is_tight()), &rows) {
-                (Some(disk), Stored::Memory(batch)) => whole.push(disk.write(batch)?),
-                _ => whole.push(rows),
-            }
-        }
-        Ok(())
+        whole.extend(state, self.disk)
     }
 
     fn whole_bytes(&self, whole: &Kept) -> usize {
@@ -85,13 +98,7 @@ impl Gather for Collect<'_> {
     }
 
     fn finish(&self, whole: Kept) -> Result<Left> {
-        let batches = slice(whole.batches, self.offset, self.len)?;
-        if batches.iter().all(|b| matches!(b, Stored::Memory(_))) {
-            let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
-            let rows = with_one_dictionary(rows, self.schema)?;
-            return Ok(Left::memory(self.schema, rows));
-        }
-        Ok(Left::stored(StoredRows::new(self.schema, batches)))
+        whole.slice(self.offset, self.len, self.schema)
     }
 }
 
@@ -99,6 +106,8 @@ impl Gather for Collect<'_> {
 pub(super) struct Tail<'a> {
     pub schema: &'a SchemaRef,
     pub len: usize,
+    /// As for [`Collect`].
+    pub disk: Option<&'a Disk<'a>>,
 }
 
 impl Tail<'_> {
@@ -137,7 +146,7 @@ impl Gather for Tail<'_> {
     }
 
     fn merge(&self, whole: &mut Kept, _span: usize, state: Kept) -> Result<()> {
-        state.batches.into_iter().for_each(|b| whole.push(b));
+        whole.extend(state, self.disk)?;
         self.trim(whole);
         Ok(())
     }
@@ -148,9 +157,7 @@ impl Gather for Tail<'_> {
 
     fn finish(&self, whole: Kept) -> Result<Left> {
         let skip = whole.rows.saturating_sub(self.len);
-        let batches = slice(whole.batches, skip, self.len)?;
-        let rows = batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
-        Ok(Left::memory(self.schema, rows))
+        whole.slice(skip, self.len, self.schema)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Folds that no kernel does: values are kept with their groups until the end.
 
+use super::super::decimal;
 use super::super::evaluate::internal;
 use super::super::keys::Keys;
+use super::user;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::kernel_dtype;
+use crate::expr::frame::{UserFold, is_text, kernel_dtype};
 use crate::plan::frame::HostFold;
 use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, UInt32Array, new_empty_array,
@@ -23,7 +25,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Keeps what the fold needs of a batch: first and last need one row a group.
-    pub fn push(&mut self, fold: HostFold, values: &ArrayRef, slots: &[u32]) -> Result<()> {
+    pub fn push(&mut self, fold: &HostFold, values: &ArrayRef, slots: &[u32]) -> Result<()> {
         let valid = values.logical_nulls();
         let counts = |i: &u32| valid.as_ref().is_none_or(|v| v.is_valid(*i as usize));
         let mut rows: Vec<u32> = (0..values.len() as u32).filter(counts).collect();
@@ -50,11 +52,15 @@ impl Kept {
     }
 
     /// A value for every group.
-    pub fn finish(&self, fold: HostFold, t: &DataType, groups: usize) -> Result<ArrayRef> {
+    pub fn finish(&self, fold: &HostFold, t: &DataType, groups: usize) -> Result<ArrayRef> {
+        if let HostFold::User(fold, input) = fold {
+            return user::finish(fold, input, self.states(fold)?, groups);
+        }
         let parts: Vec<&dyn Array> = self.values.iter().map(|v| v.as_ref()).collect();
         if parts.is_empty() {
             return Ok(match fold {
                 HostFold::NUnique => Arc::new(Int64Array::from_value(0, groups)),
+                HostFold::Sum(name) => decimal::sums(&new_empty_array(t), &[], groups, name)?,
                 HostFold::Top { .. } | HostFold::List => {
                     list(new_empty_array(item(t)), t, std::iter::repeat_n(0, groups))?
                 }
@@ -64,6 +70,7 @@ impl Kept {
         let all = concat(&parts).map_err(internal)?;
         let at = |pick: Vec<Option<u32>>| take(&all, &UInt32Array::from(pick), None).map_err(internal);
         match fold {
+            HostFold::User(..) => Err(Error::internal("states of a fold of the user's")),
             HostFold::First => {
                 let mut pick = vec![None; groups];
                 for (i, &g) in self.groups.iter().enumerate() {
@@ -79,8 +86,9 @@ impl Kept {
                 at(pick)
             }
             HostFold::Min | HostFold::Max => {
-                let text = cast(&all, &DataType::LargeUtf8).map_err(internal)?;
-                let ranks = arrow::compute::rank(&text, Some(SortOptions::default())).map_err(internal)?;
+                let text = is_text(all.data_type());
+                let values = if text { &cast(&all, &DataType::LargeUtf8).map_err(internal)? } else { &all };
+                let ranks = arrow::compute::rank(values, Some(SortOptions::default())).map_err(internal)?;
                 let mut pick: Vec<Option<u32>> = vec![None; groups];
                 for (i, &g) in self.groups.iter().enumerate() {
                     let better = |j: u32| match fold {
@@ -112,10 +120,11 @@ impl Kept {
                 let rows = UInt32Array::from(sorted);
                 list(take(&all, &rows, None).map_err(internal)?, t, lengths.into_iter())
             }
+            HostFold::Sum(name) => decimal::sums(&all, &self.groups, groups, name),
             HostFold::Quantile(q) => {
                 let values = cast(&all, &DataType::Float64).map_err(internal)?;
                 let out =
-                    self.by_group(values.as_primitive::<Float64Type>().values(), groups, |v| quantile(v, q));
+                    self.by_group(values.as_primitive::<Float64Type>().values(), groups, |v| quantile(v, *q));
                 Ok(Arc::new(out.into_iter().collect::<Float64Array>()))
             }
             HostFold::NUnique => {
@@ -133,10 +142,16 @@ impl Kept {
     }
 
     /// Leaves out values that the fold will not want, of what is kept so far.
-    pub fn reduce(&mut self, fold: HostFold, groups: usize) -> Result<()> {
+    pub fn reduce(&mut self, fold: &HostFold, groups: usize) -> Result<()> {
+        if let HostFold::User(fold, _) = fold {
+            if let Some((groups, states)) = self.states(fold)? {
+                (self.groups, self.values) = (groups, vec![states]);
+            }
+            return Ok(());
+        }
         let k = match fold {
-            HostFold::Top { k, .. } => k,
-            HostFold::First | HostFold::Last | HostFold::Min | HostFold::Max => {
+            HostFold::Top { k, .. } => *k,
+            HostFold::First | HostFold::Last | HostFold::Min | HostFold::Max | HostFold::Sum(_) => {
                 return self.reduce_to_one(fold, groups);
             }
             _ => return Ok(()),
@@ -151,8 +166,17 @@ impl Kept {
         Ok(())
     }
 
+    /// The states of a fold of the user's, one a group; none if there is nothing.
+    fn states(&self, fold: &UserFold) -> Result<Option<(Vec<u32>, ArrayRef)>> {
+        let parts: Vec<&dyn Array> = self.values.iter().map(|v| v.as_ref()).collect();
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        user::states(fold, &concat(&parts).map_err(internal)?, &self.groups).map(Some)
+    }
+
     /// Leaves one value a group of folds that are one of the values.
-    fn reduce_to_one(&mut self, fold: HostFold, groups: usize) -> Result<()> {
+    fn reduce_to_one(&mut self, fold: &HostFold, groups: usize) -> Result<()> {
         let Some(first) = self.values.first().filter(|_| self.groups.len() > 2 * groups) else {
             return Ok(());
         };
@@ -166,8 +190,8 @@ impl Kept {
     }
 
     /// All values; the rows of the largest or smallest of every group in order, of equal ones the first; and how many of each.
-    fn top(&self, fold: HostFold, groups: usize) -> Result<(ArrayRef, Vec<u32>, Vec<usize>)> {
-        let HostFold::Top { k, largest } = fold else {
+    fn top(&self, fold: &HostFold, groups: usize) -> Result<(ArrayRef, Vec<u32>, Vec<usize>)> {
+        let &HostFold::Top { k, largest } = fold else {
             return Err(Error::internal("no fold of the largest"));
         };
         let parts: Vec<&dyn Array> = self.values.iter().map(|v| v.as_ref()).collect();

@@ -3,6 +3,7 @@
 mod all;
 mod host;
 mod records;
+mod user;
 
 pub(super) use all::GroupFold;
 
@@ -92,7 +93,7 @@ impl GroupState {
         registers.launch(&plan.kernel, Some(Groups { slots: &slots, records: &records }), kernels)?;
         for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
             let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
-            kept.push(*fold, &registers.column(*register)?, slots)?;
+            kept.push(fold, &registers.column(*register)?, slots)?;
         }
         Ok(())
     }
@@ -145,7 +146,7 @@ impl GroupState {
                 });
                 Ok(Arc::new(value.collect::<Float64Array>()))
             }
-            FoldColumn::Host(k, t) => self.kept[*k].finish(plan.hosts[*k], t, groups),
+            FoldColumn::Host(k, t) => self.kept[*k].finish(&plan.hosts[*k], t, groups),
         }
     }
 }

@@ -9,7 +9,7 @@ use arrow::array::{
     PrimitiveArray, StringArray, make_array, new_null_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Int32Type, UInt64Type};
 use std::sync::{Arc, Mutex};
 
 /// How a column's values become codes.
@@ -19,6 +19,7 @@ pub enum Coding {
     Integer,
     /// As the bits of f64, of which all zeros are one and all NaN are one.
     Float,
+    /// As text; decimals of more digits than an integer has are written.
     Text,
 }
 
@@ -93,13 +94,19 @@ pub struct KeyColumn {
     pub codes: Vec<u32>,
 }
 
+/// Whether values are decimals that 64 bits do not hold.
+fn is_long(t: &DataType) -> bool {
+    t.is_decimal() && !matches!(t, DataType::Decimal128(0..=18, _))
+}
+
 /// The code of values that a table does not have.
 pub const FOREIGN: u32 = u32::MAX;
 
 impl KeyColumn {
     pub fn new(data_type: &DataType) -> Result<KeyColumn> {
         let coding = match data_type {
-            t if is_text(t) => Coding::Text,
+            t if is_text(t) || is_long(t) => Coding::Text,
+            DataType::Decimal128(..) => Coding::Integer,
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Coding::Float,
             t if crate::expr::frame::kernel_dtype(t).is_some() => Coding::Integer,
             DataType::Null => Coding::Integer,
@@ -297,11 +304,11 @@ pub fn too_many() -> Error {
 }
 
 /// A hash of every row's keys by what they stand for: the same in all batches and, for equal keys, in columns of other storage.
-pub(in super::super) fn content_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+pub(crate) fn content_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     let mut all = vec![0u64; rows];
     for column in columns {
         let add = |h: &mut u64, of: u64| *h = mix(h.rotate_left(23) ^ of);
-        if is_text(column.data_type()) {
+        if is_text(column.data_type()) || is_long(column.data_type()) {
             // a dictionary's values are hashed once
             let (values, keys) = match column.as_any_dictionary_opt() {
                 Some(d) if !d.values().is_empty() => (d.values(), Some(d.normalized_keys())),
@@ -338,6 +345,9 @@ fn as_bits(array: &ArrayRef, coding: Coding) -> Result<ArrayRef> {
     if matches!(array.data_type(), DataType::UInt64) {
         return Ok(array.clone());
     }
+    if let Some(decimals) = array.as_primitive_opt::<Decimal128Type>() {
+        return Ok(Arc::new(decimals.unary::<_, UInt64Type>(|v| v as u64)));
+    }
     let narrow = matches!(array.data_type(), DataType::Date32 | DataType::Time32(_));
     let array = if narrow { cast(array, &DataType::Int32).map_err(internal)? } else { array.clone() };
     let integers = cast(&array, &DataType::Int64).map_err(internal)?;
@@ -359,6 +369,10 @@ fn from_bits(bits: &arrow::array::UInt64Array, coding: Coding, to: &DataType) ->
     }
     if *to == DataType::UInt64 {
         return Ok(Arc::new(bits.clone()));
+    }
+    if let DataType::Decimal128(..) = to {
+        let decimals = bits.unary::<_, Decimal128Type>(|v| i128::from(v as i64));
+        return Ok(Arc::new(decimals.with_data_type(to.clone())));
     }
     let integers: ArrayRef = Arc::new(same_bytes::<UInt64Type, Int64Type>(bits));
     let narrow = matches!(to, DataType::Date32 | DataType::Time32(_));

@@ -38,12 +38,26 @@ fn function(op: WindowOp, output: &DataType) -> Box<dyn Function> {
         WindowOp::Shift(n) => Box::new(Pick::shift(n.unsigned_abs() as usize)),
         WindowOp::FillForward | WindowOp::FillBackward => Box::new(Pick::fill()),
         WindowOp::RowNumber => Box::new(Numbered { seed: None, counts: vec![] }),
+        WindowOp::GroupNumber => Box::new(GroupNumbers),
         WindowOp::Random(seed) => Box::new(Numbered { seed: Some(seed), counts: vec![] }),
         WindowOp::Cumulative(fold) => Box::new(Cumulative::new(fold, output.clone())),
         WindowOp::Rolling { fold, size, min_periods } => {
             let needed = if fold == AggOp::Count { 0 } else { min_periods.max(1) };
             Box::new(Rolling::new(fold, size, needed, output.clone()))
         }
+    }
+}
+
+/// Numbers of groups.
+struct GroupNumbers;
+
+impl Function for GroupNumbers {
+    fn next(&mut self, _inputs: &[ArrayRef], slots: &[u32], _groups: usize) -> Result<ArrayRef> {
+        Ok(Arc::new(slots.iter().map(|&s| i64::from(s)).collect::<Int64Array>()))
+    }
+
+    fn nbytes(&self) -> usize {
+        0
     }
 }
 
@@ -130,7 +144,7 @@ impl Windowed<'_> {
         let outputs = &self.plan.program.outputs;
         let keys = outputs[outputs.len() - self.plan.keys..].iter().map(|(_, t)| t.clone());
         let of = |(op, _, t): &(WindowOp, usize, DataType)| {
-            (op.is_backward() == backward).then(|| function(*op, t))
+            (op.is_backward() == backward).then(|| function(op.clone(), t))
         };
         Ok(Pass { keys: Keys::new(keys)?, functions: self.plan.columns.iter().map(of).collect() })
     }

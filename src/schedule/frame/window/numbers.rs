@@ -138,7 +138,7 @@ impl Function for Cumulative {
             };
             return results::<i64>(slots.iter().enumerate().map(count).collect(), &self.output);
         }
-        let fold = self.fold;
+        let fold = &self.fold;
         with_values!(&inputs[0], |values: &[T], valid| {
             let next = |(i, &slot): (usize, &u32)| {
                 valid(i).then(|| {
@@ -236,7 +236,7 @@ impl Rolling {
 }
 
 /// Puts the folds of two runs of values together, the earlier one first.
-fn join<T: Number>(fold: AggOp, a: Part, b: Part) -> Part {
+fn join<T: Number>(fold: &AggOp, a: Part, b: Part) -> Part {
     if a.n == 0 || b.n == 0 {
         return if a.n == 0 { b } else { a };
     }
@@ -279,7 +279,8 @@ impl Function for Rolling {
             None => None,
         };
         let unit = inputs.get(1).map_or(1, |t| nanos(t.data_type()));
-        let (fold, size, needed) = (self.fold, self.size, self.needed);
+        let (fold, size, needed) = (self.fold.clone(), self.size, self.needed);
+        let fold = &fold;
         let value: ArrayRef = match fold {
             // which values are there is all that counts
             AggOp::Count => {
@@ -322,7 +323,7 @@ impl Function for Rolling {
                         floats.push(enough.then(|| sum.to_f64() / whole.n as f64));
                     }
                     AggOp::Var(ddof) | AggOp::Std(ddof) => {
-                        let free = whole.n as i64 - i64::from(ddof);
+                        let free = whole.n as i64 - i64::from(*ddof);
                         let value = (enough && free > 0).then(|| whole.m2 / free as f64);
                         floats.push(if matches!(fold, AggOp::Std(_)) { value.map(f64::sqrt) } else { value });
                     }

@@ -1,0 +1,288 @@
+//! Partitions of rows, and functions of all rows of a partition or of a group.
+
+use super::functions::{builtins, failed};
+use super::{
+    DataFrame, DataType, Expr, GroupBy, IntoColumns, IntoSortKeys, Partition, RecordBatch, Schema, col,
+    group_number, len, row_number, when,
+};
+use crate::error::{Error, Result};
+use crate::expr::frame::{Argument, BatchFn, Named, RelOp, Relation, Runs, name_of};
+use crate::schedule::frame::content_hashes;
+use arrow::array::{ArrayRef, UInt64Array};
+use std::sync::Arc;
+
+/// The number of a row's partition or group: the last column of what runs are made of.
+const NUMBER: &str = "\0number";
+
+builtins! {
+    HASH = "hash", |_t| Ok(DataType::UInt64), |x| hashes(x);
+}
+
+/// A hash of every row, by what its values are.
+fn hashes(x: &[Argument]) -> Result<ArrayRef> {
+    let rows = x.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
+    let whole = |x: &Argument| match x.is_scalar && rows != 1 {
+        true => Err(failed("hash", "a key is one value for all rows; take columns")),
+        false => Ok(x.array.clone()),
+    };
+    let columns = x.iter().map(whole).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(UInt64Array::from(content_hashes(&columns, rows)?)))
+}
+
+impl Partition {
+    /// So many rows each, as they come; the last may have fewer.
+    pub fn rows(rows: usize) -> Partition {
+        Partition::Rows(rows)
+    }
+
+    /// So many of about one length, as rows come. Reads the frame once more, to count its rows.
+    pub fn count(partitions: usize) -> Partition {
+        Partition::Count(partitions)
+    }
+
+    /// So many by a hash of keys: rows with equal keys are in one, in their order (Dask's `shuffle`).
+    pub fn by_hash(keys: impl IntoColumns, partitions: usize) -> Partition {
+        Partition::Hash(keys.into_columns(), partitions)
+    }
+
+    /// So many ranges of keys, of about one length: rows come in the order of the keys, and those with equal keys are in one (Dask's
+    /// `set_index`). Reads the frame once more, to count its rows.
+    pub fn by_range(keys: impl IntoSortKeys, partitions: usize) -> Partition {
+        Partition::Range(keys.into_sort_keys(), partitions)
+    }
+
+    /// The frame in the order of partitions, with the number of each row's as a last column. Numbers never decrease; some may be absent.
+    fn numbered(&self, df: &DataFrame) -> Result<DataFrame> {
+        const ROW: &str = "\0row";
+        let names = df.columns()?;
+        let all = |number: Expr| names.iter().map(col).chain([number.alias(NUMBER)]).collect::<Vec<_>>();
+        let rows = || df.with_columns(row_number().alias(ROW));
+        Ok(match self {
+            Partition::Rows(0) | Partition::Count(0) | Partition::Hash(_, 0) | Partition::Range(_, 0) => {
+                return Err(Error::invalid("repartition", "partitions of no rows, or no partitions"));
+            }
+            Partition::Hash(keys, _) if keys.is_empty() => {
+                return Err(Error::invalid("repartition", "a hash of no keys"));
+            }
+            Partition::Range(keys, _) if keys.is_empty() => {
+                return Err(Error::invalid("repartition", "ranges of no keys"));
+            }
+            Partition::Rows(n) => {
+                rows().select(all(col(ROW).floor_div(*n as u64))).cast([(NUMBER, DataType::Int64)])
+            }
+            Partition::Count(n) => with_total(&rows(), df).select(all(of_total(col(ROW), *n))),
+            Partition::Hash(keys, n) => {
+                let number = Expr::call(&HASH, keys.iter().cloned()) % (*n as u64);
+                df.select(all(number.cast(DataType::Int64))).sort(NUMBER)
+            }
+            Partition::Range(keys, n) => {
+                let sorted = df.sort(keys.clone());
+                let schema = sorted.schema()?;
+                let mut names = vec![];
+                let mut same = Expr::from(true);
+                for (k, key) in keys.iter().enumerate() {
+                    let before = format!("\0before {k}");
+                    let is_float = key.expr.resolve(&schema)?.data_type.is_floating();
+                    let (now, then) = (key.expr.clone(), col(&before));
+                    let mut equal = now.eq_missing(&then);
+                    if is_float {
+                        // all NaN are one key
+                        equal = equal.or(now.is_nan().and(then.is_nan()).fill_null(false));
+                    }
+                    same = same.and(equal);
+                    names.push(key.expr.shift(1).alias(before));
+                }
+                names.push(row_number().alias(ROW));
+                // where the rows with the same keys begin
+                let start = when(col(ROW).eq(0).or(!same)).then(col(ROW)).otherwise(Expr::null());
+                let started = sorted.with_columns(names).with_columns(start.forward_fill().alias(ROW));
+                with_total(&started, df).select(all(of_total(col(ROW), *n)))
+            }
+        })
+    }
+}
+
+const TOTAL: &str = "\0total";
+
+/// The rows, each with the number of rows of a frame.
+fn with_total(rows: &DataFrame, df: &DataFrame) -> DataFrame {
+    rows.cross_join(&df.select(len().alias(TOTAL)))
+}
+
+/// The number of the partition, of so many of one length, that the row of a number is in.
+fn of_total(row: Expr, partitions: usize) -> Expr {
+    (row * partitions.min(1 << 31) as i64).floor_div(col(TOTAL))
+}
+
+/// The rows of a frame with partitions, and of each the number of its partition as a last column; and how they were cut.
+fn numbered(r: &Relation) -> Option<(Relation, Partition)> {
+    let below = || numbered(&r.inputs()[0]);
+    match r.op() {
+        RelOp::Runs(runs) if runs.function.is_none() => {
+            Some((r.inputs()[0].clone(), runs.partition.clone()?))
+        }
+        RelOp::Filter(mask) => {
+            let (rows, by) = below()?;
+            Some((rows.filter(mask.clone()).ok()?, by))
+        }
+        RelOp::Project(columns) => {
+            let (rows, by) = below()?;
+            let number = Named { name: NUMBER.into(), expr: col(NUMBER) };
+            Some((rows.project(columns.iter().cloned().chain([number]).collect()).ok()?, by))
+        }
+        _ => None,
+    }
+}
+
+fn with_partitions(r: &Relation, op: &'static str) -> Result<(Relation, Partition)> {
+    numbered(r).ok_or_else(|| {
+        let message = "the frame has no partitions: call repartition(...) before, and between them nothing but filter, select and \
+                       with_columns of rows by themselves";
+        Error::invalid(op, message)
+    })
+}
+
+impl DataFrame {
+    /// The rows cut into partitions: what [`DataFrame::map_partitions`] works on, one batch each in [`collect`](DataFrame::collect) and what is
+    /// written. [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
+    /// partitions. Partitions without rows are absent.
+    ///
+    /// Rows stay in their order by [`Partition::rows`] and [`Partition::count`]; by [`Partition::by_hash`] those of the first partition come
+    /// first, each partition's in their order; by [`Partition::by_range`] they are sorted (and a [`sort`](DataFrame::sort) by the same keys after
+    /// it does nothing). Nulls are a key; they come last, unless the key says otherwise.
+    ///
+    /// Cost: of rows in their order one pass, otherwise a sort. Memory: the rows are kept, on disk where there are too many; one partition at a
+    /// time is in memory.
+    ///
+    /// # Errors
+    /// Carried: no partitions, or no keys. To the run: [`ErrorKind::MemoryLimit`](crate::error::ErrorKind::MemoryLimit) for a partition that memory does
+    /// not hold.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, Partition};
+    /// let df = DataFrame::from_columns([("k", vec![3, 1, 2, 1, 3].into())]);
+    /// let lens = |by| -> blockwise::Result<Vec<usize>> {
+    ///     Ok(df.repartition(by).collect()?.batches().iter().map(|b| b.num_rows()).collect())
+    /// };
+    /// assert_eq!(lens(Partition::rows(2))?, [2, 2, 1]);
+    /// assert_eq!(lens(Partition::by_range("k", 2))?, [3, 2]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[doc(alias = "set_index")]
+    #[doc(alias = "shuffle")]
+    #[track_caller]
+    pub fn repartition(&self, by: Partition) -> DataFrame {
+        DataFrame::new(by.numbered(self).and_then(|rows| {
+            let runs = Runs { name: "partitions".into(), partition: Some(by.clone()), function: None };
+            rows.relation()?.runs(runs, self.relation()?.schema())
+        }))
+    }
+
+    /// A function of all rows of every partition of a frame that was [repartitioned](DataFrame::repartition), run beside others. What it gives
+    /// has the columns of `schema`, and as many rows as it likes; results come in the order of partitions. For a function of rows by themselves
+    /// see [`DataFrame::map_batches`].
+    ///
+    /// # Errors
+    /// Carried: if the frame has no partitions. To the run: those of the function, a panic in it, or other columns than those of `schema`.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, Partition, RecordBatch};
+    /// let df = DataFrame::from_columns([("k", vec![3, 1, 2, 1, 3].into())]).repartition(Partition::rows(3));
+    /// let firsts = df.map_partitions(df.schema()?.as_ref(), |rows: RecordBatch| Ok(rows.slice(0, 1)));
+    /// assert_eq!(firsts.collect()?.values::<i32>("k")?, [Some(3), Some(1)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_partitions(
+        &self,
+        schema: &Schema,
+        function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
+    ) -> DataFrame {
+        self.then(|r| {
+            mapped(&with_partitions(r, "map_partitions")?.0, "map_partitions", schema, Arc::new(function))
+        })
+    }
+
+    /// The partitions of a frame that was [repartitioned](DataFrame::repartition), a row each: `partition` is its number, from 0, `rows` how many
+    /// it has; of [ranges](Partition::by_range) also the keys of its first and its last row that are not null, `k_first` and `k_last` for key
+    /// `k` (Dask's divisions).
+    ///
+    /// # Errors
+    /// Carried: if the frame has no partitions.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, Partition};
+    /// let df = DataFrame::from_columns([("k", vec![3, 1, 2, 1, 3].into())]).repartition(Partition::by_range("k", 2));
+    /// let parts = df.partitions().collect()?;
+    /// assert_eq!(parts.values::<i64>("rows")?, [Some(3), Some(2)]);
+    /// assert_eq!(parts.values::<i32>("k_last")?, [Some(2), Some(3)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn partitions(&self) -> DataFrame {
+        DataFrame::new(self.relation().and_then(|r| {
+            let (rows, by) = with_partitions(r, "partitions")?;
+            let mut folds = vec![len().alias("rows")];
+            if let Partition::Range(keys, _) = &by {
+                for key in keys {
+                    let name = name_of(&key.expr).unwrap_or_else(|| "key".into());
+                    if rows.schema().column_with_name(&name).is_some() {
+                        folds.push(col(&name).first().alias(format!("{name}_first")));
+                        folds.push(col(&name).last().alias(format!("{name}_last")));
+                    }
+                }
+            }
+            let folded = DataFrame::new(Ok(rows)).group_by(NUMBER).agg(folds).sort(NUMBER);
+            folded.drop([NUMBER]).with_row_number("partition").relation().cloned()
+        }))
+    }
+
+    /// The number of partitions of a frame that was [repartitioned](DataFrame::repartition): runs what is needed to count them.
+    ///
+    /// # Errors
+    /// If the frame has no partitions, and those of the run.
+    pub fn n_partitions(&self) -> Result<usize> {
+        self.partitions().num_rows()
+    }
+}
+
+impl GroupBy {
+    /// A function of all rows of every group, in their order and with all columns, run beside others. What it gives has the columns of `schema`,
+    /// and as many rows as it likes; results come in the order of the groups' first rows. Rows with a null key are in no group unless
+    /// [kept](GroupBy::keep_nulls).
+    ///
+    /// Where [`agg`](GroupBy::agg), [`transform`](GroupBy::transform) or a function of rows in order [over](Expr::over) keys can say the same,
+    /// that is faster: here rows are sorted by group first. Memory: a number for every group and the rows of a group at a time; what is sorted
+    /// goes to disk where there is too much.
+    ///
+    /// # Errors
+    /// To the run: those of the function, a panic in it, other columns than those of `schema`;
+    /// [`ErrorKind::MemoryLimit`](crate::error::ErrorKind::MemoryLimit) for a group that memory does not hold.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, RecordBatch};
+    /// let df = DataFrame::from_columns([("k", vec!["b", "a", "b", "b"].into()), ("v", vec![1, 2, 3, 4].into())]);
+    /// // all but the first row of each group
+    /// let rest = df.group_by("k").map_groups(df.schema()?.as_ref(), |rows: RecordBatch| Ok(rows.slice(1, rows.num_rows() - 1)));
+    /// assert_eq!(rest.collect()?.values::<i32>("v")?, [Some(3), Some(4)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[doc(alias = "apply")]
+    #[track_caller]
+    pub fn map_groups(
+        &self,
+        schema: &Schema,
+        function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
+    ) -> DataFrame {
+        DataFrame::new(self.relation().and_then(|rows| {
+            let keys = self.parts().1.to_vec();
+            let number = if keys.is_empty() { Expr::from(0i64) } else { group_number().over(keys) };
+            let numbered = DataFrame::new(Ok(rows)).with_columns(number.alias(NUMBER)).sort(NUMBER);
+            mapped(numbered.relation()?, "map_groups", schema, Arc::new(function))
+        }))
+    }
+}
+
+fn mapped(rows: &Relation, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {
+    rows.runs(Runs { name: name.into(), partition: None, function: Some(function) }, schema)
+}

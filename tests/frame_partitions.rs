@@ -1,0 +1,326 @@
+//! Folds of the user's, functions of groups and of partitions, and how rows are cut into partitions.
+#![cfg(feature = "frame")]
+
+#[path = "common/frames.rs"]
+mod frames;
+#[path = "common/property.rs"]
+mod property;
+#[path = "common/spill.rs"]
+mod spill;
+
+use blockwise::error::ErrorKind;
+use blockwise::frame::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+use blockwise::frame::arrow::datatypes::{Float64Type, Int64Type};
+use blockwise::frame::{
+    Column, DataFrame, DataType, Field, Partition, RecordBatch, Schema, UserFold, col, len, lit,
+};
+use blockwise::{Result, Session};
+use frames::collect;
+use proptest::prelude::*;
+use spill::{Random, same};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Row = (Option<String>, Option<i64>, Option<f64>);
+
+/// Rows in batches, the first of them empty.
+fn rows(seed: u64, rows: usize, keys: u64, batches: usize) -> (DataFrame, Vec<Row>) {
+    let mut r = Random(seed);
+    let all: Vec<Row> = (0..rows)
+        .map(|_| {
+            let s = r.some(11, |r| match r.below(keys) {
+                0 => String::new(),
+                n => format!("é{n}"),
+            });
+            let x = r.some(5, |r| if r.below(20) == 0 { f64::NAN } else { r.below(50) as f64 - 20.0 });
+            (s, r.some(6, |r| r.below(100) as i64), x)
+        })
+        .collect();
+    let batch = |some: &[Row]| {
+        let df = DataFrame::from_columns([
+            ("s", Column::from(some.iter().map(|r| r.0.clone()).collect::<Vec<_>>())),
+            ("i", some.iter().map(|r| r.1).collect::<Vec<_>>().into()),
+            ("x", some.iter().map(|r| r.2).collect::<Vec<_>>().into()),
+        ]);
+        df.collect().unwrap().to_batch().unwrap()
+    };
+    let mut made = vec![batch(&[])];
+    made.extend(all.chunks(rows.div_ceil(batches).max(1)).map(batch));
+    (DataFrame::from_batches(made), all)
+}
+
+fn one(v: Option<f64>) -> ArrayRef {
+    Arc::new(Float64Array::from(vec![v]))
+}
+
+/// The weighted mean of `x` by `i`: of two columns, with two columns of state.
+fn weighted_mean() -> UserFold {
+    let float = DataType::Float64;
+    let chunk = |c: &[ArrayRef]| {
+        let pairs = c[0].as_primitive::<Float64Type>().iter().zip(c[1].as_primitive::<Int64Type>());
+        let (mut sum, mut weight) = (0.0, 0.0);
+        for (x, w) in pairs.filter_map(|(x, w)| Some((x.filter(|x| !x.is_nan())?, w?))) {
+            (sum, weight) = (sum + x * w as f64, weight + w as f64);
+        }
+        Ok(vec![one(Some(sum)), one(Some(weight))])
+    };
+    let combine = |s: &[ArrayRef]| {
+        let sum = |c: &ArrayRef| one(Some(c.as_primitive::<Float64Type>().values().iter().sum()));
+        Ok(vec![sum(&s[0]), sum(&s[1])])
+    };
+    let finish = |s: &[ArrayRef]| -> Result<ArrayRef> {
+        let (sum, weight) = (s[0].as_primitive::<Float64Type>(), s[1].as_primitive::<Float64Type>());
+        let pairs = sum.values().iter().zip(weight.values());
+        Ok(Arc::new(pairs.map(|(s, w)| (*w > 0.0).then(|| s / w)).collect::<Float64Array>()))
+    };
+    UserFold::new("weighted_mean", [float.clone(), float.clone()], float, chunk, combine, finish)
+}
+
+/// All texts of a group in order, nulls as `-`.
+fn joined() -> UserFold {
+    let join = |c: &[ArrayRef]| {
+        let all: String = c[0].as_string::<i32>().iter().map(|t| t.unwrap_or("-")).collect();
+        Ok(vec![Arc::new(StringArray::from(vec![all])) as ArrayRef])
+    };
+    UserFold::new("joined", [DataType::Utf8], DataType::Utf8, join, join, |s| Ok(s[0].clone()))
+}
+
+fn by_key(all: &[Row]) -> (Vec<String>, BTreeMap<String, Vec<Row>>) {
+    let (mut order, mut groups) = (vec![], BTreeMap::<String, Vec<Row>>::new());
+    for row in all {
+        let Some(key) = &row.0 else { continue };
+        if !groups.contains_key(key) {
+            order.push(key.clone());
+        }
+        groups.entry(key.clone()).or_default().push(row.clone());
+    }
+    (order, groups)
+}
+
+fn mean_of(rows: &[Row]) -> Option<f64> {
+    let pairs = rows.iter().filter_map(|r| Some((r.2.filter(|x| !x.is_nan())?, r.1? as f64)));
+    let (sum, weight) = pairs.fold((0.0, 0.0), |(s, t), (x, w)| (s + x * w, t + w));
+    (weight > 0.0).then(|| sum / weight)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..property::cases(5) })]
+
+    #[test]
+    fn folds(seed in any::<u64>(), n in 0usize..2500, keys in 1u64..900, batches in 1usize..9) {
+        let (df, all) = rows(seed, n, keys, batches);
+        let folds = [weighted_mean().of(["x", "i"]).alias("mean"), joined().of("s").alias("joined"), len()];
+        let grouped = df.group_by("s").agg(folds.clone());
+        prop_assert!(same(&grouped) || n == 0);
+        same(&df.group_by(["i", "s"]).keep_nulls().agg(folds.clone()));
+        let table = collect(&grouped);
+        let (order, groups) = by_key(&all);
+        prop_assert_eq!(table.texts("s").unwrap(), order.iter().cloned().map(Some).collect::<Vec<_>>());
+        frames::all_close(table.values("mean").unwrap(), order.iter().map(|k| mean_of(&groups[k])).collect());
+        let texts = order.iter().map(|k| Some(k.repeat(groups[k].len()))).collect::<Vec<_>>();
+        prop_assert_eq!(table.texts("joined").unwrap(), texts);
+        // of the whole frame: in the order of rows
+        let whole = df.select([weighted_mean().of([col("x"), lit(1i64)]), joined().of("s")]);
+        same(&whole);
+        let whole = collect(&whole);
+        let texts: String = all.iter().map(|r| r.0.as_deref().unwrap_or("-")).collect();
+        prop_assert_eq!(whole.texts("s").unwrap(), [Some(texts)]);
+        let ones: Vec<Row> = all.iter().map(|r| (None, Some(1), r.2)).collect();
+        frames::all_close(whole.values("x").unwrap(), vec![mean_of(&ones)]);
+    }
+
+    #[test]
+    fn functions_of_groups(seed in any::<u64>(), n in 0usize..2500, keys in 1u64..900, batches in 1usize..9) {
+        let (df, all) = rows(seed, n, keys, batches);
+        let schema = Schema::new(vec![Field::new("s", DataType::Utf8, true), Field::new("is", DataType::Utf8, true)]);
+        let to = Arc::new(schema.clone());
+        // two rows a group: its key, and all its numbers; then how many there are
+        let f = move |rows: RecordBatch| {
+            let i = rows.column(1).as_primitive::<Int64Type>();
+            let all: String = i.iter().map(|i| format!("{i:?},")).collect();
+            let key = rows.column(0).slice(0, 1);
+            let key = blockwise::frame::arrow::compute::concat(&[&key, &key]).unwrap();
+            let texts = StringArray::from(vec![all, i.len().to_string()]);
+            Ok(RecordBatch::try_new(to.clone(), vec![key, Arc::new(texts)]).unwrap())
+        };
+        let mapped = df.group_by("s").map_groups(&schema, f.clone());
+        prop_assert!(same(&mapped) || n == 0);
+        let table = collect(&mapped);
+        let (order, groups) = by_key(&all);
+        let want = order.iter().flat_map(|k| {
+            let all: String = groups[k].iter().map(|r| format!("{:?},", r.1)).collect();
+            [Some(all), Some(groups[k].len().to_string())]
+        });
+        prop_assert_eq!(table.texts("is").unwrap(), want.collect::<Vec<_>>());
+        prop_assert_eq!(table.texts("s").unwrap(), order.iter().flat_map(|k| [Some(k.clone()), Some(k.clone())]).collect::<Vec<_>>());
+        same(&df.group_by(["s", "x"]).keep_nulls().map_groups(&schema, f.clone()).sort("is"));
+        // without keys all rows are one group
+        let whole = collect(&df.group_by(Vec::<&str>::new()).map_groups(&schema, f));
+        prop_assert_eq!(whole.num_rows(), if n == 0 { 0 } else { 2 });
+    }
+
+    #[test]
+    fn partitions(seed in any::<u64>(), n in 0usize..2500, keys in 1u64..60, batches in 1usize..9, parts in 1usize..40) {
+        let (df, all) = rows(seed, n, keys, batches);
+        let show = |rows: &[Row]| rows.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>();
+        let got = |df: &DataFrame| -> Vec<Vec<String>> {
+            collect(df).batches().iter().map(|b| {
+                let (s, i, x) = (b.column(0).as_string::<i32>(), b.column(1).as_primitive::<Int64Type>(), b.column(2).as_primitive::<Float64Type>());
+                let row = |((s, i), x): ((Option<&str>, _), _)| (s.map(str::to_owned), i, x);
+                show(&s.iter().zip(i).zip(x).map(row).collect::<Vec<Row>>())
+            }).collect()
+        };
+        let lens = |df: &DataFrame| collect(&df.partitions()).values::<i64>("rows").unwrap().into_iter().flatten().collect::<Vec<_>>();
+        // in their order
+        let by_rows = df.repartition(Partition::rows(parts));
+        let want: Vec<Vec<String>> = all.chunks(parts).map(show).collect();
+        prop_assert_eq!(got(&by_rows), want);
+        let by_count = df.repartition(Partition::count(parts));
+        let found = got(&by_count);
+        prop_assert_eq!(found.concat(), show(&all));
+        prop_assert_eq!(found.len(), parts.min(n));
+        prop_assert!(found.iter().all(|p| p.len().abs_diff(n / parts) <= 1));
+        prop_assert_eq!(by_count.n_partitions().unwrap(), parts.min(n));
+        // by keys: all rows of a key in one, in their order
+        let by_hash = df.repartition(Partition::by_hash(["s", "i"], parts));
+        let found = got(&by_hash);
+        prop_assert!(found.len() <= parts);
+        let key = |r: &Row| format!("{:?}", (&r.0, &r.1));
+        for p in &found {
+            let mine: Vec<&Row> = all.iter().filter(|r| p.contains(&format!("{r:?}"))).collect();
+            prop_assert_eq!(p.len(), all.iter().filter(|r| mine.iter().any(|m| key(m) == key(r))).count());
+            prop_assert_eq!(p, &mine.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>());
+        }
+        prop_assert_eq!(lens(&by_hash), found.iter().map(|p| p.len() as i64).collect::<Vec<_>>());
+        // in the order of keys, NaN and null one key each
+        for name in ["s", "x"] {
+            let by_range = df.repartition(Partition::by_range(name, parts));
+            let found = got(&by_range);
+            prop_assert_eq!(found.concat(), got(&df.sort(name)).concat());
+            prop_assert!(found.len() <= parts);
+            let place = |row: &String| if name == "s" { row.split(", ").next().unwrap().to_owned() } else { row.rsplit(", ").next().unwrap().replace("-0.0", "0.0") };
+            for two in found.windows(2) {
+                prop_assert_ne!(place(two[0].last().unwrap()), place(&two[1][0]));
+            }
+            prop_assert_eq!(lens(&by_range), found.iter().map(|p| p.len() as i64).collect::<Vec<_>>());
+            same(&by_range);
+        }
+        for df in [by_rows, by_count, by_hash] {
+            same(&df);
+            same(&df.partitions());
+            let first = df.filter(col("i").lt(90)).with_columns((col("i") + 1).alias("j")).select(["j", "s"]);
+            let counted = first.map_partitions(first.schema().unwrap().as_ref(), |rows| Ok(rows.slice(rows.num_rows() - 1, 1)));
+            same(&counted);
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_order_and_partitions() {
+    let (df, _) = rows(3, 100, 20, 2);
+    let by_range = df.repartition(Partition::by_range(["s", "i"], 4));
+    let known = |df: &DataFrame| {
+        df.relation().unwrap().partitioned_by().iter().map(|n| n.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&by_range), ["s", "i"]);
+    assert_eq!(known(&by_range.filter(col("i").gt(3)).rename([("s", "t")])), ["t", "i"]);
+    assert!(known(&by_range.drop("i")).is_empty());
+    assert_eq!(known(&df.repartition(Partition::by_hash("x", 3))), ["x"]);
+    assert!(known(&df.repartition(Partition::rows(3))).is_empty() && known(&df).is_empty());
+    // what is in order is not sorted again
+    let sorts = |df: &DataFrame| {
+        let plan = df.explain().unwrap();
+        plan[plan.find("pipeline 0").unwrap()..].matches("sort by").count()
+    };
+    assert_eq!(sorts(&by_range.sort("s")), sorts(&by_range));
+    assert_eq!(sorts(&by_range.filter(col("i").gt(3)).sort(["s", "i"])), sorts(&by_range));
+    assert_eq!(sorts(&by_range.sort("i")), sorts(&by_range) + 1);
+    assert_eq!(sorts(&df.sort("s").with_columns(lit(1).alias("s")).sort("s")), sorts(&df.sort("s")) + 1);
+    let plan = by_range.explain().unwrap();
+    assert!(plan.contains("partitions: 4 ranges of s, i"), "{plan}");
+    // a column that nobody wants is not read
+    let plan = df.repartition(Partition::rows(7)).select("i").explain().unwrap();
+    assert!(plan.split("optimized").nth(1).unwrap().contains("scan memory [i]"), "{plan}");
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let (df, _) = rows(3, 100, 20, 2);
+    let schema = df.schema().unwrap();
+    let e = |df: DataFrame| df.collect().unwrap_err().to_string();
+    for by in [
+        Partition::rows(0),
+        Partition::count(0),
+        Partition::by_hash("s", 0),
+        Partition::by_hash(Vec::<&str>::new(), 2),
+    ] {
+        assert!(e(df.repartition(by)).contains("repartition"));
+    }
+    assert!(e(df.repartition(Partition::by_range("S", 2))).contains("did you mean \"s\""));
+    assert!(e(df.map_partitions(&schema, Ok)).contains("repartition"));
+    assert!(
+        e(df.repartition(Partition::rows(3)).head(5).map_partitions(&schema, Ok)).contains("repartition")
+    );
+    assert!(df.n_partitions().is_err());
+    let message = e(df.group_by("s").map_groups(&schema, |_| panic!("no")));
+    assert!(message.contains("map_groups: the function panicked"), "{message}");
+    let message = e(df.group_by("s").map_groups(&schema, |rows| Ok(rows.project(&[0]).unwrap())));
+    assert!(message.contains("map_groups") && message.contains("declared"), "{message}");
+    let message = e(df.group_by("k").map_groups(&schema, Ok));
+    assert!(message.contains("\"k\""), "{message}");
+
+    let fold = |chunk: fn(&[ArrayRef]) -> Result<Vec<ArrayRef>>| {
+        UserFold::new(
+            "mine",
+            [DataType::Float64],
+            DataType::Float64,
+            chunk,
+            |s| Ok(vec![s[0].slice(0, 1)]),
+            |s| Ok(s[0].clone()),
+        )
+    };
+    let fails = [
+        fold(|_| panic!("no")),
+        fold(|_| Ok(vec![])),
+        fold(|_| Ok(vec![one(None), one(None)])),
+        fold(|_| Ok(vec![Arc::new(Int64Array::from(vec![1]))])),
+        fold(|c| Ok(vec![Arc::new(Float64Array::from(vec![0.0; c[0].len() + 2]))])),
+    ];
+    for fold in fails {
+        for df in [df.select(fold.of("x")), df.group_by("s").agg(fold.of("x"))] {
+            let message = e(df);
+            assert!(message.contains("panicked") || message.contains("declared"), "{message}");
+        }
+    }
+    let short = UserFold::new(
+        "short",
+        [DataType::Float64],
+        DataType::Float64,
+        |_| Ok(vec![one(None)]),
+        |_| Ok(vec![one(None)]),
+        |s| Ok(s[0].slice(0, 0)),
+    );
+    assert!(e(df.select(short.of("x"))).contains("wanted"));
+    assert!(e(df.select(short.of("y"))).contains("\"y\""));
+    assert!(e(df.select(short.of(Vec::<&str>::new()).alias("none"))).contains("no columns"));
+    let nothing =
+        UserFold::new("nothing", [], DataType::Float64, |_| Ok(vec![]), |_| Ok(vec![]), |s| Ok(s[0].clone()));
+    assert!(e(df.group_by("s").agg(nothing.of("x"))).contains("no columns"));
+    let pivoted = df.pivot("s", "i", [1, 2], joined().of("s"));
+    assert!(e(pivoted).contains("fold of your own"));
+}
+
+#[test]
+fn a_group_that_memory_does_not_hold_is_an_error() {
+    let n = 300_000i64;
+    let df = DataFrame::from_columns([
+        ("k", vec![1; n as usize].into()),
+        ("v", (0..n).collect::<Vec<_>>().into()),
+    ]);
+    let session =
+        |limit: &str| Session::builder().threads(2).memory_limit(limit).spill_above(0).build().unwrap();
+    let mapped = df.group_by("k").map_groups(df.schema().unwrap().as_ref(), |rows| Ok(rows.slice(0, 1)));
+    let e = mapped.collect_with(&session("6MiB")).unwrap_err();
+    assert!(matches!(e.kind(), ErrorKind::MemoryLimit { .. }) && e.to_string().contains("map_groups"), "{e}");
+    assert_eq!(mapped.collect_with(&session("64MiB")).unwrap().num_rows(), 1);
+}

@@ -105,6 +105,14 @@ proptest! {
             prop_assert!(spilled || rows < 2);
         }
         same(&left.join(&right, ["k", "s", "d"], JoinKind::Left));
+        // of rows in the order of their keys
+        for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full, JoinKind::Semi] {
+            let join = left.sort(["k", "i"]).filter(col("i").gt(30)).join(&right.sort(["k"]), ["k"], kind);
+            prop_assert_eq!(join.explain().unwrap().contains(", in order"), kind != JoinKind::Semi);
+            same(&join);
+        }
+        same(&left.sort(["s", "k"]).join(&right.sort("s"), ["s", "k"], JoinKind::Left));
+        same(&left.sort("x").join(&right.rename([("k", "x")]).sort(col("x").descending()), ["x"], JoinKind::Inner));
         let other = right.select([col("d").alias("e"), col("s")]).unique(["s"]);
         same(&left.filter(col("i").lt(800)).join(&right, ["k"], JoinKind::Inner).join(&other, ["s"], JoinKind::Left)
             .with_columns((col("i") + col("j")).alias("sum")).group_by("d").agg([col("sum").sum(), len()]));

@@ -1,7 +1,7 @@
 //! Relations become pipelines: what works row by row joins the pipeline that its rows come from; what needs all rows ends it.
 
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
-use super::sides::{is_small_beside, mirrored, renamed, reordered, swapped};
+use super::sides::{are_in_order, is_small_beside, mirrored, renamed, reordered, swapped};
 use super::{
     Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, RunsPlan,
     SortPlan, WindowPlan,
@@ -190,8 +190,14 @@ impl Pipelines {
             keys.1.push(key(b, &types.1, &types.0).ok_or_else(checked)?);
         }
         let built = self.open(other)?;
-        let build =
-            self.close(built, Root::Build(Arc::new(program(&keys.1, other.schema())?)), other.schema());
+        let build = self.close(
+            built,
+            Root::Build {
+                keys: Arc::new(program(&keys.1, other.schema())?),
+                in_order: matches!(kind, JoinKind::Inner | JoinKind::Left) && are_in_order(left, other, on),
+            },
+            other.schema(),
+        );
         let open = self.open(left)?;
         let fields = left.schema().fields().iter().map(|f| f.as_ref().clone());
         let taken = right

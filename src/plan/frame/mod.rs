@@ -106,8 +106,13 @@ pub enum Root {
     Group(GroupPlan),
     /// Kept in another order.
     Sort(SortPlan),
-    /// Kept with a table of their keys, for a probe.
-    Build(Arc<Program>),
+    /// Kept for a probe.
+    Build {
+        /// Makes the keys that are looked up.
+        keys: Arc<Program>,
+        /// Whether these rows and those of the probe are in the order of their keys.
+        in_order: bool,
+    },
     /// The first row of every group kept.
     Distinct(Vec<usize>),
     /// Runs of rows, each made into something by itself; kept in order.
@@ -276,7 +281,14 @@ impl fmt::Display for Root {
                 write!(f, "sort by {} keys, the first {}", s.options.len(), s.keep)
             }
             Root::Sort(s) => write!(f, "sort by {} keys", s.options.len()),
-            Root::Build(p) => write!(f, "build a table of {} keys", p.outputs.len()),
+            Root::Build { keys, in_order } => {
+                write!(
+                    f,
+                    "build a table of {} keys{}",
+                    keys.outputs.len(),
+                    if *in_order { ", in order" } else { "" }
+                )
+            }
             Root::Write(sink) => write!(f, "write {}", sink.label()),
             Root::Runs(runs) => write!(f, "{}", runs.name),
             Root::Distinct(on) => write!(f, "keep the first of equal rows in {} columns", on.len()),

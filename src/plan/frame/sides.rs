@@ -73,12 +73,22 @@ fn hidden_name(k: usize) -> String {
 /// A left side with its keys, all under names that nothing else has; and the keys of a join with it.
 fn hidden(left: &Relation, on: &[(Expr, Expr)]) -> Result<(Relation, Vec<(Expr, Expr)>)> {
     let fields = left.schema().fields().iter().enumerate();
-    let columns = fields.map(|(k, f)| Named { name: hidden_name(k).as_str().into(), expr: col(f.name()) });
-    let key = |k: usize| format!("\0key {k}");
-    let keys = on.iter().enumerate();
-    let keys = keys.map(|(k, (l, _))| Named { name: key(k).as_str().into(), expr: l.clone() });
-    let on = on.iter().enumerate().map(|(k, (_, r))| (r.clone(), col(key(k)))).collect();
-    Ok((left.project(columns.chain(keys).collect())?, on))
+    let hide =
+        |(k, f): (usize, &Arc<Field>)| Named { name: hidden_name(k).as_str().into(), expr: col(f.name()) };
+    let mut columns: Vec<Named> = fields.map(hide).collect();
+    let mut keys = vec![];
+    for (k, (l, r)) in on.iter().enumerate() {
+        // a key that is a column has its name; so what is known of its order stays known
+        let column = columns
+            .iter()
+            .find(|c| matches!((c.expr.node(), l.node()), (Node::Column(a), Node::Column(b)) if a == b));
+        let name = column.map_or_else(|| format!("\0key {k}").as_str().into(), |c| c.name.clone());
+        if column.is_none() {
+            columns.push(Named { name: name.clone(), expr: l.clone() });
+        }
+        keys.push((r.clone(), col(&name)));
+    }
+    Ok((left.project(columns)?, keys))
 }
 
 /// The columns of the join `r`, of a join with its left side hidden. `key` may give another value for a column of the left side.
@@ -101,6 +111,17 @@ fn unhidden(r: &Relation, joined: &Relation, key: impl Fn(&str) -> Option<Expr>)
 fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
     let is = |e: &Expr| matches!(e.node(), Node::Column(n) if **n == *name);
     on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
+}
+
+/// Whether both sides are in the order of the first of their keys.
+pub fn are_in_order(left: &Relation, other: &Relation, on: &[(Expr, Expr)]) -> bool {
+    let Some((l, r)) = on.first() else { return false };
+    let is_first =
+        |side: &Relation, key: &Expr| match (side.sorted_by().first().map(|k| k.expr.node()), key.node()) {
+            (Some(Node::Column(a)), Node::Column(b)) => a == b,
+            _ => false,
+        };
+    is_first(left, l) && is_first(other, r)
 }
 
 /// Whether the left rows surely fit into the room for a table, and are few beside the right ones, which would not fit.

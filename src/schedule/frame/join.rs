@@ -1,23 +1,17 @@
-//! Joins: one side kept whole with a table of its keys, the other looked up batch by batch.
+//! A join: one side kept whole with a table of its keys, the other looked up batch by batch.
 
-use super::super::Runtime;
 use super::super::cache::KernelCache;
 use super::super::workers::side_by_side;
 use super::evaluate::{batch, evaluate, internal};
 use super::keys::{Encoder, Found, Index};
-use super::parts::{Parts, cut};
-use super::pipeline::{Gather, Left, PipelineRun};
-use super::store::{Disk, Stored};
 use crate::block::batch::batch_bytes;
 use crate::error::{ErrorKind, Result};
 use crate::expr::frame::JoinKind;
 use crate::plan::frame::{Probe, Program};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::compute::{concat, concat_batches, filter_record_batch, take};
-use arrow::datatypes::{DataType, SchemaRef};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use arrow::compute::{concat, filter_record_batch, take};
+use arrow::datatypes::SchemaRef;
 
 /// The kept side of a join.
 pub(super) struct JoinTable {
@@ -218,128 +212,4 @@ fn in_one(rows: &[RecordBatch], schema: &SchemaRef, threads: usize) -> Result<Re
         concat(&parts).map_err(internal)
     });
     batch(schema, all.into_iter().collect::<Result<_>>()?, n)
-}
-
-/// A root that keeps the side of a join that is looked up: with a table of its keys, or in parts on disk.
-pub(super) struct Build<'a> {
-    program: &'a Arc<Program>,
-    run: &'a PipelineRun<'a>,
-    disk: &'a Disk<'a>,
-    /// Whether rows go to disk: from the first time that there are too many.
-    on_disk: AtomicBool,
-}
-
-/// Rows in memory, or in parts on disk.
-#[derive(Default)]
-pub(super) struct BuildState {
-    rows: Vec<RecordBatch>,
-    bytes: usize,
-    cut: Vec<(usize, Stored)>,
-}
-
-/// All rows in memory, or all of them in parts.
-pub(super) enum Side {
-    Rows(Vec<RecordBatch>, usize),
-    Parts(Parts),
-}
-
-impl<'a> Build<'a> {
-    pub fn new(program: &'a Arc<Program>, run: &'a PipelineRun<'a>, disk: &'a Disk<'a>) -> Build<'a> {
-        Build { program, run, disk, on_disk: AtomicBool::new(false) }
-    }
-
-    /// Whether a table of this many bytes of rows would be too large. A join of all pairs has no keys to go by.
-    fn is_too_large(&self, bytes: usize) -> bool {
-        // the table is one batch, whose texts may have offsets of 32 bits
-        let is_short = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Binary);
-        let most = match self.run.pipeline.schema.fields().iter().any(|f| is_short(f.data_type())) {
-            true => i32::MAX as usize,
-            false => usize::MAX,
-        };
-        !self.program.outputs.is_empty() && bytes > self.run.budget.share(1).min(most)
-    }
-
-    fn cut(&self, rows: &mut Vec<RecordBatch>) -> Result<Vec<(usize, Stored)>> {
-        let Some(first) = rows.first() else { return Ok(vec![]) };
-        let all = concat_batches(first.schema_ref(), rows.iter()).map_err(internal)?;
-        rows.clear();
-        let keys = evaluate(self.program, &all, self.run.rt.kernels)?;
-        cut(&all, &keys, self.disk)
-    }
-}
-
-impl Gather for Build<'_> {
-    type State = BuildState;
-    type Whole = Side;
-
-    fn state(&self) -> BuildState {
-        BuildState::default()
-    }
-
-    fn whole(&self) -> Result<Side> {
-        Ok(Side::Rows(vec![], 0))
-    }
-
-    fn push(&self, state: &mut BuildState, _task: usize, rows: RecordBatch) -> Result<()> {
-        state.bytes += batch_bytes(&rows);
-        state.rows.push(rows);
-        if self.is_too_large(state.bytes) {
-            self.on_disk.store(true, Relaxed);
-        }
-        let share = self.run.budget.share(4 * self.run.rt.threads);
-        if self.on_disk.load(Relaxed) && state.bytes > share { self.seal(state) } else { Ok(()) }
-    }
-
-    fn seal(&self, state: &mut BuildState) -> Result<()> {
-        if self.on_disk.load(Relaxed) {
-            let cut = self.cut(&mut state.rows)?;
-            state.cut.extend(cut);
-            state.bytes = 0;
-        }
-        Ok(())
-    }
-
-    fn bytes(&self, state: &BuildState) -> usize {
-        state.bytes
-    }
-
-    fn merge(&self, whole: &mut Side, _span: usize, mut state: BuildState) -> Result<()> {
-        if let Side::Rows(rows, bytes) = whole {
-            if state.cut.is_empty() && !self.is_too_large(*bytes + state.bytes) {
-                rows.append(&mut state.rows);
-                *bytes += state.bytes;
-                return Ok(());
-            }
-            self.on_disk.store(true, Relaxed);
-            let mut parts = Parts::new(Some((self.program.clone(), self.run.pipeline.schema.clone())));
-            // a few at a time, so that their copies do not add up
-            for some in std::mem::take(rows).chunks(16) {
-                parts.extend(self.cut(&mut some.to_vec())?);
-            }
-            *whole = Side::Parts(parts);
-        }
-        if let Side::Parts(parts) = whole {
-            parts.extend(state.cut);
-            parts.extend(self.cut(&mut state.rows)?);
-        }
-        Ok(())
-    }
-
-    fn whole_bytes(&self, whole: &Side) -> usize {
-        match whole {
-            Side::Rows(_, bytes) => *bytes,
-            Side::Parts(_) => 0,
-        }
-    }
-
-    fn finish(&self, whole: Side) -> Result<Left> {
-        Ok(match whole {
-            Side::Rows(rows, _) => {
-                let Runtime { kernels, threads, .. } = *self.run.rt;
-                let schema = &self.run.pipeline.schema;
-                Left::Table(Arc::new(JoinTable::build(self.program, &rows, schema, kernels, threads)?))
-            }
-            Side::Parts(parts) => Left::Parts(Arc::new(parts)),
-        })
-    }
 }

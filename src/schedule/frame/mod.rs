@@ -3,6 +3,7 @@
 //! What a pipeline leaves is in memory as long as there is room, and else in spill files; which of both it is changes no result.
 
 mod budget;
+mod build;
 mod decimal;
 mod distinct;
 mod evaluate;
@@ -16,6 +17,7 @@ mod runs;
 mod sort;
 mod store;
 mod window;
+mod zones;
 
 use super::{Counters, Runtime};
 use crate::block::pool;

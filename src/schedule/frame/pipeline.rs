@@ -8,10 +8,11 @@ use super::super::order::InOrder;
 use super::super::workers::run_spans;
 use super::super::{Counters, Runtime};
 use super::budget::Budget;
+use super::build::Build;
 use super::distinct::Distinct;
 use super::evaluate::{batch, drop_nulls, evaluate, filter, guarded_rows};
 use super::group::GroupFold;
-use super::join::{Build, JoinTable};
+use super::join::JoinTable;
 use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
@@ -19,6 +20,7 @@ use super::runs::Runs;
 use super::sort::Sort;
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
+use super::zones::Zones;
 use crate::block::batch::batch_bytes;
 use crate::block::{BatchSource, MemoryBatches};
 use crate::error::{Error, ErrorKind, Result};
@@ -96,6 +98,8 @@ pub(super) enum Left {
     Table(Arc<JoinTable>),
     /// The same, in parts on disk.
     Parts(Arc<Parts>),
+    /// The same, in order on disk.
+    Zones(Arc<Zones>),
     /// Nothing: it was written, or is not needed any more.
     Nothing,
 }
@@ -122,6 +126,7 @@ impl Left {
             Left::Memory(rows) => rows.nbytes(),
             Left::Rows(_, held) => *held,
             Left::Table(table) => table.nbytes(),
+            Left::Zones(zones) => zones.held(),
             Left::Parts(_) | Left::Nothing => 0,
         }
     }
@@ -174,8 +179,8 @@ impl PipelineRun<'_> {
                 let root = GroupFold::new(plan, schema, rt, &disk, budget)?;
                 self.drive(&inputs, label, &root)
             }
-            Root::Build(program) => {
-                let root = Build::new(program, self, &disk);
+            Root::Build { keys, in_order } => {
+                let root = Build::new(keys, *in_order, self, &disk);
                 self.drive(&inputs, label, &root)
             }
             Root::Runs(plan) => self.drive(&inputs, label, &Runs { plan, schema, disk: spill, budget }),
@@ -332,15 +337,20 @@ impl PipelineRun<'_> {
                 self.push(rest, rows, encoders, end)
             }
             RowStep::Probe(probe) => {
-                let Left::Table(table) = &self.results[probe.build] else {
-                    return Err(Error::internal("a probe without a table"));
-                };
-                let mut encoder = encoders.take(probe.build);
-                let done = table.probe(probe, &rows, &mut encoder, kernels, &mut |rows| {
-                    self.push(rest, rows, encoders, end)
-                });
-                encoders.put(probe.build, encoder);
-                done
+                let mut next = |encoders: &mut Encoders, rows| self.push(rest, rows, encoders, end);
+                match &self.results[probe.build] {
+                    Left::Table(table) => {
+                        let mut encoder = encoders.take(probe.build);
+                        let done = table
+                            .probe(probe, &rows, &mut encoder, kernels, &mut |rows| next(encoders, rows));
+                        encoders.put(probe.build, encoder);
+                        done
+                    }
+                    Left::Zones(zones) => {
+                        zones.probe(probe, &rows, kernels, self.budget, &mut |rows| next(encoders, rows))
+                    }
+                    _ => Err(Error::internal("a probe without a table")),
+                }
             }
         }
     }

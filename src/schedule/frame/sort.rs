@@ -278,7 +278,7 @@ impl Gather for Sort<'_> {
 }
 
 /// A column in which all NaN are the positive one, which compares as the largest (the machine's own may be negative), and all zeros too.
-fn one_nan(column: ArrayRef) -> ArrayRef {
+pub(super) fn one_nan(column: ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
             let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };

@@ -10,9 +10,9 @@ mod spill;
 use blockwise::Session;
 use blockwise::frame::arrow::array::{ArrayRef, DictionaryArray, StringArray};
 use blockwise::frame::arrow::datatypes::Int32Type;
-use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len, row_number};
+use blockwise::frame::{Column, DataFrame, JoinKind, RecordBatch, col, len, lit, row_number};
 use proptest::prelude::*;
-use spill::{Random, same, sessions};
+use spill::{Random, plain, same, sessions};
 use std::sync::Arc;
 
 /// Rows with keys of all kinds, of which there are about `keys` different ones, in batches.
@@ -94,6 +94,22 @@ proptest! {
         same(&df.group_by(["k"]).agg([col("i").quantile(0.3), col("s").last(), col("x").top_k(2)]).sort("k"));
         same(&df.group_by("s").agg([col("t").collect_list(), col("i").bottom_k(1)]).explode("i"));
         same(&df.select([col("x").median(), col("i").n_unique(), len()]));
+        // of rows whose groups follow each other: the same groups, in the order of their keys
+        let folds = [
+            col("i").sum(), col("i").min().alias("min"), col("x").max().alias("max"), col("x").median().alias("median"),
+            col("s").first().alias("first"), col("s").n_unique().alias("texts"), col("t").collect_list(), len(),
+        ];
+        for keys in [vec!["k"], vec!["d", "k"], vec!["s", "k"]] {
+            let sorted = df.sort(keys.clone()).group_by(keys.clone()).keep_nulls().agg(folds.clone());
+            prop_assert!(sorted.explain().unwrap().contains("keys in order"));
+            same(&sorted);
+            // by something else too, so that nothing is known of the order
+            let other = df.sort(keys.clone()).with_columns(lit(1).alias("one"));
+            let by_hash = other.group_by([&["one"], keys.as_slice()].concat()).keep_nulls().agg(folds.clone());
+            prop_assert!(!by_hash.explain().unwrap().contains("keys in order"));
+            let rows = |df: DataFrame| plain(&df.sort(keys.clone()).collect().unwrap().to_batch().unwrap());
+            prop_assert!(rows(sorted) == rows(by_hash.drop(["one"])));
+        }
     }
 
     #[test]

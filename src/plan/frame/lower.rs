@@ -1,7 +1,7 @@
 //! Relations become pipelines: what works row by row joins the pipeline that its rows come from; what needs all rows ends it.
 
 use super::program::{Code, Compiler, Effect, KernelStep, Program};
-use super::sides::{are_in_order, is_small_beside, mirrored, renamed, reordered, swapped};
+use super::sides::{are_in_order, follow_each_other, is_small_beside, mirrored, renamed, reordered, swapped};
 use super::{
     Chain, FoldColumn, FramePlan, GroupPlan, HostFold, Input, Pipeline, Probe, Root, RowStep, RunsPlan,
     SortPlan, WindowPlan,
@@ -83,7 +83,8 @@ impl Pipelines {
                 all
             }
             RelOp::Aggregate { keys, aggregates } => {
-                let (input, plan) = grouping(&r.inputs()[0], keys, aggregates)?;
+                let (input, mut plan) = grouping(&r.inputs()[0], keys, aggregates)?;
+                plan.in_order = follow_each_other(input, keys);
                 let open = self.open(input)?;
                 self.end(open, Root::Group(plan), r.schema())
             }
@@ -379,6 +380,7 @@ fn group(
     Ok(GroupPlan {
         program: Program { steps, outputs, registers },
         keys: keys.len(),
+        in_order: false,
         kernel: KernelStep::new(e.effects, mask),
         hosts,
         columns,

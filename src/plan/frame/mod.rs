@@ -127,6 +127,8 @@ pub struct GroupPlan {
     pub program: Program,
     /// Number of keys.
     pub keys: usize,
+    /// Whether the rows of every group follow each other.
+    pub in_order: bool,
     /// The kernel of the folds: its effects are all by group.
     pub kernel: KernelStep,
     /// Folds that are no kernel's: values by group are kept until the end.
@@ -274,7 +276,9 @@ impl fmt::Display for Root {
             Root::Tail(len) => write!(f, "collect the last {len} rows"),
             Root::Group(g) => {
                 let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };
-                write!(f, "group by {} keys: {} folds in a kernel{masked}", g.keys, g.kernel.effects.len())?;
+                let order = if g.in_order { " in order" } else { "" };
+                write!(f, "group by {} keys{order}: ", g.keys)?;
+                write!(f, "{} folds in a kernel{masked}", g.kernel.effects.len())?;
                 if g.hosts.is_empty() { Ok(()) } else { write!(f, ", {} on the host", g.hosts.len()) }
             }
             Root::Sort(s) if s.keep < usize::MAX => {

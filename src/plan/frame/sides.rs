@@ -79,9 +79,7 @@ fn hidden(left: &Relation, on: &[(Expr, Expr)]) -> Result<(Relation, Vec<(Expr, 
     let mut keys = vec![];
     for (k, (l, r)) in on.iter().enumerate() {
         // a key that is a column has its name; so what is known of its order stays known
-        let column = columns
-            .iter()
-            .find(|c| matches!((c.expr.node(), l.node()), (Node::Column(a), Node::Column(b)) if a == b));
+        let column = columns.iter().find(|c| same_column(&c.expr, l));
         let name = column.map_or_else(|| format!("\0key {k}").as_str().into(), |c| c.name.clone());
         if column.is_none() {
             columns.push(Named { name: name.clone(), expr: l.clone() });
@@ -113,15 +111,25 @@ fn shared_key(on: &[(Expr, Expr)], name: &str) -> Option<Expr> {
     on.iter().find(|(l, r)| is(l) && is(r)).map(|(_, r)| r.clone())
 }
 
+/// Whether both are one column.
+fn same_column(a: &Expr, b: &Expr) -> bool {
+    matches!((a.node(), b.node()), (Node::Column(a), Node::Column(b)) if a == b)
+}
+
 /// Whether both sides are in the order of the first of their keys.
 pub fn are_in_order(left: &Relation, other: &Relation, on: &[(Expr, Expr)]) -> bool {
-    let Some((l, r)) = on.first() else { return false };
     let is_first =
-        |side: &Relation, key: &Expr| match (side.sorted_by().first().map(|k| k.expr.node()), key.node()) {
-            (Some(Node::Column(a)), Node::Column(b)) => a == b,
-            _ => false,
-        };
-    is_first(left, l) && is_first(other, r)
+        |r: &Relation, key: &Expr| r.sorted_by().first().is_some_and(|k| same_column(&k.expr, key));
+    on.first().is_some_and(|(l, r)| is_first(left, l) && is_first(other, r))
+}
+
+/// Whether all rows with equal keys follow each other, because the rows are in the order of just these columns.
+pub fn follow_each_other(r: &Relation, keys: &[Named]) -> bool {
+    let sorted = r.sorted_by();
+    let first = sorted.get(..keys.len()).unwrap_or_default();
+    let is_among_first = |k: &Named| first.iter().any(|s| same_column(&s.expr, &k.expr));
+    let is_key = |s: &SortKey| keys.iter().any(|k| same_column(&s.expr, &k.expr));
+    !first.is_empty() && keys.iter().all(is_among_first) && first.iter().all(is_key)
 }
 
 /// Whether the left rows surely fit into the room for a table, and are few beside the right ones, which would not fit.

@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::build::Build;
 use super::distinct::Distinct;
 use super::evaluate::{batch, drop_nulls, evaluate, filter, guarded_rows};
-use super::group::GroupFold;
+use super::group::{GroupFold, GroupsInOrder};
 use super::join::JoinTable;
 use super::keys::Encoder;
 use super::parts::Parts;
@@ -175,6 +175,10 @@ impl PipelineRun<'_> {
             Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len, disk: spill }),
             Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
             Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
+            Root::Group(plan) if plan.in_order => {
+                let root = GroupsInOrder::new(plan, schema, rt, &disk, budget)?;
+                self.drive(&inputs, label, &root)
+            }
             Root::Group(plan) => {
                 let root = GroupFold::new(plan, schema, rt, &disk, budget)?;
                 self.drive(&inputs, label, &root)

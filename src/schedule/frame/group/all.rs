@@ -370,9 +370,7 @@ impl Gather for GroupFold<'_> {
 
     fn seal(&self, span: &mut Span) -> Result<()> {
         let groups = span.state.len();
-        for (kept, fold) in span.state.kept.iter_mut().zip(&self.plan.hosts) {
-            kept.reduce(fold, groups)?;
-        }
+        span.state.reduce_kept(self.plan)?;
         if self.plan.keys > 0 && span.state.len() > PARTED / 4 {
             span.cuts = Some(span.state.cut(PARTS)?);
             if groups > PARTED {

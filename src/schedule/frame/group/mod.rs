@@ -2,10 +2,12 @@
 
 mod all;
 mod host;
+mod in_order;
 mod records;
 mod user;
 
 pub(super) use all::GroupFold;
+pub(super) use in_order::GroupsInOrder;
 
 use super::super::cache::KernelCache;
 use super::evaluate::{Groups, Registers, batch};
@@ -30,6 +32,8 @@ pub(super) struct GroupState {
     kept: Vec<Kept>,
     /// Rows folded so far.
     rows: usize,
+    /// Whether a group may be there twice.
+    appended: bool,
 }
 
 /// Rows that show whether most are groups of their own.
@@ -46,6 +50,7 @@ impl GroupState {
             folds: Accumulators::new(folds),
             kept: plan.hosts.iter().map(|_| Kept::default()).collect(),
             rows: 0,
+            appended: false,
         })
     }
 
@@ -56,6 +61,7 @@ impl GroupState {
             folds: self.folds.sibling(),
             kept: self.kept.iter().map(|_| Kept::default()).collect(),
             rows: 0,
+            appended: false,
         }
     }
 
@@ -81,7 +87,10 @@ impl GroupState {
         let numbers = bytemuck::cast_slice_mut(slots.bytes_mut());
         // where nearly every row so far was a group of its own, looking keys up finds nothing
         match self.rows >= ALONE && self.keys.len() * 10 > self.rows * 9 {
-            true => self.keys.append(&keys, numbers)?,
+            true => {
+                self.appended = true;
+                self.keys.append(&keys, numbers)?;
+            }
             false => self.keys.number(&keys, numbers)?,
         }
         self.rows += rows.num_rows();
@@ -94,6 +103,15 @@ impl GroupState {
         for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
             let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
             kept.push(fold, &registers.column(*register)?, slots)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out of what is kept for the host that which its folds will not want.
+    fn reduce_kept(&mut self, plan: &GroupPlan) -> Result<()> {
+        let groups = self.keys.len();
+        for (kept, fold) in self.kept.iter_mut().zip(&plan.hosts) {
+            kept.reduce(fold, groups)?;
         }
         Ok(())
     }

@@ -113,6 +113,8 @@ proptest! {
         let grouped = df.group_by("s").agg(folds.clone());
         prop_assert!(same(&grouped) || n == 0);
         same(&df.group_by(["i", "s"]).keep_nulls().agg(folds.clone()));
+        // of rows in the order of the keys
+        same(&df.sort("s").group_by("s").agg([joined().of("s").alias("joined"), len()]));
         let table = collect(&grouped);
         let (order, groups) = by_key(&all);
         prop_assert_eq!(table.texts("s").unwrap(), order.iter().cloned().map(Some).collect::<Vec<_>>());

@@ -21,6 +21,8 @@ pub mod schedule;
 pub mod session;
 pub mod shape;
 
+#[cfg(feature = "gpu")]
+pub use backend::gpu::devices;
 pub use array::{Array, Batch, compute_all, open};
 pub use blockwise_kernels::op;
 pub use error::{Error, Result};

@@ -146,6 +146,6 @@ impl Buffers {
     }
 
     fn destroy(&self) {
-        [&self.upload, &self.input, &self.output, &self.download].map(wgpu::Buffer::destroy);
+        [&self.upload, &self.input, &self.output, &self.download].iter().for_each(|b| b.destroy());
     }
 }

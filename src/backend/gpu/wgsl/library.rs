@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("../../../../shaders/memory.wgsl"),
     include_str!("../../../../shaders/integer.wgsl"),
     include_str!("../../../../shaders/pair.wgsl"),
     include_str!("../../../../shaders/f32.wgsl"),
     include_str!("../../../../shaders/f64.wgsl"),
+    include_str!("../../../../shaders/real.wgsl"),
     include_str!("../../../../shaders/math.wgsl"),
     include_str!("../../../../shaders/fold.wgsl"),
 ];
@@ -91,21 +92,31 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty())
 }
 
-/// A text in which every `D(x)` is the pair of words of the f64 number `x`.
+/// A text in which every `R(x)` is the number `x` as `real.wgsl` has it: 32 bits of mantissa, sign and biased exponent.
 fn numbers(text: &str) -> String {
     let mut out = String::new();
-    let mut parts = text.split("D(");
+    let mut parts = text.split("R(");
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
         let (number, rest) = part.split_once(')').unwrap_or((part, ""));
         match number.parse::<f64>() {
-            Ok(x) => out.push_str(&super::code::pair(x.to_bits())),
-            Err(_) => out.push_str(&format!("D({number})")),
+            Ok(x) => out.push_str(&super::code::pair(real(x))),
+            Err(_) => out.push_str(&format!("R({number})")),
         }
         out.push_str(rest);
     }
     out.push('\n');
     out
+}
+
+/// The two words of a normal number or 0, rounded to 32 bits.
+fn real(x: f64) -> u64 {
+    let bits = x.to_bits();
+    let (sign, exponent) = (bits >> 63, (bits >> 52 & 0x7ff) as i64 - 1023);
+    let mantissa = (bits & ((1 << 52) - 1) | 1 << 52) + (1 << 20) >> 21;
+    // rounding may have reached the next power of two
+    let (mantissa, exponent) = if mantissa >> 32 == 0 { (mantissa, exponent) } else { (1 << 31, exponent + 1) };
+    if x == 0.0 { 0 } else { (sign << 31 | (0x4000_0000 + exponent) as u64) << 32 | mantissa }
 }
 
 #[cfg(test)]
@@ -115,12 +126,13 @@ mod tests {
     #[test]
     fn a_kernel_gets_what_it_needs_and_no_more() {
         let text = Library::get().needed_by("f32_log2(x)");
-        assert!(text.contains("fn f64_div(") && text.contains("struct Split") && text.contains("fn f32_pack("));
-        assert!(!text.contains("fn f32_sin(") && !text.contains("D("));
+        assert!(text.contains("fn real_div(") && text.contains("struct Split") && text.contains("fn f32_pack("));
+        assert!(!text.contains("fn f32_sin(") && !text.contains("R("));
     }
 
     #[test]
     fn numbers_are_bits() {
-        assert_eq!(numbers("D(1.0) D(-inf)"), "vec2<u32>(0x0u, 0x3ff00000u) vec2<u32>(0x0u, 0xfff00000u)\n");
+        assert_eq!(numbers("R(1.0) R(-3e0)"), "vec2<u32>(0x80000000u, 0x40000000u) vec2<u32>(0xc0000000u, 0xc0000001u)\n");
+        assert_eq!(real(2.0 - 1e-12), real(2.0));
     }
 }

@@ -24,14 +24,10 @@ pub struct Module {
     pub text: String,
     /// Its parameters.
     pub layout: Layout,
-    /// Invocations of a workgroup.
-    pub width: u32,
 }
 
-/// Words of parameters that every module has; see [`Layout`] for those after them.
+/// Words of parameters that every module has; see [`Layout`] for those after them. Word 0 is 0, which no compiler knows.
 pub mod word {
-    /// 0: keeps compilers from knowing.
-    pub const ZERO: usize = 0;
     /// Points of the outer axes.
     pub const OUTER: usize = 1;
     /// Points of the inner (reduced) axes.
@@ -100,7 +96,7 @@ pub fn module(kernel: &Kernel, pass: &Pass, ranks: Ranks, width: u32) -> Result<
     };
     let own = format!("{}\n{own}", values_function(kernel, &values, &used, &layout)?);
     let text = format!("{}\n{own}", Library::get().needed_by(&format!("{own} params input output")));
-    Ok(Module { text, layout, width })
+    Ok(Module { text, layout })
 }
 
 /// Which instructions some values need.

@@ -146,11 +146,11 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
         "    let own = lane % {lanes};
     let segment = block * ({width}u / {lanes}) + lane / {lanes};
     let outer = segment / {chunks};
-    let from = (segment % {chunks}) * {chunk};
-    let to = min(from + {chunk}, {inner});
+    let first = (segment % {chunks}) * {chunk};
+    let to = min(first + {chunk}, {inner});
     var a = empty();
     if segment < {segments} {{
-        for (var r = from + own; r < to; r += {lanes}) {{ a = push(a, values(outer, r), r); }}
+        for (var r = first + own; r < to; r += {lanes}) {{ a = push(a, values(outer, r), r); }}
     }}
     lanes_acc[lane] = a;
     for (var s = {lanes} / 2u; s > 0u; s = s / 2u) {{

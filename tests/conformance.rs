@@ -33,7 +33,7 @@ fn cpu() -> Option<Suite> {
         all.push(Arc::new(Cpu::new(isa)));
         all.push(Arc::new(Cpu::new(isa).with_emitter(false)));
     }
-    Some(Suite::new(all, 2, |_| false))
+    Some(Suite::new(all, 2, |_| false, 1))
 }
 
 #[cfg(feature = "gpu")]
@@ -57,19 +57,20 @@ mod on_gpu {
             || kernel.roots().iter().any(|r| matches!(r, Root::GroupReduce { .. }))
     }
 
-    fn suite(how: fn(GpuBuilder) -> GpuBuilder) -> Option<Suite> {
+    /// Software adapters take tens of milliseconds to compile a kernel: `one_in` thins out what is only combined anew.
+    fn suite(how: fn(GpuBuilder) -> GpuBuilder, one_in: usize) -> Option<Suite> {
         let gpu = adapter::open(how)?;
-        Some(Suite::new(vec![Arc::new(gpu)], 4, refuses))
+        Some(Suite::new(vec![Arc::new(gpu)], 4, refuses, one_in))
     }
 
     /// All that the adapter offers.
     pub fn all() -> Option<Suite> {
-        suite(|gpu| gpu)
+        suite(|gpu| gpu, 6)
     }
 
     /// The smallest limits, and so little memory that most launches go in pieces.
     pub fn least() -> Option<Suite> {
-        suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10))
+        suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10), 18)
     }
 }
 

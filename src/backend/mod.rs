@@ -4,14 +4,17 @@
 //! of the IR. [`cpu`] is the fast one, `gpu` (a feature) runs on graphics processors; all pass the same conformance suite.
 
 pub mod cpu;
+mod device;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod hybrid;
 pub mod reference;
 
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
 use crate::shape::Region;
 pub use blockwise_kernels::tile::Records;
+pub use device::Device;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +29,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot run it.
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>>;
+
+    /// Why kernels ran elsewhere than they were meant to, since this was last asked.
+    fn notes(&self) -> Vec<Error> {
+        vec![]
+    }
 }
 
 /// A compiled kernel. Holds no state of a launch: threads share it.

@@ -21,10 +21,10 @@ pub mod schedule;
 pub mod session;
 pub mod shape;
 
+pub use array::{Array, Batch, compute_all, open};
+pub use backend::Device;
 #[cfg(feature = "gpu")]
 pub use backend::gpu::devices;
-pub use backend::Device;
-pub use array::{Array, Batch, compute_all, open};
 pub use blockwise_kernels::op;
 pub use error::{Error, Result};
 pub use session::Session;

@@ -48,7 +48,7 @@ fn ramp(shape: &[usize]) -> Array {
     Array::from_ndarray(ndarray::ArrayD::from_shape_vec(shape, xs).expect("as many"))
 }
 
-/// The elements of a block, in C order.
+/// The elements of a block, in C order; NaN is one value, whatever its bits.
 fn elements(block: &Block) -> Vec<Scalar> {
     let at = |mut n: usize| {
         let mut index = vec![0; block.shape().len()];
@@ -56,7 +56,8 @@ fn elements(block: &Block) -> Vec<Scalar> {
             *i = n % length;
             n /= length;
         }
-        block.get(&index).expect("inside")
+        let s = block.get(&index).expect("inside");
+        if s.dtype().is_float() && s.as_f64().is_nan() { Scalar::from(f64::NAN) } else { s }
     };
     (0..block.len()).map(at).collect()
 }
@@ -153,7 +154,8 @@ fn where_nothing_fits_a_typed_error_says_so() {
         Output::Reduce(smallvec::smallvec![operand((&raw mut sum).cast())]),
     ];
     let region = Region::whole(&[1, 1]);
-    let launch = Launch { region: &region, shape: &[1, 1], inputs: &inputs, outputs: &outputs, streaming: false };
+    let launch =
+        Launch { region: &region, shape: &[1, 1], inputs: &inputs, outputs: &outputs, streaming: false };
     // SAFETY: every operand is one element.
     let e = unsafe { executable.run(&launch) }.expect_err("1000 bytes are too few");
     assert!(matches!(e.kind(), ErrorKind::MemoryLimit { limit: 1000, .. }), "{e}");
@@ -216,8 +218,13 @@ fn texts() -> Vec<(&'static str, Kernel)> {
 #[test]
 fn kernels_as_text() {
     for (name, kernel) in texts() {
-        let text = Gpu::wgsl(&kernel).expect("supported").join("\n// ---- next pass ----\n\n");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl").join(format!("{name}.wgsl"));
+        let passes = Gpu::wgsl(&kernel).expect("supported");
+        // the library's part is in shaders/
+        let own =
+            |text: &String| text.find("struct Values").map_or(String::new(), |at| text[at..].to_owned());
+        let text = passes.iter().map(own).collect::<Vec<_>>().join("\n// ---- next pass ----\n\n");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl").join(format!("{name}.wgsl"));
         if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(path.parent().expect("a directory")).expect("writable");
             std::fs::write(&path, &text).expect("writable");
@@ -237,6 +244,55 @@ fn kernels_are_valid_wgsl() {
             let module = module.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
             let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
             assert!(valid.is_ok(), "{name}: {valid:?}");
+        }
+    }
+}
+
+#[cfg(feature = "frame")]
+#[test]
+fn frames_on_the_gpu_give_what_the_cpu_gives() {
+    use blockwise::frame::{DataFrame, col, len, when};
+    let Some((cpu, gpu, fallbacks)) = sessions() else { return };
+    let n = 3000i64;
+    let frame = DataFrame::from_columns([
+        ("k", (0..n).map(|i| (i % 11 != 3).then_some(i % 7)).collect::<Vec<_>>().into()),
+        ("x", (0..n).map(|i| (i % 13 != 5).then_some(i as f64 / 8.0 - 100.0)).collect::<Vec<_>>().into()),
+        ("b", (0..n).map(|i| Some(i % 3 == 0)).collect::<Vec<_>>().into()),
+    ]);
+    let rows = frame.filter(col("x").gt(-50.0).and(col("b"))).with_columns([
+        (col("x") * 2.0 + col("k")).alias("y"),
+        when(col("x").lt(0.0)).then(col("k")).otherwise(col("k") * 3).alias("z"),
+    ]);
+    let groups = rows.group_by("k").agg([col("y").sum().alias("sum"), col("z").max().alias("max"), len()]);
+    for frame in [rows, groups] {
+        let table = |session| frame.collect_with(session).expect("a table").to_batch().expect("one batch");
+        assert_eq!(table(&gpu), table(&cpu));
+    }
+    let told = fallbacks.0.lock().expect("nobody panics here");
+    assert!(!told.is_empty() && told.iter().all(|why| why.contains("by group on a GPU")), "{told:?}");
+}
+
+/// Numbers for people: `cargo test --release --features gpu --test gpu -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn throughput() {
+    let Some((cpu, gpu, _)) = sessions() else { return };
+    let x = ramp(&[4096, 4096]);
+    for (what, array) in
+        [("x * 2 + 1", &x * 2.0 + 1.0), ("sum", x.sum(..)), ("max", x.max(..)), ("exp", x.exp())]
+    {
+        for (on, session) in [("cpu", &cpu), ("gpu", &gpu)] {
+            let best = (0..3).map(|_| {
+                let start = std::time::Instant::now();
+                session.compute(&array).expect("computes");
+                start.elapsed().as_secs_f64()
+            });
+            let best = best.fold(f64::INFINITY, f64::min);
+            println!(
+                "{what:10} {on}: {:8.2} ms, {:.2} GB/s read",
+                best * 1e3,
+                x.nbytes() as f64 / best / 1e9
+            );
         }
     }
 }

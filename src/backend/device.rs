@@ -74,7 +74,8 @@ impl std::str::FromStr for Device {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Device> {
-        let wrong = || Error::invalid("device", format!("{text:?} is none of auto, cpu, gpu, gpu:0, gpu:1..."));
+        let wrong =
+            || Error::invalid("device", format!("{text:?} is none of auto, cpu, gpu, gpu:0, gpu:1..."));
         match text.trim() {
             "auto" => Ok(Device::auto()),
             "cpu" => Ok(Device::cpu()),

@@ -96,7 +96,9 @@ impl Executable for Either {
         if !self.state.failed.load(Relaxed) {
             // SAFETY: by the caller's contract.
             match unsafe { self.first.run(launch) } {
-                Err(why) if matches!(why.kind(), ErrorKind::Device { .. } | ErrorKind::MemoryLimit { .. }) => {
+                Err(why)
+                    if matches!(why.kind(), ErrorKind::Device { .. } | ErrorKind::MemoryLimit { .. }) =>
+                {
                     if !self.state.failed.swap(true, Relaxed) {
                         self.state.note(why);
                     }
@@ -125,7 +127,8 @@ mod tests {
     }
 
     fn why() -> Error {
-        ErrorKind::Device { device: "broken".into(), action: "running a kernel", message: "lost".into() }.into()
+        ErrorKind::Device { device: "broken".into(), action: "running a kernel", message: "lost".into() }
+            .into()
     }
 
     impl Backend for Broken {
@@ -165,7 +168,8 @@ mod tests {
             let inputs = [Operand { ptr: x.as_mut_ptr().cast(), strides: strides.clone() }];
             let outputs = [Output::Store(Operand { ptr: y.as_mut_ptr().cast(), strides })];
             let region = Region::whole(&[3]);
-            let launch = Launch { region: &region, shape: &[3], inputs: &inputs, outputs: &outputs, streaming: false };
+            let launch =
+                Launch { region: &region, shape: &[3], inputs: &inputs, outputs: &outputs, streaming: false };
             for _ in 0..2 {
                 // SAFETY: both arrays have three elements.
                 unsafe { executable.run(&launch) }.expect("runs on the reference");

@@ -61,11 +61,7 @@ pub fn check(suite: &Suite, case: &Case, stored: Tolerance, what: &str) {
             if let Some(why) = why {
                 panic!(
                     "{what}: {} differs from the reference in root {r}: {why}\nregion {} of {:?}, pieces {:?}\n{:?}",
-                    backend,
-                    case.region,
-                    case.shape,
-                    case.pieces,
-                    case.kernel
+                    backend, case.region, case.shape, case.pieces, case.kernel
                 );
             }
         }

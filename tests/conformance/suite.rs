@@ -23,7 +23,12 @@ pub struct Suite {
 }
 
 impl Suite {
-    pub fn new(backends: Vec<Arc<dyn Backend>>, ulps: u64, refuses: fn(&Kernel) -> bool, one_in: usize) -> Suite {
+    pub fn new(
+        backends: Vec<Arc<dyn Backend>>,
+        ulps: u64,
+        refuses: fn(&Kernel) -> bool,
+        one_in: usize,
+    ) -> Suite {
         Suite { backends: backends.into_iter().map(KernelCache::new).collect(), ulps, refuses, one_in }
     }
 
@@ -56,7 +61,13 @@ impl Suite {
 const LENGTHS: [usize; 5] = [0, 1, 7, 63, 1025];
 
 /// Runs the kernel that `build` makes of loads of these dtypes, over a line of every length.
-fn on_lines(suite: &Suite, inputs: &[DType], stored: Tolerance, what: &str, build: impl Fn(&mut Builder, &[Value])) {
+fn on_lines(
+    suite: &Suite,
+    inputs: &[DType],
+    stored: Tolerance,
+    what: &str,
+    build: impl Fn(&mut Builder, &[Value]),
+) {
     for (n, seed) in LENGTHS.into_iter().zip(1..) {
         let mut rng = Rng::new(seed);
         let mut b = Builder::new(1);
@@ -85,10 +96,16 @@ fn of_result(suite: &Suite, transcendental: bool, d: DType) -> Tolerance {
 pub fn unary(suite: &Suite) {
     for (d, &op) in DType::ALL.iter().flat_map(|d| UnaryOp::ALL.iter().map(move |op| (*d, op))) {
         if op.accepts(d) {
-            on_lines(suite, &[d], of_result(suite, op.is_transcendental(), d), &format!("{op} {d}"), |b, x| {
-                let y = b.unary(op, x[0]);
-                b.store(y);
-            });
+            on_lines(
+                suite,
+                &[d],
+                of_result(suite, op.is_transcendental(), d),
+                &format!("{op} {d}"),
+                |b, x| {
+                    let y = b.unary(op, x[0]);
+                    b.store(y);
+                },
+            );
         }
     }
 }

@@ -46,7 +46,8 @@ struct Flight {
 
 /// The widest workgroup that an adapter allows for accumulators of so many words a lane.
 pub fn width(limits: &wgpu::Limits, acc_words: usize) -> u32 {
-    let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).min(WIDTH);
+    let most =
+        limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x).min(WIDTH);
     let mut width = 1 << most.max(1).ilog2();
     // pairs of words are aligned, so a word may take two
     while width > 1 && acc_words * 8 * width as usize > limits.max_compute_workgroup_storage_size as usize {
@@ -79,10 +80,10 @@ impl Compiled {
         let device = &self.device;
         let pipeline = device.checked("compiling a kernel", || {
             let source = wgpu::ShaderSource::Wgsl(module.text.as_str().into());
-            let (shader, checks) = (wgpu::ShaderModuleDescriptor { label: None, source }, wgpu::ShaderRuntimeChecks {
-                force_loop_bounding: false,
-                ..Default::default()
-            });
+            let (shader, checks) = (
+                wgpu::ShaderModuleDescriptor { label: None, source },
+                wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() },
+            );
             // SAFETY: all loops of the library and of what is generated end.
             let shader = unsafe { device.device.create_shader_module_trusted(shader, checks) };
             device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -111,7 +112,12 @@ impl Compiled {
     ///
     /// # Safety
     /// That of [`Executable::run`].
-    unsafe fn submit(&self, frame: &Frame<'_>, piece: &crate::shape::Region, patient: bool) -> Result<Option<Flight>> {
+    unsafe fn submit(
+        &self,
+        frame: &Frame<'_>,
+        piece: &crate::shape::Region,
+        patient: bool,
+    ) -> Result<Option<Flight>> {
         let job = frame.job(piece);
         let device = &*self.device;
         let Some(buffers) = device.pool.take(device, job.buffers(), patient)? else { return Ok(None) };
@@ -130,7 +136,8 @@ impl Compiled {
     unsafe fn fill_and_submit(&self, frame: &Frame<'_>, job: &Job, buffers: &Buffers) -> Result<Mapping> {
         let device = &*self.device;
         let (up, down) = (job.size.0.next_multiple_of(8), job.size.1.next_multiple_of(8).max(8));
-        let mapping = device.checked("mapping a buffer", || device.map(&buffers.upload, wgpu::MapMode::Write, up))?;
+        let mapping =
+            device.checked("mapping a buffer", || device.map(&buffers.upload, wgpu::MapMode::Write, up))?;
         device.mapped(&mapping, "mapping a buffer")?;
         let most = device.limits.max_compute_workgroups_per_dimension as usize;
         let mut dispatches = vec![];
@@ -143,7 +150,12 @@ impl Compiled {
                 let words = dispatch.words(&pipeline.layout, frame, job, row);
                 let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
                 view.slice(dispatch.params..dispatch.params + bytes.len()).copy_from_slice(&bytes);
-                dispatches.push((pipeline, dispatch.params, row, dispatch.counts.groups.div_ceil(row.max(1))));
+                dispatches.push((
+                    pipeline,
+                    dispatch.params,
+                    row,
+                    dispatch.counts.groups.div_ceil(row.max(1)),
+                ));
             }
             for (n, word, sent) in &job.inputs {
                 let (operand, size) = (&frame.launch.inputs[*n], self.kernel.inputs()[*n].dtype.size());
@@ -175,7 +187,14 @@ impl Compiled {
         })
     }
 
-    fn bind(&self, frame: &Frame<'_>, job: &Job, buffers: &Buffers, params: usize, words: usize) -> wgpu::BindGroup {
+    fn bind(
+        &self,
+        frame: &Frame<'_>,
+        job: &Job,
+        buffers: &Buffers,
+        params: usize,
+        words: usize,
+    ) -> wgpu::BindGroup {
         let part = |offset: usize, bytes: usize| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer: &buffers.input,
@@ -185,7 +204,11 @@ impl Compiled {
         };
         let from = job.inputs_from(frame.alignment);
         // without inputs the binding is the parameters again
-        let inputs = if job.inputs.is_empty() { part(params, words * 4) } else { part(from, (job.size.0 as usize) - from) };
+        let inputs = if job.inputs.is_empty() {
+            part(params, words * 4)
+        } else {
+            part(from, (job.size.0 as usize) - from)
+        };
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
@@ -236,7 +259,10 @@ impl Compiled {
             self.fits(&frame.job(&piece))
         };
         let pieces = pieces(region, fits).ok_or_else(|| {
-            let one = crate::shape::Region { start: region.start.clone(), shape: region.shape.iter().map(|_| 1).collect() };
+            let one = crate::shape::Region {
+                start: region.start.clone(),
+                shape: region.shape.iter().map(|_| 1).collect(),
+            };
             ErrorKind::MemoryLimit {
                 op: format!("a kernel on {}", device.adapter.name),
                 needed: frame.job(&one).buffers().total() * IN_FLIGHT as u64,

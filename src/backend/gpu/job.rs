@@ -66,12 +66,14 @@ pub struct Counts {
 
 impl Counts {
     fn new(kernel: &Kernel, pass: &Pass, shape: &[usize], width: usize) -> Counts {
-        let length = |folds: bool| (0..shape.len()).filter(|&a| pass.folds(a) == folds).map(|a| shape[a]).product();
+        let length =
+            |folds: bool| (0..shape.len()).filter(|&a| pass.folds(a) == folds).map(|a| shape[a]).product();
         let (outer, inner): (usize, usize) = (length(false), length(true));
         let all = Counts { outer, inner, lanes: 1, chunk: 1, chunks: 1, segments: 0, groups: 0 };
         match pass {
             Pass::Store { roots } => {
-                let dtypes = roots.iter().flat_map(|&r| kernel.roots()[r].operands()).map(|v| kernel.dtype(v));
+                let dtypes =
+                    roots.iter().flat_map(|&r| kernel.roots()[r].operands()).map(|v| kernel.dtype(v));
                 Counts { groups: outer.div_ceil(wgsl::points_of_store(dtypes) * width), ..all }
             }
             Pass::Select { .. } => {
@@ -183,7 +185,8 @@ impl Dispatch {
         ] {
             words[at] = n as u32;
         }
-        let put = |words: &mut [u32], at: usize, from: &[u32]| words[at..at + from.len()].copy_from_slice(from);
+        let put =
+            |words: &mut [u32], at: usize, from: &[u32]| words[at..at + from.len()].copy_from_slice(from);
         put(&mut words, word::COUNT, &self.axes.lengths);
         let base = job.inputs_from(frame.alignment) / 4;
         for &(n, at) in &layout.inputs {

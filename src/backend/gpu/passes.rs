@@ -50,7 +50,8 @@ impl Pass {
                 Root::GroupReduce { op, value, .. } => {
                     return Err(ErrorKind::Unsupported {
                         what: format!("{op} of {} by group on a GPU", kernel.dtype(*value)),
-                        hint: "fold by group on the CPU (Device::cpu()); Device::auto() does so by itself".into(),
+                        hint: "fold by group on the CPU (Device::cpu()); Device::auto() does so by itself"
+                            .into(),
                     }
                     .into());
                 }
@@ -69,7 +70,8 @@ impl Pass {
 
     /// The values that its roots take, each once.
     pub fn values(&self, kernel: &Kernel) -> Vec<Value> {
-        let mut values: Vec<Value> = self.roots().iter().flat_map(|&r| kernel.roots()[r].operands()).collect();
+        let mut values: Vec<Value> =
+            self.roots().iter().flat_map(|&r| kernel.roots()[r].operands()).collect();
         values.sort();
         values.dedup();
         values

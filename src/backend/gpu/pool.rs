@@ -134,7 +134,12 @@ impl Buffers {
     fn new(device: &wgpu::Device, size: Size) -> Buffers {
         use wgpu::BufferUsages as Use;
         let make = |bytes, usage| {
-            device.create_buffer(&wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false })
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
         };
         Buffers {
             upload: make(size.up, Use::MAP_WRITE | Use::COPY_SRC),

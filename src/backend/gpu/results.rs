@@ -47,11 +47,13 @@ impl Frame<'_> {
 
     /// The reductions of a launch: their axes and planes.
     fn planes(&self) -> impl Iterator<Item = (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)> {
-        self.kernel.roots().iter().zip(self.launch.outputs).filter_map(|(root, output)| match (root, output) {
-            (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
-                Some((&axes[..], op.planes(self.kernel.dtype(*value)), planes))
+        self.kernel.roots().iter().zip(self.launch.outputs).filter_map(|(root, output)| {
+            match (root, output) {
+                (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
+                    Some((&axes[..], op.planes(self.kernel.dtype(*value)), planes))
+                }
+                _ => None,
             }
-            _ => None,
         })
     }
 }
@@ -78,7 +80,12 @@ impl Results {
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
                 // SAFETY: planes are readable, the copy has room for all of it.
                 unsafe {
-                    strided::copy(&kept, d.size(), (operand.ptr, &operand.strides), (bytes.as_mut_ptr(), &steps));
+                    strided::copy(
+                        &kept,
+                        d.size(),
+                        (operand.ptr, &operand.strides),
+                        (bytes.as_mut_ptr(), &steps),
+                    );
                 }
                 bytes
             };
@@ -97,7 +104,9 @@ impl Results {
             for ((operand, d), bytes) in planes.iter().zip(dtypes).zip(saved) {
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
                 // SAFETY: planes are writable, the copy holds all of it.
-                unsafe { strided::copy(&kept, d.size(), (bytes.as_ptr(), &steps), (operand.ptr, &operand.strides)) };
+                unsafe {
+                    strided::copy(&kept, d.size(), (bytes.as_ptr(), &steps), (operand.ptr, &operand.strides))
+                };
             }
         }
     }
@@ -118,7 +127,8 @@ impl Results {
                         }
                         (Root::Select { value, .. }, Output::Select { ptr, .. }) => {
                             let d = frame.kernel.dtype(*value);
-                            self.selected[r] += select(dispatch, bytes, d, ptr.add(self.selected[r] * d.size()));
+                            self.selected[r] +=
+                                select(dispatch, bytes, d, ptr.add(self.selected[r] * d.size()));
                         }
                         (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
                             let d = frame.kernel.dtype(*value);
@@ -196,7 +206,8 @@ unsafe fn reduce(
                 place += wgsl::words(have);
                 other.push(if op.is_arg() && other.len() == 1 {
                     let r = s.bits() as u32;
-                    let at: Dims = unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
+                    let at: Dims =
+                        unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
                     let place = if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) };
                     place.into()
                 } else {

@@ -12,12 +12,7 @@ pub fn bytes(steps: &Dims, size: usize) -> SmallVec<[isize; 4]> {
 ///
 /// # Safety
 /// For every point of the box its element of `size` bytes is readable from `from` and writable at `to`, and the two do not overlap.
-pub unsafe fn copy(
-    shape: &[usize],
-    size: usize,
-    from: (*const u8, &[isize]),
-    to: (*mut u8, &[isize]),
-) {
+pub unsafe fn copy(shape: &[usize], size: usize, from: (*const u8, &[isize]), to: (*mut u8, &[isize])) {
     if shape.contains(&0) {
         return;
     }

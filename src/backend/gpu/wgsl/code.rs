@@ -89,7 +89,8 @@ fn narrowed(d: DType, how: &str, x: String) -> String {
 pub fn function(d: DType, op: impl Display) -> Result<String> {
     let known = |name: String| Library::get().has(&name).then_some(name);
     known(format!("{d}_{op}")).or_else(|| known(format!("{}_{op}", family(d)))).ok_or_else(|| {
-        let hint = "compute in a narrower float, or on the CPU (Device::cpu()); Device::auto() does so by itself";
+        let hint =
+            "compute in a narrower float, or on the CPU (Device::cpu()); Device::auto() does so by itself";
         ErrorKind::Unsupported { what: format!("{op} of {d} on a GPU"), hint: hint.into() }.into()
     })
 }

@@ -113,9 +113,10 @@ fn numbers(text: &str) -> String {
 fn real(x: f64) -> u64 {
     let bits = x.to_bits();
     let (sign, exponent) = (bits >> 63, (bits >> 52 & 0x7ff) as i64 - 1023);
-    let mantissa = (bits & ((1 << 52) - 1) | 1 << 52) + (1 << 20) >> 21;
+    let mantissa = ((bits & ((1 << 52) - 1) | 1 << 52) + (1 << 20)) >> 21;
     // rounding may have reached the next power of two
-    let (mantissa, exponent) = if mantissa >> 32 == 0 { (mantissa, exponent) } else { (1 << 31, exponent + 1) };
+    let (mantissa, exponent) =
+        if mantissa >> 32 == 0 { (mantissa, exponent) } else { (1 << 31, exponent + 1) };
     if x == 0.0 { 0 } else { (sign << 31 | (0x4000_0000 + exponent) as u64) << 32 | mantissa }
 }
 
@@ -126,13 +127,18 @@ mod tests {
     #[test]
     fn a_kernel_gets_what_it_needs_and_no_more() {
         let text = Library::get().needed_by("f32_log2(x)");
-        assert!(text.contains("fn real_div(") && text.contains("struct Split") && text.contains("fn f32_pack("));
+        assert!(
+            text.contains("fn real_div(") && text.contains("struct Split") && text.contains("fn f32_pack(")
+        );
         assert!(!text.contains("fn f32_sin(") && !text.contains("R("));
     }
 
     #[test]
     fn numbers_are_bits() {
-        assert_eq!(numbers("R(1.0) R(-3e0)"), "vec2<u32>(0x80000000u, 0x40000000u) vec2<u32>(0xc0000000u, 0xc0000001u)\n");
+        assert_eq!(
+            numbers("R(1.0) R(-3e0)"),
+            "vec2<u32>(0x80000000u, 0x40000000u) vec2<u32>(0xc0000000u, 0xc0000001u)\n"
+        );
         assert_eq!(real(2.0 - 1e-12), real(2.0));
     }
 }

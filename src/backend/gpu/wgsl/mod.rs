@@ -137,7 +137,8 @@ fn values_function(kernel: &Kernel, values: &[Value], used: &[bool], layout: &La
         }
     }
     let offset = |at: usize| {
-        let terms: Vec<String> = (0..layout.ranks.both()).map(|g| format!("c{g} * {}", param(at + g))).collect();
+        let terms: Vec<String> =
+            (0..layout.ranks.both()).map(|g| format!("c{g} * {}", param(at + g))).collect();
         if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
     };
     for &(n, at) in &layout.inputs {

@@ -60,7 +60,8 @@ fn fold(op: ReduceOp, d: DType, k: usize, value: u32) -> Result<Fold> {
     let nan = code::function(d, "isnan")?;
     let field = |d: DType, empty: String| vec![(format!("r{k}"), code::register(d), empty)];
     let first = naive::fold::init(op, d)[0];
-    let combine = |d: DType, op: &str, x: &str| Ok::<_, crate::Error>(format!("{}({a}, {x})", code::function(d, op)?));
+    let combine =
+        |d: DType, op: &str, x: &str| Ok::<_, crate::Error>(format!("{}({a}, {x})", code::function(d, op)?));
     Ok(match op {
         Sum | NanSum | Prod => {
             let acc = op.accumulator(d);
@@ -167,11 +168,20 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
         };
         let mut names: Vec<String> = names.iter().map(|n| format!("a.r{k}{n}")).collect();
         names.extend(op.is_arg().then(|| format!("a.at{k}")));
-        _ = writeln!(text, "    let p{k} = {} + segment * {}u;", param(layout.outputs + k), partial_words(op, d));
+        _ = writeln!(
+            text,
+            "    let p{k} = {} + segment * {}u;",
+            param(layout.outputs + k),
+            partial_words(op, d)
+        );
         let mut at = 0;
         for (name, d) in names.iter().zip(partial(op, d)) {
             let raw = code::raw(d, name);
-            _ = writeln!(text, "    {}", super::write_words(d, &format!("p{k} + {at}u"), &format!("({raw})")));
+            _ = writeln!(
+                text,
+                "    {}",
+                super::write_words(d, &format!("p{k} + {at}u"), &format!("({raw})"))
+            );
             at += super::words(d);
         }
     }

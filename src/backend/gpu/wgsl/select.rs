@@ -11,7 +11,12 @@ pub(super) fn main(kernel: &Kernel, root: usize, layout: &Layout, width: u32) ->
     let Root::Select { mask, value } = kernel.roots()[root] else { return String::new() };
     let d = kernel.dtype(value);
     let mut text = format!("var<workgroup> before: array<u32, {width}>;\n\n{}", entry(width));
-    let at = format!("{} + (block * {}u + so_far + before[lane] - 1u) * {}u", param(layout.outputs), width * ROUNDS, words(d));
+    let at = format!(
+        "{} + (block * {}u + so_far + before[lane] - 1u) * {}u",
+        param(layout.outputs),
+        width * ROUNDS,
+        words(d)
+    );
     let write = write_words(d, "at", "r");
     _ = writeln!(
         text,

@@ -65,12 +65,12 @@ mod on_gpu {
 
     /// All that the adapter offers.
     pub fn all() -> Option<Suite> {
-        suite(|gpu| gpu, 6)
+        suite(|gpu| gpu, 12)
     }
 
     /// The smallest limits, and so little memory that most launches go in pieces.
     pub fn least() -> Option<Suite> {
-        suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10), 18)
+        suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10), 35)
     }
 }
 

@@ -44,7 +44,7 @@ impl Adapter {
             kind,
             api: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-            max_binding: limits.max_storage_buffer_binding_size as u64,
+            max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             max_workgroup: limits.max_compute_invocations_per_workgroup,
             max_shared: limits.max_compute_workgroup_storage_size,

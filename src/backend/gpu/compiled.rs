@@ -104,7 +104,7 @@ impl Compiled {
     fn fits(&self, job: &Job) -> bool {
         let (size, limits) = (job.buffers(), &self.device.limits);
         let most = (self.device.pool.limit() / IN_FLIGHT as u64).min(LARGEST_PIECE);
-        let binding = (limits.max_storage_buffer_binding_size as u64).min(limits.max_buffer_size);
+        let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         job.piece.len() <= MOST_POINTS && size.total() <= most && size.largest() <= binding
     }
 

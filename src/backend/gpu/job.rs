@@ -95,7 +95,7 @@ impl Counts {
         let d = |v: &crate::ir::Value| kernel.dtype(*v);
         match root {
             Root::Store { value } => (self.outer * d(value).size()).div_ceil(4),
-            Root::Select { value, .. } => self.segments * self.chunk * wgsl::words(d(value)),
+            Root::Select { value, .. } => self.outer * wgsl::words(d(value)),
             Root::Reduce { op, value, .. } => self.segments * wgsl::partial_words(*op, d(value)),
             Root::GroupReduce { .. } => 0,
         }

@@ -1,25 +1,3 @@
-@group(0) @binding(0) var<storage, read> params: array<u32>;
-@group(0) @binding(1) var<storage, read> input: array<u32>;
-@group(0) @binding(2) var<storage, read_write> output: array<u32>;
-fn load_8(base: u32, i: u32) -> u32 { return (input[base + (i >> 2u)] >> ((i & 3u) * 8u)) & 0xffu; }
-fn load_16(base: u32, i: u32) -> u32 { return (input[base + (i >> 1u)] >> ((i & 1u) * 16u)) & 0xffffu; }
-fn i32_lt(a: i32, b: i32) -> bool { return a < b; }
-fn i32_magnitude(x: i32) -> u32 { return bitcast<u32>(select(x, 0 - x, x < 0)); }
-fn i32_quotient(a: i32, b: i32) -> i32 {
-    let q = bitcast<i32>(u32_floordiv(i32_magnitude(a), i32_magnitude(b)));
-    return select(q, 0 - q, (a < 0) != (b < 0));
-}
-fn i32_fmod(a: i32, b: i32) -> i32 {
-    return select(a - i32_quotient(a, b) * b, 0, b == 0);
-}
-fn i32_floordiv(a: i32, b: i32) -> i32 {
-    let r = i32_fmod(a, b);
-    return i32_quotient(a, b) - select(0, 1, r != 0 && (a < 0) != (b < 0));
-}
-fn u32_floordiv(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }
-fn i16_wrap(x: i32) -> i32 { return (x << 16u) >> 16u; }
-fn i32_from_u32(x: u32) -> i32 { return bitcast<i32>(x); }
-
 struct Values {
     v3: i32,
     v4: bool,

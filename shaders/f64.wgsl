@@ -103,19 +103,22 @@ fn f64_div(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     let x = wide(a);
     let y = wide(b);
     let d = shift_right(y.m, 11u);
-    var rest = shift_right(x.m, 11u);
-    var q = vec2<u32>(0u, 0u);
-    for (var k = 0u; k < 57u; k++) {
-        q = shift_left(q, 1u);
-        if !u64_lt(rest, d) {
-            rest = u64_sub(rest, d);
-            q.x = q.x | 1u;
-        }
-        rest = shift_left(rest, 1u);
+    // remainder and quotient, 64 bits of it
+    var s = vec4<u32>(shift_right(x.m, 11u), 0u, 0u);
+    for (var k = 0u; k < 8u; k++) {
+        s = next_bit(next_bit(next_bit(next_bit(next_bit(next_bit(next_bit(next_bit(s, d), d), d), d), d), d), d), d);
     }
-    q.x = q.x | select(1u, 0u, is_zero(rest));
-    let n = leading_zeros(q);
-    return f64_from_wide(Wide(sign.y, 7 - i32(n) + x.e - y.e, shift_left(q, n)));
+    let n = leading_zeros(s.zw);
+    let m = shift_left(s.zw, n);
+    return f64_from_wide(Wide(sign.y, x.e - y.e - i32(n), vec2<u32>(m.x | select(1u, 0u, is_zero(s.xy)), m.y)));
+}
+
+// A bit of a quotient: s is what is left of the dividend, and the quotient so far.
+fn next_bit(s: vec4<u32>, d: vec2<u32>) -> vec4<u32> {
+    let less = u64_sub(s.xy, d);
+    let fits = !u64_lt(s.xy, d);
+    let rest = select(s.xy, less, fits);
+    return vec4<u32>(rest.x << 1u, (rest.y << 1u) | (rest.x >> 31u), (s.z << 1u) | select(0u, 1u, fits), (s.w << 1u) | (s.z >> 31u));
 }
 
 fn f64_sqrt(x: vec2<u32>) -> vec2<u32> {

@@ -268,8 +268,13 @@ fn frames_on_the_gpu_give_what_the_cpu_gives() {
         let table = |session| frame.collect_with(session).expect("a table").to_batch().expect("one batch");
         assert_eq!(table(&gpu), table(&cpu));
     }
+    assert!(fallbacks.0.lock().expect("nobody panics here").is_empty());
+    // more groups than a GPU has room for go to the CPU
+    let many = frame.group_by("x").agg([col("k").sum()]);
+    let table = |session| many.collect_with(session).expect("a table").to_batch().expect("one batch");
+    assert_eq!(table(&gpu), table(&cpu));
     let told = fallbacks.0.lock().expect("nobody panics here");
-    assert!(!told.is_empty() && told.iter().all(|why| why.contains("by group on a GPU")), "{told:?}");
+    assert!(!told.is_empty() && told.iter().all(|why| why.contains("groups on this GPU")), "{told:?}");
 }
 
 /// Numbers for people: `cargo test --release --features gpu --test gpu -- --ignored --nocapture`.

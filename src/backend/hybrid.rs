@@ -66,7 +66,10 @@ impl Backend for Hybrid {
             return Ok(second);
         }
         match self.first.compile(kernel) {
-            Ok(first) => Ok(Arc::new(Either { first, second, state: self.state.clone() })),
+            Ok(first) => {
+                let state = self.state.clone();
+                Ok(Arc::new(Either { first, second, state, unsuited: AtomicBool::new(false) }))
+            }
             Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. }) => {
                 self.state.note(why);
                 Ok(second)
@@ -85,6 +88,8 @@ struct Either {
     first: Arc<dyn Executable>,
     second: Arc<dyn Executable>,
     state: Arc<State>,
+    /// Whether the first found out that it cannot run this one.
+    unsuited: AtomicBool,
 }
 
 impl Executable for Either {
@@ -93,13 +98,18 @@ impl Executable for Either {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
-        if !self.state.failed.load(Relaxed) {
+        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) {
             // SAFETY: by the caller's contract.
             match unsafe { self.first.run(launch) } {
                 Err(why)
                     if matches!(why.kind(), ErrorKind::Device { .. } | ErrorKind::MemoryLimit { .. }) =>
                 {
                     if !self.state.failed.swap(true, Relaxed) {
+                        self.state.note(why);
+                    }
+                }
+                Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. }) => {
+                    if !self.unsuited.swap(true, Relaxed) {
                         self.state.note(why);
                     }
                 }

@@ -58,9 +58,11 @@ pub fn width(limits: &wgpu::Limits, acc_words: usize) -> u32 {
 
 impl Compiled {
     pub fn new(device: Arc<Device>, kernel: &Kernel) -> Result<Compiled> {
-        let passes = Pass::of(kernel)?;
+        let passes = Pass::of(kernel);
         let acc_words = |pass: &Pass| match pass {
             Pass::Reduce { roots, .. } => wgsl::acc_words(kernel, roots),
+            // a point's values: each at most a pair
+            Pass::Group { .. } => 2 * pass.values(kernel).len(),
             _ => 1,
         };
         let widths: Vec<u32> = passes.iter().map(|pass| width(&device.limits, acc_words(pass))).collect();
@@ -233,8 +235,7 @@ impl Compiled {
             let view = buffers.download.slice(..down).get_mapped_range();
             let view = view.map_err(|e| device.error("reading results", e.to_string()))?;
             // SAFETY: the caller's.
-            unsafe { results.take(frame, &job, &view) };
-            Ok(())
+            unsafe { results.take(frame, &job, &view) }
         });
         match read {
             Ok(()) => {
@@ -324,6 +325,7 @@ impl Executable for Compiled {
                     results.restore(&frame, saved);
                     return Err(e);
                 }
+                results.commit(&frame);
             }
         }
         for (output, n) in launch.outputs.iter().zip(results.selected()) {

@@ -12,11 +12,12 @@ use smallvec::SmallVec;
 /// Most points of a piece: numbers of points are 32-bit on the device.
 pub const MOST_POINTS: usize = 1 << 30;
 
-/// Points that a lane folds before it hands over.
-const PER_LANE: usize = 64;
+/// Points that a lane folds before it hands over. Mesa's software adapter ends all loops of an invocation after 65 535 rounds, those of
+/// remainders (up to 2046 a point) and quotients (8) included.
+const PER_LANE: usize = 16;
 
-/// Points that a lane should at least have.
-const LEAST_PER_LANE: usize = 16;
+/// Tiles of points that a workgroup folds by group before it hands over; for every lane, for the same reason.
+const TILES: usize = 8;
 
 /// What all pieces of a launch share.
 pub struct Frame<'a> {
@@ -80,8 +81,12 @@ impl Counts {
                 let segments = outer.div_ceil(width * wgsl::ROUNDS as usize);
                 Counts { chunk: width * wgsl::ROUNDS as usize, segments, groups: segments, ..all }
             }
+            Pass::Group { .. } => {
+                let segments = outer.div_ceil(width * TILES);
+                Counts { lanes: width, chunk: width * TILES, segments, groups: segments, ..all }
+            }
             Pass::Reduce { .. } => {
-                let lanes = inner.div_ceil(LEAST_PER_LANE).next_power_of_two().min(width);
+                let lanes = inner.div_ceil(PER_LANE).next_power_of_two().min(width);
                 let chunk = lanes * PER_LANE;
                 let chunks = inner.div_ceil(chunk);
                 let segments = outer * chunks;
@@ -97,7 +102,9 @@ impl Counts {
             Root::Store { value } => (self.outer * d(value).size()).div_ceil(4),
             Root::Select { value, .. } => self.outer * wgsl::words(d(value)),
             Root::Reduce { op, value, .. } => self.segments * wgsl::partial_words(*op, d(value)),
-            Root::GroupReduce { .. } => 0,
+            Root::GroupReduce { op, value, .. } => {
+                self.segments * self.lanes * wgsl::slot_words(*op, d(value))
+            }
         }
     }
 }
@@ -131,7 +138,7 @@ impl Frame<'_> {
                 results.push(down);
                 down += counts.words(kernel, &kernel.roots()[r]);
             }
-            if let Pass::Select { .. } = pass {
+            if pass.has_flags() {
                 results.push(down);
                 down += counts.segments;
             }

@@ -134,7 +134,7 @@ impl Gpu {
     /// # Errors
     /// As of [`Backend::compile`].
     pub fn wgsl(kernel: &Kernel) -> Result<Vec<String>> {
-        let passes = passes::Pass::of(kernel)?;
+        let passes = passes::Pass::of(kernel);
         let text = |pass: &passes::Pass| {
             let inner = usize::from(matches!(pass, passes::Pass::Reduce { axes, .. } if !axes.is_empty()));
             let outer = usize::from(inner < kernel.rank());

@@ -1,6 +1,6 @@
-//! A kernel's passes over its points: all stores in one, reductions over the same axes in one, each selection in one.
+//! A kernel's passes over its points: all stores in one, reductions over the same axes in one, folds by the same slots in one, each
+//! selection in one.
 
-use crate::error::{ErrorKind, Result};
 use crate::ir::{Kernel, Root, Value};
 use smallvec::SmallVec;
 
@@ -19,6 +19,13 @@ pub enum Pass {
         /// Their numbers.
         roots: Vec<usize>,
     },
+    /// Folds into the same slots.
+    Group {
+        /// The slot.
+        slot: Value,
+        /// Their numbers.
+        roots: Vec<usize>,
+    },
     /// A selection.
     Select {
         /// Its number.
@@ -28,10 +35,7 @@ pub enum Pass {
 
 impl Pass {
     /// The passes of a kernel.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] if it folds by group.
-    pub fn of(kernel: &Kernel) -> Result<Vec<Pass>> {
+    pub fn of(kernel: &Kernel) -> Vec<Pass> {
         let mut passes: Vec<Pass> = vec![];
         for (r, root) in kernel.roots().iter().enumerate() {
             match root {
@@ -47,23 +51,22 @@ impl Pass {
                     }
                 }
                 Root::Select { .. } => passes.push(Pass::Select { root: r }),
-                Root::GroupReduce { op, value, .. } => {
-                    return Err(ErrorKind::Unsupported {
-                        what: format!("{op} of {} by group on a GPU", kernel.dtype(*value)),
-                        hint: "fold by group on the CPU (Device::cpu()); Device::auto() does so by itself"
-                            .into(),
+                Root::GroupReduce { slot, .. } => {
+                    let same = |p: &&mut Pass| matches!(p, Pass::Group { slot: s, .. } if s == slot);
+                    match passes.iter_mut().find(same) {
+                        Some(Pass::Group { roots, .. }) => roots.push(r),
+                        _ => passes.push(Pass::Group { slot: *slot, roots: vec![r] }),
                     }
-                    .into());
                 }
             }
         }
-        Ok(passes)
+        passes
     }
 
     /// The roots it serves.
     pub fn roots(&self) -> &[usize] {
         match self {
-            Pass::Store { roots } | Pass::Reduce { roots, .. } => roots,
+            Pass::Store { roots } | Pass::Reduce { roots, .. } | Pass::Group { roots, .. } => roots,
             Pass::Select { root } => std::slice::from_ref(root),
         }
     }
@@ -82,8 +85,13 @@ impl Pass {
         matches!(self, Pass::Reduce { axes, .. } if axes.contains(&(axis as u8)))
     }
 
-    /// Places in the results' buffer that it writes from: one a root, and one for the counts of a selection.
+    /// Whether each segment leaves a word beside its results: how many it selected, whether slots were too many.
+    pub fn has_flags(&self) -> bool {
+        matches!(self, Pass::Select { .. } | Pass::Group { .. })
+    }
+
+    /// Places in the results' buffer that it writes from: one a root, and one for the words beside them.
     pub fn results(&self) -> usize {
-        self.roots().len() + usize::from(matches!(self, Pass::Select { .. }))
+        self.roots().len() + usize::from(self.has_flags())
     }
 }

@@ -8,17 +8,24 @@ use super::wgsl;
 use crate::backend::reference::{position, read, unravel, write};
 use crate::backend::{Operand, Output};
 use crate::dtype::{DType, Scalar};
+use crate::error::{ErrorKind, Result};
 use crate::ir::{Kernel, Root};
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Region};
 use blockwise_kernels::naive;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
 /// How far a launch has come.
 pub struct Results {
     /// Elements that each root has selected.
     selected: Vec<usize>,
+    /// What each root has folded by group: slots that points named, and their folds.
+    groups: Vec<BTreeMap<u32, Planes>>,
 }
+
+/// The planes of a fold.
+type Planes = SmallVec<[Scalar; 3]>;
 
 /// The planes of reductions as they were.
 pub type Saved = Vec<Vec<Vec<u8>>>;
@@ -60,7 +67,8 @@ impl Frame<'_> {
 
 impl Results {
     pub fn new(kernel: &Kernel) -> Results {
-        Results { selected: vec![0; kernel.roots().len()] }
+        let roots = kernel.roots().len();
+        Results { selected: vec![0; roots], groups: vec![BTreeMap::new(); roots] }
     }
 
     /// Elements that each root has selected.
@@ -115,7 +123,7 @@ impl Results {
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run); `bytes` are the job's results.
-    pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) {
+    pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) -> Result<()> {
         for (pass, dispatch) in frame.passes.iter().zip(&job.dispatches) {
             for (k, &r) in pass.roots().iter().enumerate() {
                 let from = dispatch.results[k];
@@ -134,12 +142,79 @@ impl Results {
                             let d = frame.kernel.dtype(*value);
                             reduce(frame, job, (pass, dispatch), (from, bytes), (*op, d, axes), planes);
                         }
+                        (Root::GroupReduce { op, value, .. }, _) => {
+                            let d = frame.kernel.dtype(*value);
+                            group(dispatch, (from, bytes), (*op, d), &mut self.groups[r])?;
+                        }
                         _ => {}
                     }
                 }
             }
         }
+        Ok(())
     }
+
+    /// Folds what was folded by group into its records: only when all pieces are done, so that a launch may fail before.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`](crate::backend::Executable::run).
+    pub unsafe fn commit(&self, frame: &Frame<'_>) {
+        for ((root, output), groups) in
+            frame.kernel.roots().iter().zip(frame.launch.outputs).zip(&self.groups)
+        {
+            if let (Root::GroupReduce { op, value, .. }, Output::GroupReduce(records)) = (root, output) {
+                let dtypes = op.planes(frame.kernel.dtype(*value));
+                for (&slot, other) in groups {
+                    let at = records.at(slot);
+                    // SAFETY: a point named the slot, so its accumulators are readable and writable.
+                    let mut fold: Planes =
+                        dtypes.iter().zip(at).map(|(&d, p)| unsafe { read(d, p) }).collect();
+                    naive::fold::merge(*op, &mut fold, other);
+                    // SAFETY: as above.
+                    fold.into_iter().zip(at).for_each(|(s, p)| unsafe { write(s, p) });
+                }
+            }
+        }
+    }
+}
+
+/// Folds the segments of a fold by group, in order.
+fn group(
+    dispatch: &Dispatch,
+    (from, bytes): (usize, &[u8]),
+    (op, d): (ReduceOp, DType),
+    groups: &mut BTreeMap<u32, Planes>,
+) -> Result<()> {
+    let (words, counts) = (wgsl::slot_words(op, d), &dispatch.counts);
+    let flags = dispatch.results[dispatch.results.len() - 1];
+    if (0..counts.segments).any(|s| word(bytes, flags + s) != 0) {
+        return Err(ErrorKind::Unsupported {
+            what: format!("{op} by more than {} groups on this GPU", counts.lanes),
+            hint: "fold by group on the CPU (Device::cpu()); sessions on a GPU do so by themselves".into(),
+        }
+        .into());
+    }
+    for segment in 0..counts.segments {
+        for slot in 0..counts.lanes {
+            let at = from + (segment * counts.lanes + slot) * words;
+            if word(bytes, at) != 0 {
+                let other = partial(bytes, at + 1, op, d);
+                let fold = groups.entry(slot as u32).or_insert_with(|| naive::fold::init(op, d).into());
+                naive::fold::merge(op, fold, &other);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A partial result as planes; the place of an arg-fold is still the device's.
+fn partial(bytes: &[u8], mut at: usize, op: ReduceOp, d: DType) -> Planes {
+    let of = |(have, want): (DType, DType)| {
+        let s = scalar(bytes, at, have);
+        at += wgsl::words(have);
+        if op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
+    };
+    wgsl::partial(op, d).into_iter().zip(op.planes(d)).map(of).collect()
 }
 
 /// # Safety
@@ -189,7 +264,6 @@ unsafe fn reduce(
     let kept = frame.kept(shape, axes);
     let folded: Dims = (0..shape.len()).map(|a| if pass.folds(a) { shape[a] } else { 1 }).collect();
     let (words, dtypes) = (wgsl::partial_words(op, d), op.planes(d));
-    let partial = wgsl::partial(op, d);
     let mut within = frame.within(&job.piece);
     let start = within.clone();
     for outer in 0..counts.outer {
@@ -197,22 +271,13 @@ unsafe fn reduce(
         within.iter_mut().zip(&start).zip(at).for_each(|((w, s), a)| *w = s + a);
         // SAFETY: the planes' elements of every point are readable and writable.
         let fold = planes.iter().zip(&dtypes).map(|(o, &d)| unsafe { read(d, o.element(&within)) });
-        let mut fold: SmallVec<[Scalar; 3]> = fold.collect();
+        let mut fold: Planes = fold.collect();
         for chunk in 0..counts.chunks {
-            let mut place = from + (outer * counts.chunks + chunk) * words;
-            let mut other: SmallVec<[Scalar; 3]> = SmallVec::new();
-            for (&have, &want) in partial.iter().zip(&dtypes) {
-                let s = scalar(bytes, place, have);
-                place += wgsl::words(have);
-                other.push(if op.is_arg() && other.len() == 1 {
-                    let r = s.bits() as u32;
-                    let at: Dims =
-                        unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
-                    let place = if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) };
-                    place.into()
-                } else {
-                    s.cast(want)
-                });
+            let mut other = partial(bytes, from + (outer * counts.chunks + chunk) * words, op, d);
+            if let (true, Some(place)) = (op.is_arg(), other.get_mut(1)) {
+                let r = place.bits() as u32;
+                let at: Dims = unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
+                *place = (if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) }).into();
             }
             naive::fold::merge(op, &mut fold, &other);
         }

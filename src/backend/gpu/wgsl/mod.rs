@@ -1,6 +1,7 @@
 //! Kernels as WGSL text: one module a pass, from the library's functions and one line an instruction.
 
 mod code;
+mod group;
 mod library;
 mod reduce;
 mod select;
@@ -14,6 +15,7 @@ use crate::ir::{Inst, Kernel, Value};
 use library::Library;
 use std::fmt::Write;
 
+pub use group::slot_words;
 pub use reduce::{acc_words, partial, partial_words};
 pub use select::ROUNDS;
 pub use store::points as points_of_store;
@@ -93,6 +95,7 @@ pub fn module(kernel: &Kernel, pass: &Pass, ranks: Ranks, width: u32) -> Result<
         Pass::Store { roots } => store::main(kernel, roots, &layout, width),
         Pass::Reduce { roots, .. } => reduce::main(kernel, roots, &layout, width)?,
         Pass::Select { root } => select::main(kernel, *root, &layout, width),
+        Pass::Group { roots, .. } => group::main(kernel, roots, &layout, width)?,
     };
     let own = format!("{}\n{own}", values_function(kernel, &values, &used, &layout)?);
     let text = format!("{}\n{own}", Library::get().needed_by(&format!("{own} params input output")));

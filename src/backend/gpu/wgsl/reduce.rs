@@ -9,11 +9,11 @@ use blockwise_kernels::naive;
 use std::fmt::Write;
 
 /// How one reduction folds on the device: fields of the accumulator and lines of code.
-struct Fold {
+pub(super) struct Fold {
     /// Name, type and the value of an empty fold.
-    fields: Vec<(String, &'static str, String)>,
+    pub fields: Vec<(String, &'static str, String)>,
     /// Folds value `x` at inner place `at` into accumulator `a`.
-    push: String,
+    pub push: String,
     /// Folds accumulator `b` into `a`.
     merge: String,
 }
@@ -45,9 +45,11 @@ pub fn acc_words(kernel: &Kernel, roots: &[usize]) -> usize {
 }
 
 /// Operation, dtype and value of each root.
-fn folds(kernel: &Kernel, roots: &[usize]) -> impl Iterator<Item = (ReduceOp, DType, u32)> {
+pub(super) fn folds(kernel: &Kernel, roots: &[usize]) -> impl Iterator<Item = (ReduceOp, DType, u32)> {
     roots.iter().filter_map(|&r| match kernel.roots()[r] {
-        Root::Reduce { op, value, .. } => Some((op, kernel.dtype(value), value.0)),
+        Root::Reduce { op, value, .. } | Root::GroupReduce { op, value, .. } => {
+            Some((op, kernel.dtype(value), value.0))
+        }
         _ => None,
     })
 }
@@ -123,8 +125,7 @@ fn fold(op: ReduceOp, d: DType, k: usize, value: u32) -> Result<Fold> {
 
 pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32) -> Result<String> {
     let parts: Vec<_> = folds(kernel, roots).collect();
-    let folds = parts.iter().enumerate().map(|(k, &(op, d, value))| fold(op, d, k, value));
-    let folds: Vec<Fold> = folds.collect::<Result<_>>()?;
+    let folds = fold_all(&parts)?;
     let fields: Vec<_> = folds.iter().flat_map(|f| &f.fields).collect();
     let mut text = String::from("struct Acc {\n");
     fields.iter().for_each(|(name, of, _)| _ = writeln!(text, "    {name}: {of},"));
@@ -162,29 +163,32 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
     a = lanes_acc[lane];"
     );
     for (k, &(op, d, _)) in parts.iter().enumerate() {
-        let names: &[&str] = match op {
-            ReduceOp::M2 | ReduceOp::NanM2 => &[".m2", ".mean", ".n"],
-            _ => &[""],
-        };
-        let mut names: Vec<String> = names.iter().map(|n| format!("a.r{k}{n}")).collect();
-        names.extend(op.is_arg().then(|| format!("a.at{k}")));
-        _ = writeln!(
-            text,
-            "    let p{k} = {} + segment * {}u;",
-            param(layout.outputs + k),
-            partial_words(op, d)
-        );
-        let mut at = 0;
-        for (name, d) in names.iter().zip(partial(op, d)) {
-            let raw = code::raw(d, name);
-            _ = writeln!(
-                text,
-                "    {}",
-                super::write_words(d, &format!("p{k} + {at}u"), &format!("({raw})"))
-            );
-            at += super::words(d);
-        }
+        let words = partial_words(op, d);
+        _ = writeln!(text, "    let p{k} = {} + segment * {words}u;", param(layout.outputs + k));
+        text.push_str(&write_partial(k, op, d, 0));
     }
     text.push_str("}\n");
     Ok(text)
+}
+
+/// How each of these folds.
+pub(super) fn fold_all(parts: &[(ReduceOp, DType, u32)]) -> Result<Vec<Fold>> {
+    parts.iter().enumerate().map(|(k, &(op, d, value))| fold(op, d, k, value)).collect()
+}
+
+/// Lines that write fold `k` of accumulator `a` to the words from `p{k}` on, after those before it.
+pub(super) fn write_partial(k: usize, op: ReduceOp, d: DType, before: usize) -> String {
+    let names: &[&str] = match op {
+        ReduceOp::M2 | ReduceOp::NanM2 => &[".m2", ".mean", ".n"],
+        _ => &[""],
+    };
+    let mut names: Vec<String> = names.iter().map(|n| format!("a.r{k}{n}")).collect();
+    names.extend(op.is_arg().then(|| format!("a.at{k}")));
+    let (mut text, mut at) = (String::new(), before);
+    for (name, d) in names.iter().zip(partial(op, d)) {
+        let raw = code::raw(d, name);
+        _ = writeln!(text, "    {}", super::write_words(d, &format!("p{k} + {at}u"), &format!("({raw})")));
+        at += super::words(d);
+    }
+    text
 }

@@ -194,6 +194,14 @@ fn texts() -> Vec<(&'static str, Kernel)> {
             }),
         ),
         (
+            "by_group",
+            made(&|b| {
+                let (x, slot, mask) = (load(b, F32), load(b, U32), load(b, Bool));
+                b.group_reduce(ReduceOp::Sum, x, slot, Some(mask));
+                b.group_reduce(ReduceOp::Max, x, slot, None);
+            }),
+        ),
+        (
             "exp_by_row",
             made(&|b| {
                 let x = load(b, F16);

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 /// Compiles kernels for a device, and for another where the first one refuses or fails.
 ///
-/// Kernels that the first device does not support are compiled for the second. When the first fails while it runs (lost, out of memory),
-/// that launch and all later ones run on the second. Both are told by [`Backend::notes`].
+/// Kernels that the first device does not support are compiled for the second, and run there where it turns out that they do not fit.
+/// When the first device fails (lost, out of memory), that launch and all later ones run on the second. All is told by [`Backend::notes`].
 ///
 /// ```
 /// use blockwise::backend::{Backend, cpu::Cpu, hybrid::Hybrid, reference::Reference};
@@ -101,14 +101,17 @@ impl Executable for Either {
         if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) {
             // SAFETY: by the caller's contract.
             match unsafe { self.first.run(launch) } {
-                Err(why)
-                    if matches!(why.kind(), ErrorKind::Device { .. } | ErrorKind::MemoryLimit { .. }) =>
-                {
+                Err(why) if matches!(why.kind(), ErrorKind::Device { .. }) => {
                     if !self.state.failed.swap(true, Relaxed) {
                         self.state.note(why);
                     }
                 }
-                Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. }) => {
+                Err(why)
+                    if matches!(
+                        why.kind(),
+                        ErrorKind::Unsupported { .. } | ErrorKind::MemoryLimit { .. }
+                    ) =>
+                {
                     if !self.unsuited.swap(true, Relaxed) {
                         self.state.note(why);
                     }

@@ -52,10 +52,8 @@ impl Device {
             failure.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(message);
         };
         let lost = failure.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                keep(&lost, format!("the device was lost: {message}"));
-            }
+        device.set_device_lost_callback(move |_, message| {
+            keep(&lost, format!("the device was lost: {message}"))
         });
         let uncaptured = failure.clone();
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep(&uncaptured, e.to_string())));

@@ -1,7 +1,7 @@
 //! The GPU backend: kernels as WGSL, run through Vulkan, Metal or DirectX 12.
 //!
-//! A kernel becomes one compute pass for all its stores and one for each set of axes that it reduces over (`passes`), as text put together
-//! from the functions of `shaders/` (`wgsl`). A launch is cut into boxes that fit the device's memory limit (`geometry`, `job`); each goes
+//! A kernel becomes one compute pass for all its stores, one for each set of axes that it reduces over, one for each slot that it folds by, one for
+//! each selection (`passes`), as text put together from the functions of `shaders/` (`wgsl`). A launch is cut into boxes that fit the device's memory limit (`geometry`, `job`); each goes
 //! up through a pooled buffer, through the passes, and back, while the next is on its way (`compiled`, `pool`, `results`).
 //!
 //! **No optional feature of an adapter is needed.** All dtypes lie in words; 64-bit integers and `f64` are computed in pairs of words,
@@ -21,6 +21,8 @@ mod passes;
 mod pool;
 mod results;
 mod strided;
+#[cfg(test)]
+mod tests;
 mod wgsl;
 
 pub use adapters::{Adapter, devices};

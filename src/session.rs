@@ -164,6 +164,11 @@ impl Session {
         self.kernels.backend().name()
     }
 
+    /// Where the kernel of each of a plan's stages runs.
+    pub(crate) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
+        plan.stages.iter().map(|stage| self.kernels.backend().place(&stage.kernel))
+    }
+
     /// Plans targets without running anything.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use blockwise::ir::{Builder, Kernel};
 use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use blockwise::prelude::*;
 use blockwise::shape::{IndexMap, Region};
+use blockwise_kernels::naive;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -92,6 +93,9 @@ fn a_session_on_the_gpu_gives_what_the_cpu_gives() {
     // doubles have no elementary functions there yet
     let told = fallbacks.0.lock().expect("nobody panics here").len();
     let z = x.cast(F64).sin();
+    let plan = gpu.explain(&z).expect("a plan");
+    assert!(plan.contains("runs on cpu") && plan.contains("since sin of f64 on a GPU"), "{plan}");
+    assert!(gpu.explain(&x.sqrt()).expect("a plan").contains("runs on gpu"));
     assert_eq!(elements(&gpu.compute(&z).expect("gpu")), elements(&cpu.compute(&z).expect("cpu")));
     let told = fallbacks.0.lock().expect("nobody panics here").split_off(told);
     assert!(told.len() == 1 && told[0].contains("sin of f64 on a GPU is not supported"), "{told:?}");
@@ -160,6 +164,44 @@ fn where_nothing_fits_a_typed_error_says_so() {
     let e = unsafe { executable.run(&launch) }.expect_err("1000 bytes are too few");
     assert!(matches!(e.kind(), ErrorKind::MemoryLimit { limit: 1000, .. }), "{e}");
     assert_eq!(sum, 3.0);
+}
+
+#[test]
+fn functions_of_f32_are_within_two_units_in_the_last_place() {
+    let Some(gpu) = adapter::open(|gpu| gpu) else { return };
+    // floats of every exponent, and those where functions bend
+    let all = (0..1u32 << 16).map(|k| f32::from_bits(k.wrapping_mul(65_537)));
+    let near = (0..1u32 << 14).map(|k| (k as f32 - 8192.0) / 1024.0);
+    let mut x: Vec<f32> = all.chain(near).collect();
+    let mut y = vec![0f32; x.len()];
+    for &op in UnaryOp::ALL.iter().filter(|op| op.is_transcendental()) {
+        let mut b = Builder::new(1);
+        let input = b.input(F32, IndexMap::identity(1));
+        let value = b.load(input);
+        let value = b.unary(op, value);
+        b.store(value);
+        let executable = gpu.compile(&b.finish().expect("sound")).expect("compiles");
+        let operand = |ptr: *mut f32| Operand { ptr: ptr.cast(), strides: smallvec::smallvec![4] };
+        let (inputs, outputs) = ([operand(x.as_mut_ptr())], [Output::Store(operand(y.as_mut_ptr()))]);
+        let shape = [x.len()];
+        let region = Region::whole(&shape);
+        let launch =
+            Launch { region: &region, shape: &shape, inputs: &inputs, outputs: &outputs, streaming: false };
+        // SAFETY: both have an element for every point.
+        unsafe { executable.run(&launch) }.expect("runs");
+        let order = |y: f32| {
+            if y.is_sign_negative() { -((y.to_bits() << 1 >> 1) as i64) } else { y.to_bits() as i64 }
+        };
+        let mut worst = (0, 0.0);
+        for (&x, &y) in x.iter().zip(&y) {
+            let want: f32 = naive::unary(op, Scalar::from(x)).get().expect("a float");
+            assert_eq!(y.is_nan(), want.is_nan(), "{op} of {x:?} is {y}, not {want}");
+            let off = if want.is_nan() { 0 } else { order(y).abs_diff(order(want)) };
+            worst = if off > worst.0 { (off, x) } else { worst };
+        }
+        println!("{op:6} is at most {} off, at {:?}", worst.0, worst.1);
+        assert!(worst.0 <= 2, "{op} is {} units off at {:?}", worst.0, worst.1);
+    }
 }
 
 #[test]

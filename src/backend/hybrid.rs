@@ -78,6 +78,16 @@ impl Backend for Hybrid {
         }
     }
 
+    fn place(&self, kernel: &Kernel) -> String {
+        match self.first.compile(kernel) {
+            Ok(_) if self.state.failed.load(Relaxed) => {
+                format!("{}, since {} failed", self.second.name(), self.first.name())
+            }
+            Ok(_) => self.first.place(kernel),
+            Err(why) => format!("{}, since {why}", self.second.place(kernel)),
+        }
+    }
+
     fn notes(&self) -> Vec<Error> {
         std::mem::take(&mut *self.state.notes.lock().unwrap_or_else(|e| e.into_inner()))
     }
@@ -188,6 +198,7 @@ mod tests {
                 unsafe { executable.run(&launch) }.expect("runs on the reference");
             }
             assert_eq!(y, [2, 4, 6]);
+            assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
             assert_eq!(backend.notes().len(), 1);
             assert!(backend.notes().is_empty());
         }

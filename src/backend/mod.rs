@@ -30,6 +30,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot run it.
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>>;
 
+    /// Where a kernel would run, for people; and why, where that is not what was asked for.
+    fn place(&self, _kernel: &Kernel) -> String {
+        self.name()
+    }
+
     /// Why kernels ran elsewhere than they were meant to, since this was last asked.
     fn notes(&self) -> Vec<Error> {
         vec![]

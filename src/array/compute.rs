@@ -164,7 +164,7 @@ impl Session {
         let plan = self.plan(&[target])?;
         let mut text = plan.to_string();
         for (n, place) in self.places(&plan).enumerate() {
-            text.push_str(&format!("stage {n} runs on {place}\n"));
+            text.push_str(&format!("pass {n} runs on {place}\n"));
         }
         Ok(text)
     }

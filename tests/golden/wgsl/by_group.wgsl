@@ -31,10 +31,8 @@ fn push(before: Acc, v: Values) -> Acc {
     a.n0 += 1u;
     a.r0 = f64_add(a.r0, f64_from_f32(v.v0));
     }
-    if true {
     a.n1 += 1u;
     a.r1 = f32_max(a.r1, v.v0);
-    }
     return a;
 }
 
@@ -53,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if n < end {
             let v = values(n, 0u);
             tile[lane] = v;
-            if v.v1 >= 256u && (v.v2 || true) { atomicOr(&beyond, 1u); }
+            if v.v1 >= 256u { atomicOr(&beyond, 1u); }
         }
         workgroupBarrier();
         let many = min(end - t, 256u);

@@ -90,7 +90,7 @@ pub fn function(d: DType, op: impl Display) -> Result<String> {
     let known = |name: String| Library::get().has(&name).then_some(name);
     known(format!("{d}_{op}")).or_else(|| known(format!("{}_{op}", family(d)))).ok_or_else(|| {
         let hint =
-            "compute in a narrower float, or on the CPU (Device::cpu()); Device::auto() does so by itself";
+            "compute in a narrower float, or on the CPU (Device::cpu()); sessions on a GPU do so by themselves";
         ErrorKind::Unsupported { what: format!("{op} of {d} on a GPU"), hint: hint.into() }.into()
     })
 }

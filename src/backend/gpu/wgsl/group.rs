@@ -33,16 +33,20 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
     let empty: Vec<&str> = zeros.chain(fields.iter().map(|(_, _, empty)| empty.as_str())).collect();
     _ = writeln!(text, "}}\n\nfn push(before: Acc, v: Values) -> Acc {{\n    var a = before;");
     for (k, (fold, mask)) in folds.iter().zip(&masks).enumerate() {
-        let condition = mask.map_or("true".to_owned(), |m| format!("v.v{}", m.0));
-        _ = writeln!(text, "    if {condition} {{\n    a.n{k} += 1u;\n    {}\n    }}", fold.push);
+        let lines = format!("a.n{k} += 1u;\n    {}", fold.push);
+        _ = match mask {
+            Some(m) => writeln!(text, "    if v.v{} {{\n    {lines}\n    }}", m.0),
+            None => writeln!(text, "    {lines}"),
+        };
     }
     _ = writeln!(
         text,
         "    return a;\n}}\n\nvar<workgroup> tile: array<Values, {width}>;\nvar<workgroup> beyond: atomic<u32>;\n"
     );
     text.push_str(&entry(width));
-    let named: Vec<String> =
-        masks.iter().map(|m| m.map_or("true".to_owned(), |m| format!("v.v{}", m.0))).collect();
+    // where some root folds the point
+    let named: Option<Vec<String>> = masks.iter().map(|m| m.map(|m| format!("v.v{}", m.0))).collect();
+    let named = named.map_or(String::new(), |masks| format!(" && ({})", masks.join(" || ")));
     _ = writeln!(
         text,
         "    if block >= {segments} {{ return; }}
@@ -54,7 +58,7 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
         if n < end {{
             let v = values(n, 0u);
             tile[lane] = v;
-            if v.v{slot} >= {width}u && ({named}) {{ atomicOr(&beyond, 1u); }}
+            if v.v{slot} >= {width}u{named} {{ atomicOr(&beyond, 1u); }}
         }}
         workgroupBarrier();
         let many = min(end - t, {width}u);
@@ -70,7 +74,6 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
         outer = param(word::OUTER),
         empty = empty.join(", "),
         slot = slot.0,
-        named = named.join(" || "),
         beyond = param(layout.outputs + roots.len()),
     );
     for (k, &(op, d, _)) in parts.iter().enumerate() {

@@ -96,6 +96,15 @@ pub fn default_memory_limit() -> Result<u64> {
     Ok(machine_memory().map_or(4 << 30, |n| n / 10 * 7))
 }
 
+/// Where the memory limit of a GPU comes from if none is given: `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else 1 GiB.
+///
+/// # Errors
+/// If the variable is set to something that is no size.
+#[cfg(feature = "gpu")]
+pub fn default_device_memory_limit() -> Result<u64> {
+    std::env::var("BLOCKWISE_DEVICE_MEMORY_LIMIT").map_or(Ok(1 << 30), |text| parse_bytes(&text))
+}
+
 /// Bytes of memory this process may use, if the system says.
 fn machine_memory() -> Option<u64> {
     let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

@@ -128,6 +128,16 @@ pub enum ErrorKind {
         /// What to do instead.
         hint: String,
     },
+    /// A GPU that refused, failed or was lost.
+    #[error("{device}: {action}: {message}")]
+    Device {
+        /// The GPU's name.
+        device: String,
+        /// "opening", "compiling a kernel", "running a kernel"...
+        action: &'static str,
+        /// What its driver says, and what to do.
+        message: String,
+    },
     /// A column that a frame does not have.
     #[error("there is no column {name:?}{}; the columns are {known:?}", nearest.as_ref().map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default())]
     Column {

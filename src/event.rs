@@ -52,6 +52,11 @@ pub enum Event {
     },
     /// The run ended, well or not.
     RunFinished(Summary),
+    /// After a run: kernels ran on the CPU that were meant for another device.
+    Fallback {
+        /// What the device could not do, or how it failed.
+        why: crate::error::Error,
+    },
 }
 
 /// What a run did and used.

@@ -22,6 +22,9 @@ pub mod session;
 pub mod shape;
 
 pub use array::{Array, Batch, compute_all, open};
+pub use backend::Device;
+#[cfg(feature = "gpu")]
+pub use backend::gpu::devices;
 pub use blockwise_kernels::op;
 pub use error::{Error, Result};
 pub use session::Session;
@@ -31,6 +34,7 @@ pub mod prelude {
     pub use crate::array::{
         Array, Batch, ChunkSpec, IntoArray, IntoAxes, Ix, concatenate, linspace, open, over, stack, where_,
     };
+    pub use crate::backend::Device;
     pub use crate::block::Block;
     pub use crate::dtype::{DType, DType::*, Scalar, f16};
     pub use crate::error::{Error, ErrorKind};

@@ -1,10 +1,10 @@
 //! The one place that wires the layers together: where and how expressions run.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Device};
 use crate::block::{Block, pool};
 use crate::config::{self, IntoBytes};
 use crate::error::{Error, Result};
-use crate::event::{Observer, Summary};
+use crate::event::{Event, Observer, Summary};
 use crate::plan::{self, Plan, Target};
 use crate::schedule::{self, KernelCache, Runtime};
 use std::path::PathBuf;
@@ -40,6 +40,7 @@ pub struct SessionBuilder {
     threads: Option<usize>,
     temp_dir: Option<PathBuf>,
     backend: Option<Arc<dyn Backend>>,
+    device: Option<Device>,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -70,7 +71,13 @@ impl SessionBuilder {
         self
     }
 
-    /// What compiles and runs kernels. Default: the CPU.
+    /// Where kernels run. Default: `BLOCKWISE_DEVICE`, else the CPU.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// What compiles and runs kernels, whatever [`SessionBuilder::device`] says.
     pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
         self.backend = Some(backend);
         self
@@ -91,7 +98,7 @@ impl SessionBuilder {
     /// The session.
     ///
     /// # Errors
-    /// If a setting makes no sense, or threads cannot be started.
+    /// If a setting makes no sense, threads cannot be started, or there is no such device.
     pub fn build(self) -> Result<Session> {
         let threads = match self.threads {
             Some(0) => return Err(Error::invalid("threads", "must be at least 1")),
@@ -105,7 +112,11 @@ impl SessionBuilder {
             .thread_name(|n| format!("blockwise-{n}"))
             .build()
             .map_err(|e| Error::invalid("threads", e.to_string()))?;
-        let backend = self.backend.unwrap_or_else(default_backend);
+        let backend = match (self.backend, self.device) {
+            (Some(backend), _) => backend,
+            (None, Some(device)) => device.backend()?,
+            (None, None) => Device::from_env()?.backend()?,
+        };
         Ok(Session {
             settings: Settings {
                 memory_limit,
@@ -121,10 +132,6 @@ impl SessionBuilder {
             last: Mutex::new(None),
         })
     }
-}
-
-fn default_backend() -> Arc<dyn Backend> {
-    Arc::new(crate::backend::cpu::Cpu::detect())
 }
 
 impl Session {
@@ -155,6 +162,11 @@ impl Session {
     /// Name of the backend.
     pub fn backend_name(&self) -> String {
         self.kernels.backend().name()
+    }
+
+    /// Where the kernel of each of a plan's stages runs.
+    pub(crate) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
+        plan.stages.iter().map(|stage| self.kernels.backend().place(&stage.kernel))
     }
 
     /// Plans targets without running anything.
@@ -216,7 +228,7 @@ impl Session {
         let limit = self.settings.memory_limit;
         pool().set_keep((limit / 2).min(1 << 30) as usize);
         self.cancel.store(false, Relaxed);
-        let (result, summary) = run(&Runtime {
+        let done = run(&Runtime {
             kernels: &self.kernels,
             pool: &self.pool,
             threads: self.settings.threads,
@@ -225,7 +237,12 @@ impl Session {
             temp_dir: self.settings.temp_dir.clone(),
             observers: &self.settings.observers,
             cancel: &self.cancel,
-        })?;
+        });
+        for why in self.kernels.backend().notes() {
+            let event = Event::Fallback { why };
+            self.settings.observers.iter().for_each(|o| o.event(&event));
+        }
+        let (result, summary) = done?;
         *self.last.lock().unwrap_or_else(|e| e.into_inner()) = Some(summary);
         Ok(result)
     }

@@ -12,222 +12,110 @@ mod case;
 mod property;
 #[path = "conformance/random.rs"]
 mod random;
+#[path = "conformance/suite.rs"]
+mod suite;
 
-use agree::{Tolerance, check};
+#[cfg(feature = "gpu")]
+#[path = "common/gpu.rs"]
+mod adapter;
+
 use blockwise::backend::Backend;
 use blockwise::backend::cpu::Cpu;
-use blockwise::dtype::{DType, Scalar};
-use blockwise::ir::{Builder, Value};
-use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
-use blockwise::shape::{IndexMap, Region};
 use blockwise_kernels::tile::Isa;
-use case::{Case, Rng};
 use proptest::prelude::*;
+use std::sync::{Arc, OnceLock};
+use suite::Suite;
 
-/// What is tested: one line per backend.
-fn backends() -> Vec<Box<dyn Backend>> {
-    let mut all: Vec<Box<dyn Backend>> = Vec::new();
+/// The CPU: machine code and tiles of every instruction set.
+fn cpu() -> Option<Suite> {
+    let mut all: Vec<Arc<dyn Backend>> = Vec::new();
     for isa in Isa::available() {
-        all.push(Box::new(Cpu::new(isa)));
-        all.push(Box::new(Cpu::new(isa).with_emitter(false)));
+        all.push(Arc::new(Cpu::new(isa)));
+        all.push(Arc::new(Cpu::new(isa).with_emitter(false)));
     }
-    all
+    Some(Suite::new(all, 2, |_| false, 1))
 }
 
-/// Lengths of one-dimensional regions.
-const LENGTHS: [usize; 5] = [0, 1, 7, 63, 1025];
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::*;
+    use blockwise::backend::gpu::GpuBuilder;
+    use blockwise::dtype::DType;
+    use blockwise::ir::{Inst, Kernel};
+    use blockwise::op::BinaryOp;
 
-/// Runs the kernel that `build` makes of loads of these dtypes, over a line of every length.
-fn on_lines(inputs: &[DType], stored: Tolerance, what: &str, build: impl Fn(&mut Builder, &[Value])) {
-    let backends = backends();
-    for (n, seed) in LENGTHS.into_iter().zip(1..) {
-        let mut rng = Rng::new(seed);
-        let mut b = Builder::new(1);
-        let loads: Vec<Value> = inputs
-            .iter()
-            .map(|d| {
-                let input = b.input(*d, IndexMap::identity(1));
-                b.load(input)
-            })
-            .collect();
-        build(&mut b, &loads);
-        let kernel = b.finish().expect(what);
-        let case = Case::new(&mut rng, kernel, Region::new([3usize].as_slice(), [n].as_slice()));
-        check(&backends, &case, stored, what);
-    }
-}
-
-fn of_result(transcendental: bool, d: DType) -> Tolerance {
-    match d {
-        _ if !transcendental => Tolerance::Exact,
-        DType::F16 => Tolerance::Ulps(1),
-        _ => Tolerance::Ulps(2),
-    }
-}
-
-#[test]
-fn unary() {
-    for (d, &op) in DType::ALL.iter().flat_map(|d| UnaryOp::ALL.iter().map(move |op| (*d, op))) {
-        if op.accepts(d) {
-            on_lines(&[d], of_result(op.is_transcendental(), d), &format!("{op} {d}"), |b, x| {
-                let y = b.unary(op, x[0]);
-                b.store(y);
-            });
-        }
-    }
-}
-
-#[test]
-fn binary() {
-    for (d, &op) in DType::ALL.iter().flat_map(|d| BinaryOp::ALL.iter().map(move |op| (*d, op))) {
-        if !op.accepts(d) {
-            continue;
-        }
-        let stored = match op {
-            BinaryOp::Min | BinaryOp::Max | BinaryOp::Fmin | BinaryOp::Fmax => Tolerance::Number,
-            // sums near 1 cancel: the error is that of the operands, here up to 100
-            BinaryOp::Logaddexp | BinaryOp::Logaddexp2 => Tolerance::Near(2, 100.0),
-            _ => of_result(op.is_transcendental() || op == BinaryOp::Pow && d.is_float(), d),
+    /// Functions of f64.
+    fn refuses(kernel: &Kernel) -> bool {
+        let inexact = |inst: &Inst| match *inst {
+            Inst::Unary { op, x } => op.is_transcendental() && kernel.dtype(x) == DType::F64,
+            Inst::Binary { op, a, .. } => {
+                (op.is_transcendental() || op == BinaryOp::Pow) && kernel.dtype(a) == DType::F64
+            }
+            _ => false,
         };
-        on_lines(&[d, d], stored, &format!("{op} {d}"), |b, x| {
-            let y = b.binary(op, x[0], x[1]);
-            b.store(y);
-        });
-        let mut rng = Rng::new(77);
-        for k in 0..6 {
-            let s = if k < 3 { Scalar::from([2i64, 0, 7][k]).cast(d) } else { rng.scalar(d) };
-            on_lines(&[d], stored, &format!("{op} {d} with {s}"), |b, x| {
-                let s = b.constant(s);
-                let (left, right) = (b.binary(op, s, x[0]), b.binary(op, x[0], s));
-                b.store(left);
-                b.store(right);
-            });
-        }
+        kernel.insts().iter().any(inexact)
+    }
+
+    /// Software adapters take tens of milliseconds to compile a kernel: `one_in` thins out what is only combined anew.
+    fn suite(how: fn(GpuBuilder) -> GpuBuilder, one_in: usize) -> Option<Suite> {
+        let gpu = adapter::open(how)?;
+        Some(Suite::new(vec![Arc::new(gpu)], 2, refuses, one_in))
+    }
+
+    /// All that the adapter offers.
+    pub fn all() -> Option<Suite> {
+        suite(|gpu| gpu, 12)
+    }
+
+    /// The smallest limits, and so little memory that most launches go in pieces.
+    pub fn least() -> Option<Suite> {
+        suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10), 35)
     }
 }
 
-#[test]
-fn comparisons_selections_and_multiply_add() {
-    for d in DType::ALL {
-        on_lines(&[d, d, d], Tolerance::Exact, &format!("compare {d}"), |b, x| {
-            let s = b.constant(Scalar::one(d));
-            for &op in CompareOp::ALL {
-                for (p, q) in [(x[0], x[1]), (x[0], s), (s, x[0]), (x[1], x[1])] {
-                    let c = b.compare(op, p, q);
-                    b.store(c);
-                    let y = b.select(c, x[1], x[2]);
-                    b.store(y);
+/// Instantiates the tests for the backends that an expression gives, if it gives any.
+macro_rules! conformance {
+    ($name:ident: $suite:expr, $cases:expr; $($test:ident)*) => {
+        mod $name {
+            use super::*;
+
+            $(
+                #[test]
+                fn $test() {
+                    if let Some(suite) = $suite {
+                        suite::$test(&suite);
+                    }
+                }
+            )*
+
+            proptest! {
+                #![proptest_config(property::cases($cases))]
+
+                #[test]
+                fn random_kernels(seed in any::<u64>()) {
+                    static SUITE: OnceLock<Option<Suite>> = OnceLock::new();
+                    if let Some(suite) = SUITE.get_or_init(|| $suite) {
+                        suite::random_kernel(suite, seed);
+                    }
                 }
             }
-            if d != DType::Bool {
-                for (p, q, r) in
-                    [(x[0], x[1], x[2]), (x[0], s, x[1]), (x[0], x[1], s), (x[0], s, s), (s, x[0], x[1])]
-                {
-                    let y = b.mul_add(p, q, r);
-                    b.store(y);
-                }
-            }
-        });
-    }
-}
-
-#[test]
-fn casts() {
-    for d in DType::ALL {
-        on_lines(&[d], Tolerance::Exact, &format!("casts of {d}"), |b, x| {
-            for to in DType::ALL {
-                let y = b.cast(to, x[0]);
-                b.store(y);
-            }
-        });
-    }
-}
-
-#[test]
-fn folds_by_group_of_every_dtype() {
-    let backends = backends();
-    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
-        if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
-            continue;
         }
-        for (shape, masked, values) in [
-            (&[3000][..], false, 1),
-            (&[41][..], true, 1),
-            (&[7, 90][..], true, 5),
-            (&[600][..], false, 2),
-            (&[][..], false, 1),
-        ] {
-            let rank = shape.len();
-            let mut b = Builder::new(rank);
-            let [slot, mask] = [DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));
-            let [slot, mask] = [slot, mask].map(|n| b.load(n));
-            let last = b.constant(Scalar::from((case::GROUPS - 1) as u32));
-            let slot = b.binary(BinaryOp::And, slot, last);
-            // several values by the same groups may be folded in one walk
-            for _ in 0..values {
-                let x = b.input(d, IndexMap::identity(rank));
-                let x = b.load(x);
-                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
-                b.group_reduce(op, x, slot, masked.then_some(mask));
-            }
-            let kernel = b.finish().expect("a fold by group");
-            let start = vec![5; rank];
-            let case = Case::new(&mut Rng::new(7), kernel, Region::new(start.as_slice(), shape));
-            check(&backends, &case, Tolerance::Exact, &format!("{values} {op} {d} by group"));
+    };
+    ($name:ident: $suite:expr, $cases:expr) => {
+        conformance! { $name: $suite, $cases;
+            unary
+            binary
+            comparisons_selections_and_multiply_add
+            casts
+            folds_by_group_of_every_dtype
+            reductions_over_every_subset_of_axes
+            products_of_floats
         }
-    }
+    };
 }
 
-#[test]
-fn reductions_over_every_subset_of_axes() {
-    let backends = backends();
-    let shapes: [&[usize]; 6] = [&[], &[65], &[9, 33], &[33, 3], &[3, 1, 70], &[2, 5, 7, 3]];
-    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
-        // products of floats have a test of their own
-        if !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
-            continue;
-        }
-        for (shape, seed) in shapes.iter().zip(1..) {
-            let rank = shape.len();
-            for subset in 0..1u32 << rank {
-                let mut rng = Rng::new(seed);
-                let mut b = Builder::new(rank);
-                let input = b.input(d, IndexMap::identity(rank));
-                let x = b.load(input);
-                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
-                b.reduce(op, x, (0..rank as u8).filter(|k| subset >> k & 1 == 1));
-                let kernel = b.finish().expect("a reduction");
-                let start: Vec<usize> = (0..rank).map(|k| k * 10).collect();
-                let case = Case::new(&mut rng, kernel, Region::new(start.as_slice(), *shape));
-                check(&backends, &case, Tolerance::Exact, &format!("{op} {d}"));
-            }
-        }
-    }
-}
-
-#[test]
-fn products_of_floats() {
-    for d in [DType::F16, DType::F32, DType::F64] {
-        on_lines(&[d], Tolerance::Exact, &format!("prod {d}"), |b, x| {
-            // between 1 and 1.25, so that no order overflows
-            let c = b.constant(Scalar::one(d));
-            let e = b.constant(Scalar::from(1.25).cast(d));
-            let y = b.binary(BinaryOp::Fmax, x[0], c);
-            let y = b.binary(BinaryOp::Fmin, y, e);
-            b.reduce(ReduceOp::Prod, y, [0]);
-        });
-    }
-}
-
-proptest! {
-    #![proptest_config(property::cases(1500))]
-
-    #[test]
-    fn random_kernels(seed in any::<u64>()) {
-        let mut rng = Rng::new(seed);
-        let region = random::region(&mut rng);
-        let kernel = random::kernel(&mut rng, region.ndim());
-        let case = Case::new(&mut rng, kernel, region);
-        check(&backends(), &case, Tolerance::Exact, &format!("seed {seed}"));
-    }
-}
+conformance! { on_cpu: cpu(), 1500 }
+#[cfg(feature = "gpu")]
+conformance! { on_a_gpu: on_gpu::all(), 150 }
+#[cfg(feature = "gpu")]
+conformance! { on_the_least_gpu: on_gpu::least(), 60; casts folds_by_group_of_every_dtype reductions_over_every_subset_of_axes }

@@ -155,13 +155,18 @@ impl Session {
         self.run(&targets).map(|_| ())
     }
 
-    /// The plan in words: [`Array::explain`] on this session.
+    /// The plan in words, and where its kernels run: [`Array::explain`] on this session.
     ///
     /// # Errors
     /// As [`Array::compute`], but nothing is run.
     pub fn explain(&self, array: &Array) -> Result<String> {
         let target = Target { expr: array.expr()?.clone(), destination: Destination::Memory };
-        Ok(self.plan(&[target])?.to_string())
+        let plan = self.plan(&[target])?;
+        let mut text = plan.to_string();
+        for (n, place) in self.places(&plan).enumerate() {
+            text.push_str(&format!("pass {n} runs on {place}\n"));
+        }
+        Ok(text)
     }
 }
 

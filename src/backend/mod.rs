@@ -1,15 +1,20 @@
 //! Where kernels run: the [`Backend`] trait and its implementations.
 //!
 //! A backend compiles a verified kernel once per code and runs it on regions. [`mod@reference`] is the definition: a scalar walk
-//! of the IR. [`cpu`] is the fast one; both pass the same conformance suite.
+//! of the IR. [`cpu`] is the fast one, `gpu` (a feature) runs on graphics processors; all pass the same conformance suite.
 
 pub mod cpu;
+mod device;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+pub mod hybrid;
 pub mod reference;
 
-use crate::error::Result;
-use crate::ir::Kernel;
+use crate::error::{Error, Result};
+use crate::ir::{Kernel, Root};
 use crate::shape::Region;
 pub use blockwise_kernels::tile::Records;
+pub use device::Device;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +29,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot run it.
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>>;
+
+    /// Where a kernel would run, for people; and why, where that is not what was asked for.
+    fn place(&self, _kernel: &Kernel) -> String {
+        self.name()
+    }
+
+    /// Why kernels ran elsewhere than they were meant to, since this was last asked.
+    fn notes(&self) -> Vec<Error> {
+        vec![]
+    }
 }
 
 /// A compiled kernel. Holds no state of a launch: threads share it.
@@ -92,3 +107,23 @@ pub enum Output {
 unsafe impl Send for Operand {}
 // SAFETY: as above.
 unsafe impl Sync for Operand {}
+
+/// Whether a launch has the operands that the kernel needs.
+fn matching(kernel: &Kernel, launch: &Launch<'_>) -> Result<()> {
+    let outputs = kernel.roots().iter().zip(launch.outputs).all(|(root, output)| match (root, output) {
+        (Root::Store { .. }, Output::Store(_))
+        | (Root::Select { .. }, Output::Select { .. })
+        | (Root::GroupReduce { .. }, Output::GroupReduce(_)) => true,
+        (Root::Reduce { op, value, .. }, Output::Reduce(planes)) => {
+            planes.len() == op.planes(kernel.dtype(*value)).len()
+        }
+        _ => false,
+    });
+    let counts = launch.inputs.len() == kernel.inputs().len()
+        && launch.outputs.len() == kernel.roots().len()
+        && launch.region.ndim() == kernel.rank();
+    if !outputs || !counts {
+        return Err(Error::internal(format!("operands do not match the kernel: {launch:?}")));
+    }
+    Ok(())
+}

@@ -152,7 +152,7 @@ impl Walk {
 
 impl Operand {
     /// The address of a point's element, given the point counted from the region's start.
-    fn element(&self, at: &[usize]) -> *mut u8 {
+    pub(super) fn element(&self, at: &[usize]) -> *mut u8 {
         let offset: isize = at.iter().zip(&self.strides).map(|(&i, &s)| i as isize * s).sum();
         self.ptr.wrapping_offset(offset)
     }
@@ -160,14 +160,14 @@ impl Operand {
 
 /// The position of a point among those that fold into the same element: its index on the reduced axes, in C order over
 /// their whole lengths.
-fn position(launch: &Launch<'_>, axes: &[u8], at: &[usize]) -> i64 {
+pub(super) fn position(launch: &Launch<'_>, axes: &[u8], at: &[usize]) -> i64 {
     axes.iter()
         .map(|&a| a as usize)
         .fold(0, |position, a| position * launch.shape[a] as i64 + (launch.region.start[a] + at[a]) as i64)
 }
 
 /// The index of element `n` of a C-ordered box.
-fn unravel(mut n: usize, shape: &[usize]) -> Dims {
+pub(super) fn unravel(mut n: usize, shape: &[usize]) -> Dims {
     let mut index: Dims = SmallVec::from_elem(0, shape.len());
     for k in (0..shape.len()).rev() {
         index[k] = n % shape[k];
@@ -178,14 +178,14 @@ fn unravel(mut n: usize, shape: &[usize]) -> Dims {
 
 /// # Safety
 /// `ptr` is readable, initialized, and aligned for the dtype.
-unsafe fn read(dtype: DType, ptr: *const u8) -> Scalar {
+pub(super) unsafe fn read(dtype: DType, ptr: *const u8) -> Scalar {
     // SAFETY: by the contract of this function.
     for_dtype!(dtype, T => unsafe { ptr.cast::<T>().read() }.into())
 }
 
 /// # Safety
 /// `ptr` is writable and aligned for the scalar's dtype.
-unsafe fn write(s: Scalar, ptr: *mut u8) {
+pub(super) unsafe fn write(s: Scalar, ptr: *mut u8) {
     for_dtype!(s.dtype(), T => {
         // SAFETY: by the contract of this function.
         unsafe { ptr.cast::<T>().write(s.get().unwrap_or_default()) }

@@ -115,6 +115,7 @@ impl Observer for ProgressBar {
                 }
             }
             Event::StageFinished { .. } => {}
+            Event::Fallback { why } => eprintln!("ran on the CPU: {why}"),
         }
     }
 

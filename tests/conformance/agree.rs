@@ -1,6 +1,7 @@
 //! Runs cases on every backend and compares what they write with the reference.
 
 use crate::case::{Case, Written, rounds};
+use crate::suite::Suite;
 use blockwise::backend::Backend;
 use blockwise::backend::reference::Reference;
 use blockwise::dtype::{DType, Scalar};
@@ -50,21 +51,17 @@ impl Tolerance {
 
 /// Runs a case everywhere; `stored` is for the values of stores and selections. Backends must agree with the reference,
 /// and bit for bit among each other on folds that round.
-pub fn check(backends: &[Box<dyn Backend>], case: &Case, stored: Tolerance, what: &str) {
-    let want = case.run(&Reference);
+pub fn check(suite: &Suite, case: &Case, stored: Tolerance, what: &str) {
+    let want = case.run(&*Reference.compile(&case.kernel).expect("compile"));
     let mut first: Option<(String, Vec<Written>)> = None;
-    for backend in backends {
-        let got = case.run(backend.as_ref());
+    for (backend, executable) in suite.compiled(&case.kernel) {
+        let got = case.run(&*executable);
         for (r, root) in case.kernel.roots().iter().enumerate() {
             let why = compare(case, root, &got[r], &want[r], stored);
             if let Some(why) = why {
                 panic!(
                     "{what}: {} differs from the reference in root {r}: {why}\nregion {} of {:?}, pieces {:?}\n{:?}",
-                    backend.name(),
-                    case.region,
-                    case.shape,
-                    case.pieces,
-                    case.kernel
+                    backend, case.region, case.shape, case.pieces, case.kernel
                 );
             }
         }
@@ -73,11 +70,11 @@ pub fn check(backends: &[Box<dyn Backend>], case: &Case, stored: Tolerance, what
                 let same = first.iter().flatten().flatten().zip(got.iter().flatten().flatten());
                 for (a, b) in same {
                     let ok = Tolerance::Number.allows(*a, *b);
-                    assert!(ok, "{what}: {} has {b}, {name} {a}\n{:?}", backend.name(), case.kernel);
+                    assert!(ok, "{what}: {} has {b}, {name} {a}\n{:?}", backend, case.kernel);
                 }
             }
             Some(_) => {}
-            None => first = Some((backend.name(), got)),
+            None => first = Some((backend, got)),
         }
     }
 }

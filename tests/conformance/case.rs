@@ -1,6 +1,6 @@
 //! A kernel with its operands, and what it writes when a backend runs it.
 
-use blockwise::backend::{Backend, Launch, Operand, Output, Records};
+use blockwise::backend::{Executable, Launch, Operand, Output, Records};
 use blockwise::dtype::{DType, Scalar};
 use blockwise::ir::{Kernel, Root};
 use blockwise::op::ReduceOp;
@@ -221,10 +221,9 @@ impl Case {
         Case { kernel, region, shape, inputs, outputs, pieces, streaming: rng.chance(30) }
     }
 
-    /// What the roots write on a backend.
-    pub fn run(&self, backend: &dyn Backend) -> Vec<Written> {
+    /// What the roots write when a backend runs them.
+    pub fn run(&self, executable: &dyn Executable) -> Vec<Written> {
         let rank = self.region.ndim();
-        let executable = backend.compile(&self.kernel).expect("compile");
         let mut inputs = self.inputs.clone();
         let mut memory = self.outputs.clone();
         for (root, planes) in self.kernel.roots().iter().zip(&mut memory) {

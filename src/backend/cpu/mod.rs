@@ -17,9 +17,9 @@ mod roots;
 #[cfg(test)]
 mod tests;
 
-use super::{Backend, Executable, Launch, Output};
-use crate::error::{Error, Result};
-use crate::ir::{Kernel, Root};
+use super::{Backend, Executable, Launch, matching};
+use crate::error::Result;
+use crate::ir::Kernel;
 use blockwise_kernels::tile::Isa;
 use program::Program;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Executable for Compiled {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
-        check(&self.kernel, launch)?;
+        matching(&self.kernel, launch)?;
         // SAFETY: by the caller's contract.
         unsafe {
             if !self.fused.as_ref().is_some_and(|fused| launch::run(fused, launch)) {
@@ -92,22 +92,4 @@ impl Executable for Compiled {
         }
         Ok(())
     }
-}
-
-/// Whether a launch has the operands that the kernel needs.
-fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<()> {
-    let outputs = kernel.roots().iter().zip(launch.outputs).all(|(root, output)| match (root, output) {
-        (Root::Store { .. }, Output::Store(_))
-        | (Root::Select { .. }, Output::Select { .. })
-        | (Root::GroupReduce { .. }, Output::GroupReduce(_)) => true,
-        (Root::Reduce { op, .. }, Output::Reduce(planes)) => planes.len() == program::plane_count(*op),
-        _ => false,
-    });
-    let counts = launch.inputs.len() == kernel.inputs().len()
-        && launch.outputs.len() == kernel.roots().len()
-        && launch.region.ndim() == kernel.rank();
-    if !outputs || !counts {
-        return Err(Error::internal(format!("operands do not match the kernel: {launch:?}")));
-    }
-    Ok(())
 }

@@ -1,9 +1,11 @@
 //! The CPU backend against the reference: random kernels, regions and layouts.
 
 use super::*;
+use crate::backend::Output;
 use crate::backend::reference::Reference;
 use crate::backend::{Operand, Records};
 use crate::dtype::{DType, Scalar};
+use crate::ir::Root;
 use crate::ir::{Builder, Inst, Value};
 use crate::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use crate::shape::{IndexMap, Region};

@@ -1,0 +1,116 @@
+//! What a session computes on, as users name it.
+
+use super::{Backend, cpu::Cpu};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// Where kernels run.
+///
+/// ```
+/// use blockwise::prelude::*;
+/// let session = Session::builder().device(Device::auto()).build()?;
+/// println!("{}", session.backend_name());
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Device(Choice);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Choice {
+    Auto,
+    Cpu,
+    Gpu(usize),
+}
+
+impl Device {
+    /// The first GPU that is hardware, if there is one that can be opened; else the CPU.
+    pub fn auto() -> Device {
+        Device(Choice::Auto)
+    }
+
+    /// The CPU.
+    pub fn cpu() -> Device {
+        Device(Choice::Cpu)
+    }
+
+    /// GPU number `n` of `blockwise::devices()`. Kernels that it cannot run go to the CPU, each with an
+    /// [`Event::Fallback`](crate::event::Event::Fallback).
+    pub fn gpu(n: usize) -> Device {
+        Device(Choice::Gpu(n))
+    }
+
+    /// What `BLOCKWISE_DEVICE` says: `auto`, `cpu`, `gpu` or `gpu:1`; the CPU if it is not set.
+    ///
+    /// # Errors
+    /// If it says something else.
+    pub fn from_env() -> Result<Device> {
+        std::env::var("BLOCKWISE_DEVICE").map_or(Ok(Device::cpu()), |text| text.parse())
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if there is no such GPU or the feature `gpu` is off,
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if it cannot be opened.
+    pub fn backend(self) -> Result<Arc<dyn Backend>> {
+        match self.0 {
+            Choice::Cpu => Ok(Arc::new(Cpu::detect())),
+            Choice::Gpu(n) => on_gpu(n),
+            #[cfg(feature = "gpu")]
+            Choice::Auto => {
+                let hardware = super::gpu::devices().iter().find(|a| a.is_hardware());
+                match hardware.map(|adapter| on_gpu(adapter.number)) {
+                    Some(Ok(backend)) => Ok(backend),
+                    _ => Device::cpu().backend(),
+                }
+            }
+            #[cfg(not(feature = "gpu"))]
+            Choice::Auto => Device::cpu().backend(),
+        }
+    }
+}
+
+impl std::str::FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Device> {
+        let wrong =
+            || Error::invalid("device", format!("{text:?} is none of auto, cpu, gpu, gpu:0, gpu:1..."));
+        match text.trim() {
+            "auto" => Ok(Device::auto()),
+            "cpu" => Ok(Device::cpu()),
+            "gpu" => Ok(Device::gpu(0)),
+            other => {
+                let number = other.strip_prefix("gpu:").ok_or_else(wrong)?;
+                number.parse().map(Device::gpu).map_err(|_| wrong())
+            }
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn on_gpu(n: usize) -> Result<Arc<dyn Backend>> {
+    let gpu = super::gpu::Gpu::builder().number(n).build()?;
+    Ok(Arc::new(super::hybrid::Hybrid::new(Arc::new(gpu), Arc::new(Cpu::detect()))))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn on_gpu(n: usize) -> Result<Arc<dyn Backend>> {
+    let hint = "this build has no GPU backend: enable blockwise's feature `gpu`, or use Device::cpu()".into();
+    Err(crate::error::ErrorKind::Unsupported { what: format!("GPU {n}"), hint }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices() {
+        let parse = |text: &str| text.parse::<Device>().ok();
+        assert_eq!(parse("auto"), Some(Device::auto()));
+        assert_eq!(parse(" gpu "), Some(Device::gpu(0)));
+        assert_eq!(parse("gpu:3"), Some(Device::gpu(3)));
+        assert_eq!(parse("gpu:x").or(parse("tpu")), None);
+        assert!(Device::auto().backend().is_ok());
+    }
+}

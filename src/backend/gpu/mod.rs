@@ -1,0 +1,164 @@
+//! The GPU backend: kernels as WGSL, run through Vulkan, Metal or DirectX 12.
+//!
+//! A kernel becomes one compute pass for all its stores, one for each set of axes that it reduces over, one for each slot that it folds by, one for
+//! each selection (`passes`), as text put together from the functions of `shaders/` (`wgsl`). A launch is cut into boxes that fit the device's memory limit (`geometry`, `job`); each goes
+//! up through a pooled buffer, through the passes, and back, while the next is on its way (`compiled`, `pool`, `results`).
+//!
+//! **No optional feature of an adapter is needed.** All dtypes lie in words; 64-bit integers and `f64` are computed in pairs of words,
+//! `f32` natively where operands and result are normal numbers and in integers elsewhere. So subnormals, NaN, signs of zero and rounding
+//! are the definition's on every adapter, whatever its compiler makes of floats.
+//!
+//! **Invariant:** kernels bind three buffers (parameters, inputs, results), however many operands they have.
+//!
+//! **Invariant:** a launch that fails leaves the planes of its reductions as they were.
+
+mod adapters;
+mod compiled;
+mod device;
+mod geometry;
+mod job;
+mod passes;
+mod pool;
+mod results;
+mod strided;
+#[cfg(test)]
+mod tests;
+mod wgsl;
+
+pub use adapters::{Adapter, devices};
+
+use super::{Backend, Executable};
+use crate::config::{self, IntoBytes};
+use crate::error::Result;
+use crate::ir::Kernel;
+use device::Device;
+use std::fmt;
+use std::sync::Arc;
+
+/// Runs kernels on a GPU.
+///
+/// ```
+/// use blockwise::backend::{Backend, gpu::Gpu};
+/// match Gpu::builder().memory_limit("256MiB").build() {
+///     Ok(gpu) => println!("{}", gpu.name()),
+///     Err(why) => println!("{why}"),
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Gpu {
+    device: Arc<Device>,
+}
+
+/// Builds a [`Gpu`].
+#[derive(Default)]
+pub struct GpuBuilder {
+    number: usize,
+    memory_limit: Option<Result<u64>>,
+    smallest: bool,
+}
+
+impl GpuBuilder {
+    /// Which of [`devices`]. Default: the first.
+    pub fn number(mut self, n: usize) -> Self {
+        self.number = n;
+        self
+    }
+
+    /// The most bytes that buffers may take at once, those for the way up and down included. Default:
+    /// `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else 1 GiB.
+    pub fn memory_limit(mut self, limit: impl IntoBytes) -> Self {
+        self.memory_limit = Some(limit.into_bytes());
+        self
+    }
+
+    /// Uses no more of the adapter than the smallest that there are offer: what runs so runs everywhere.
+    pub fn smallest_limits(mut self) -> Self {
+        self.smallest = true;
+        self
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if there is no such GPU,
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if it refuses.
+    pub fn build(self) -> Result<Gpu> {
+        let memory_limit = self.memory_limit.unwrap_or_else(config::default_device_memory_limit)?;
+        let adapter = adapters::adapter(self.number)?;
+        let limits = match self.smallest {
+            true => wgpu::Limits {
+                max_storage_buffers_per_shader_stage: 3,
+                max_compute_invocations_per_workgroup: 64,
+                max_compute_workgroup_size_x: 64,
+                max_compute_workgroups_per_dimension: 256,
+                max_compute_workgroup_storage_size: 4096,
+                max_storage_buffer_binding_size: 1 << 20,
+                max_buffer_size: 1 << 20,
+                ..wgpu::Limits::downlevel_defaults()
+            },
+            false => adapter.handle.limits(),
+        };
+        Ok(Gpu { device: Arc::new(Device::open(adapter, limits, memory_limit)?) })
+    }
+}
+
+impl Gpu {
+    /// The first of [`devices`].
+    ///
+    /// # Errors
+    /// Those of [`GpuBuilder::build`].
+    pub fn detect() -> Result<Gpu> {
+        Gpu::builder().build()
+    }
+
+    /// Starts to build one.
+    pub fn builder() -> GpuBuilder {
+        GpuBuilder::default()
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.device.adapter
+    }
+
+    /// The most bytes that buffers may take at once.
+    pub fn memory_limit(&self) -> u64 {
+        self.device.pool.limit()
+    }
+
+    /// The most bytes that buffers have taken at once.
+    pub fn peak_memory(&self) -> u64 {
+        self.device.pool.peak()
+    }
+
+    /// The WGSL of each of a kernel's passes, for contiguous operands.
+    ///
+    /// # Errors
+    /// As of [`Backend::compile`].
+    pub fn wgsl(kernel: &Kernel) -> Result<Vec<String>> {
+        let passes = passes::Pass::of(kernel);
+        let text = |pass: &passes::Pass| {
+            let inner = usize::from(matches!(pass, passes::Pass::Reduce { axes, .. } if !axes.is_empty()));
+            let outer = usize::from(inner < kernel.rank());
+            let ranks = geometry::Ranks { outer, inner };
+            wgsl::module(kernel, pass, ranks, 256).map(|module| module.text)
+        };
+        passes.iter().map(text).collect()
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu").field("adapter", &self.device.adapter).finish_non_exhaustive()
+    }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> String {
+        format!("gpu {}", self.device.adapter.name)
+    }
+
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
+        Ok(Arc::new(compiled::Compiled::new(self.device.clone(), kernel)?))
+    }
+}

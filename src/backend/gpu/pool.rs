@@ -1,0 +1,156 @@
+//! Buffers of a device: reused, and counted against its memory limit.
+
+use super::device::Device;
+use crate::error::{ErrorKind, Result};
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+/// The buffers that a piece passes through.
+pub struct Buffers {
+    /// Where the host writes.
+    pub upload: wgpu::Buffer,
+    /// What kernels read.
+    pub input: wgpu::Buffer,
+    /// What kernels write.
+    pub output: wgpu::Buffer,
+    /// Where the host reads.
+    pub download: wgpu::Buffer,
+    size: Size,
+}
+
+/// Bytes of the buffers up and down, each a power of two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Size {
+    up: u64,
+    down: u64,
+}
+
+impl Size {
+    /// Of buffers for so many bytes.
+    pub fn of(up: u64, down: u64) -> Size {
+        let size = |n: u64| n.max(4096).next_power_of_two();
+        Size { up: size(up), down: size(down) }
+    }
+
+    /// Bytes of all buffers.
+    pub fn total(self) -> u64 {
+        2 * (self.up + self.down)
+    }
+
+    /// The larger of the buffers.
+    pub fn largest(self) -> u64 {
+        self.up.max(self.down)
+    }
+}
+
+/// Free buffers and the count of all.
+pub struct Pool {
+    limit: u64,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    free: Vec<Buffers>,
+    used: u64,
+    peak: u64,
+}
+
+impl Pool {
+    /// A pool of up to so many bytes.
+    pub fn new(limit: u64) -> Pool {
+        Pool { limit, state: Mutex::default(), returned: Condvar::new() }
+    }
+
+    /// Most bytes at once.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Most bytes that there have been at once.
+    pub fn peak(&self) -> u64 {
+        self.lock().peak
+    }
+
+    /// Buffers of a size, when the limit allows: `None` if it does not now and `patient` is false.
+    pub fn take(&self, device: &Device, size: Size, patient: bool) -> Result<Option<Buffers>> {
+        if size.total() > self.limit {
+            return Err(ErrorKind::MemoryLimit {
+                op: format!("a kernel on {}", device.adapter.name),
+                needed: size.total(),
+                limit: self.limit,
+                chunks: "one point".into(),
+            }
+            .into());
+        }
+        let mut state = self.lock();
+        loop {
+            if let Some(k) = state.free.iter().position(|b| b.size == size) {
+                return Ok(Some(state.free.swap_remove(k)));
+            }
+            while state.used + size.total() > self.limit {
+                let Some(buffers) = state.free.pop() else { break };
+                state.used -= buffers.size.total();
+                buffers.destroy();
+            }
+            if state.used + size.total() <= self.limit {
+                break;
+            }
+            if !patient {
+                return Ok(None);
+            }
+            state = self.returned.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        state.used += size.total();
+        state.peak = state.peak.max(state.used);
+        drop(state);
+        let made = device.checked("allocating buffers", || Buffers::new(&device.device, size));
+        if made.is_err() {
+            self.lock().used -= size.total();
+            self.returned.notify_all();
+        }
+        made.map(Some)
+    }
+
+    /// Takes buffers back that nothing uses any more.
+    pub fn give(&self, buffers: Buffers) {
+        self.lock().free.push(buffers);
+        self.returned.notify_all();
+    }
+
+    /// Forgets buffers whose state is not known.
+    pub fn forget(&self, buffers: Buffers) {
+        self.lock().used -= buffers.size.total();
+        buffers.destroy();
+        self.returned.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Buffers {
+    fn new(device: &wgpu::Device, size: Size) -> Buffers {
+        use wgpu::BufferUsages as Use;
+        let make = |bytes, usage| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: bytes,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        Buffers {
+            upload: make(size.up, Use::MAP_WRITE | Use::COPY_SRC),
+            input: make(size.up, Use::STORAGE | Use::COPY_DST),
+            output: make(size.down, Use::STORAGE | Use::COPY_SRC),
+            download: make(size.down, Use::MAP_READ | Use::COPY_DST),
+            size,
+        }
+    }
+
+    fn destroy(&self) {
+        [&self.upload, &self.input, &self.output, &self.download].iter().for_each(|b| b.destroy());
+    }
+}

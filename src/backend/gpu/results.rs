@@ -1,0 +1,289 @@
+//! What comes back from the device, to where the launch wants it.
+
+use super::geometry::c_steps;
+use super::job::{Dispatch, Frame, Job};
+use super::passes::Pass;
+use super::strided;
+use super::wgsl;
+use crate::backend::reference::{position, read, unravel, write};
+use crate::backend::{Operand, Output};
+use crate::dtype::{DType, Scalar};
+use crate::error::{ErrorKind, Result};
+use crate::ir::{Kernel, Root};
+use crate::op::ReduceOp;
+use crate::shape::{Dims, Region};
+use blockwise_kernels::naive;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+
+/// How far a launch has come.
+pub struct Results {
+    /// Elements that each root has selected.
+    selected: Vec<usize>,
+    /// What each root has folded by group: slots that points named, and their folds.
+    groups: Vec<BTreeMap<u32, Planes>>,
+}
+
+/// The planes of a fold.
+type Planes = SmallVec<[Scalar; 3]>;
+
+/// The planes of reductions as they were.
+pub type Saved = Vec<Vec<Vec<u8>>>;
+
+/// Bytes as words.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(4 * at..4 * at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+/// A scalar that takes one word or two.
+fn scalar(bytes: &[u8], at: usize, d: DType) -> Scalar {
+    let high = if d.size() == 8 { word(bytes, at + 1) } else { 0 };
+    Scalar::from_bits(d, u64::from(high) << 32 | u64::from(word(bytes, at)))
+}
+
+impl Frame<'_> {
+    /// Where a piece begins, counted from the region's start.
+    pub fn within(&self, piece: &Region) -> Dims {
+        piece.start.iter().zip(&self.launch.region.start).map(|(p, r)| p - r).collect()
+    }
+
+    /// The box of elements that a reduction keeps.
+    fn kept(&self, shape: &[usize], axes: &[u8]) -> Dims {
+        (0..shape.len()).map(|a| if axes.contains(&(a as u8)) { 1 } else { shape[a] }).collect()
+    }
+
+    /// The reductions of a launch: their axes and planes.
+    fn planes(&self) -> impl Iterator<Item = (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)> {
+        self.kernel.roots().iter().zip(self.launch.outputs).filter_map(|(root, output)| {
+            match (root, output) {
+                (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
+                    Some((&axes[..], op.planes(self.kernel.dtype(*value)), planes))
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+impl Results {
+    pub fn new(kernel: &Kernel) -> Results {
+        let roots = kernel.roots().len();
+        Results { selected: vec![0; roots], groups: vec![BTreeMap::new(); roots] }
+    }
+
+    /// Elements that each root has selected.
+    pub fn selected(&self) -> impl Iterator<Item = usize> {
+        self.selected.iter().copied()
+    }
+
+    /// Copies the planes of reductions, so that a launch that fails halfway leaves them as they were.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`](crate::backend::Executable::run).
+    pub unsafe fn save(&self, frame: &Frame<'_>) -> Saved {
+        let root = |(axes, dtypes, planes): (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)| {
+            let kept = frame.kept(&frame.launch.region.shape, axes);
+            let plane = |(operand, d): (&Operand, &DType)| {
+                let mut bytes = vec![0u8; kept.iter().product::<usize>() * d.size()];
+                let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
+                // SAFETY: planes are readable, the copy has room for all of it.
+                unsafe {
+                    strided::copy(
+                        &kept,
+                        d.size(),
+                        (operand.ptr, &operand.strides),
+                        (bytes.as_mut_ptr(), &steps),
+                    );
+                }
+                bytes
+            };
+            planes.iter().zip(&dtypes).map(plane).collect()
+        };
+        frame.planes().map(root).collect()
+    }
+
+    /// Puts the planes back.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`](crate::backend::Executable::run).
+    pub unsafe fn restore(&self, frame: &Frame<'_>, saved: Saved) {
+        for ((axes, dtypes, planes), saved) in frame.planes().zip(saved) {
+            let kept = frame.kept(&frame.launch.region.shape, axes);
+            for ((operand, d), bytes) in planes.iter().zip(dtypes).zip(saved) {
+                let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
+                // SAFETY: planes are writable, the copy holds all of it.
+                unsafe {
+                    strided::copy(&kept, d.size(), (bytes.as_ptr(), &steps), (operand.ptr, &operand.strides))
+                };
+            }
+        }
+    }
+
+    /// Hands over what a piece came to.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`](crate::backend::Executable::run); `bytes` are the job's results.
+    pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) -> Result<()> {
+        for (pass, dispatch) in frame.passes.iter().zip(&job.dispatches) {
+            for (k, &r) in pass.roots().iter().enumerate() {
+                let from = dispatch.results[k];
+                // SAFETY: the caller's.
+                unsafe {
+                    match (&frame.kernel.roots()[r], &frame.launch.outputs[r]) {
+                        (Root::Store { value }, Output::Store(operand)) => {
+                            store(frame, job, &bytes[4 * from..], frame.kernel.dtype(*value), operand);
+                        }
+                        (Root::Select { value, .. }, Output::Select { ptr, .. }) => {
+                            let d = frame.kernel.dtype(*value);
+                            self.selected[r] +=
+                                select(dispatch, bytes, d, ptr.add(self.selected[r] * d.size()));
+                        }
+                        (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
+                            let d = frame.kernel.dtype(*value);
+                            reduce(frame, job, (pass, dispatch), (from, bytes), (*op, d, axes), planes);
+                        }
+                        (Root::GroupReduce { op, value, .. }, _) => {
+                            let d = frame.kernel.dtype(*value);
+                            group(dispatch, (from, bytes), (*op, d), &mut self.groups[r])?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds what was folded by group into its records: only when all pieces are done, so that a launch may fail before.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`](crate::backend::Executable::run).
+    pub unsafe fn commit(&self, frame: &Frame<'_>) {
+        for ((root, output), groups) in
+            frame.kernel.roots().iter().zip(frame.launch.outputs).zip(&self.groups)
+        {
+            if let (Root::GroupReduce { op, value, .. }, Output::GroupReduce(records)) = (root, output) {
+                let dtypes = op.planes(frame.kernel.dtype(*value));
+                for (&slot, other) in groups {
+                    let at = records.at(slot);
+                    // SAFETY: a point named the slot, so its accumulators are readable and writable.
+                    let mut fold: Planes =
+                        dtypes.iter().zip(at).map(|(&d, p)| unsafe { read(d, p) }).collect();
+                    naive::fold::merge(*op, &mut fold, other);
+                    // SAFETY: as above.
+                    fold.into_iter().zip(at).for_each(|(s, p)| unsafe { write(s, p) });
+                }
+            }
+        }
+    }
+}
+
+/// Folds the segments of a fold by group, in order.
+fn group(
+    dispatch: &Dispatch,
+    (from, bytes): (usize, &[u8]),
+    (op, d): (ReduceOp, DType),
+    groups: &mut BTreeMap<u32, Planes>,
+) -> Result<()> {
+    let (words, counts) = (wgsl::slot_words(op, d), &dispatch.counts);
+    let flags = dispatch.results[dispatch.results.len() - 1];
+    if (0..counts.segments).any(|s| word(bytes, flags + s) != 0) {
+        return Err(ErrorKind::Unsupported {
+            what: format!("{op} by more than {} groups on this GPU", counts.lanes),
+            hint: "fold by group on the CPU (Device::cpu()); sessions on a GPU do so by themselves".into(),
+        }
+        .into());
+    }
+    for segment in 0..counts.segments {
+        for slot in 0..counts.lanes {
+            let at = from + (segment * counts.lanes + slot) * words;
+            if word(bytes, at) != 0 {
+                let other = partial(bytes, at + 1, op, d);
+                let fold = groups.entry(slot as u32).or_insert_with(|| naive::fold::init(op, d).into());
+                naive::fold::merge(op, fold, &other);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A partial result as planes; the place of an arg-fold is still the device's.
+fn partial(bytes: &[u8], mut at: usize, op: ReduceOp, d: DType) -> Planes {
+    let of = |(have, want): (DType, DType)| {
+        let s = scalar(bytes, at, have);
+        at += wgsl::words(have);
+        if op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
+    };
+    wgsl::partial(op, d).into_iter().zip(op.planes(d)).map(of).collect()
+}
+
+/// # Safety
+/// That of [`Results::take`].
+unsafe fn store(frame: &Frame<'_>, job: &Job, bytes: &[u8], d: DType, operand: &Operand) {
+    let shape = &job.piece.shape;
+    let steps = strided::bytes(&c_steps(shape, |_| false), d.size());
+    let to = operand.element(&frame.within(&job.piece));
+    // SAFETY: the piece's elements are writable, and the results hold as many.
+    unsafe { strided::copy(shape, d.size(), (bytes.as_ptr(), &steps), (to, &operand.strides)) };
+}
+
+/// Joins the runs of selected elements; how many there were.
+///
+/// # Safety
+/// That of [`Results::take`]; `to` has room for all elements of the piece.
+unsafe fn select(dispatch: &Dispatch, bytes: &[u8], d: DType, to: *mut u8) -> usize {
+    let (counts, each) = (&dispatch.counts, wgsl::words(d) * 4);
+    let mut done = 0;
+    for segment in 0..counts.segments {
+        let n = word(bytes, dispatch.results[1] + segment) as usize;
+        let from = &bytes[4 * dispatch.results[0] + segment * counts.chunk * each..];
+        // SAFETY: the segment's elements, and room for them.
+        unsafe {
+            let to = to.add(done * d.size());
+            strided::copy(&[n], d.size(), (from.as_ptr(), &[each as isize]), (to, &[d.size() as isize]));
+        }
+        done += n;
+    }
+    done
+}
+
+/// Folds the segments of a reduction into its planes, in order.
+///
+/// # Safety
+/// That of [`Results::take`].
+unsafe fn reduce(
+    frame: &Frame<'_>,
+    job: &Job,
+    (pass, dispatch): (&Pass, &Dispatch),
+    (from, bytes): (usize, &[u8]),
+    (op, d, axes): (ReduceOp, DType, &[u8]),
+    planes: &[Operand],
+) {
+    let shape = &job.piece.shape;
+    let counts = &dispatch.counts;
+    let kept = frame.kept(shape, axes);
+    let folded: Dims = (0..shape.len()).map(|a| if pass.folds(a) { shape[a] } else { 1 }).collect();
+    let (words, dtypes) = (wgsl::partial_words(op, d), op.planes(d));
+    let mut within = frame.within(&job.piece);
+    let start = within.clone();
+    for outer in 0..counts.outer {
+        let at = unravel(outer, &kept);
+        within.iter_mut().zip(&start).zip(at).for_each(|((w, s), a)| *w = s + a);
+        // SAFETY: the planes' elements of every point are readable and writable.
+        let fold = planes.iter().zip(&dtypes).map(|(o, &d)| unsafe { read(d, o.element(&within)) });
+        let mut fold: Planes = fold.collect();
+        for chunk in 0..counts.chunks {
+            let mut other = partial(bytes, from + (outer * counts.chunks + chunk) * words, op, d);
+            if let (true, Some(place)) = (op.is_arg(), other.get_mut(1)) {
+                let r = place.bits() as u32;
+                let at: Dims = unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
+                *place = (if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) }).into();
+            }
+            naive::fold::merge(op, &mut fold, &other);
+        }
+        for (operand, s) in planes.iter().zip(fold) {
+            // SAFETY: as above.
+            unsafe { write(s, operand.element(&within)) };
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Kernels as WGSL text: one module a pass, from the library's functions and one line an instruction.
+
+mod code;
+mod group;
+mod library;
+mod reduce;
+mod select;
+mod store;
+
+use super::geometry::Ranks;
+use super::passes::Pass;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::ir::{Inst, Kernel, Value};
+use library::Library;
+use std::fmt::Write;
+
+pub use group::slot_words;
+pub use reduce::{acc_words, partial, partial_words};
+pub use select::ROUNDS;
+pub use store::points as points_of_store;
+
+/// A module and where it expects its parameters.
+pub struct Module {
+    /// The text. Its entry point is `main`.
+    pub text: String,
+    /// Its parameters.
+    pub layout: Layout,
+}
+
+/// Words of parameters that every module has; see [`Layout`] for those after them. Word 0 is 0, which no compiler knows.
+pub mod word {
+    /// Points of the outer axes.
+    pub const OUTER: usize = 1;
+    /// Points of the inner (reduced) axes.
+    pub const INNER: usize = 2;
+    /// Workgroups in a row of the grid.
+    pub const ROW: usize = 3;
+    /// Lanes that fold one segment.
+    pub const LANES: usize = 4;
+    /// Points of a segment.
+    pub const CHUNK: usize = 5;
+    /// Segments of an outer point.
+    pub const CHUNKS: usize = 6;
+    /// Segments of all.
+    pub const SEGMENTS: usize = 7;
+    /// How many there are.
+    pub const COUNT: usize = 8;
+}
+
+/// Where parameters are: after those of [`word`] the lengths of axes, then inputs, index axes and results.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Axes.
+    pub ranks: Ranks,
+    /// Inputs that are read, by number: first word and strides in elements.
+    pub inputs: Vec<(usize, usize)>,
+    /// Axes whose index is used: start (two words) and steps.
+    pub indices: Vec<(u8, usize)>,
+    /// Each result's first word.
+    pub outputs: usize,
+    /// Number of words.
+    pub len: usize,
+}
+
+impl Layout {
+    fn new(kernel: &Kernel, used: &[bool], ranks: Ranks, outputs: usize) -> Layout {
+        let mut len = word::COUNT + ranks.both();
+        let mut take = |n: usize| {
+            len += n;
+            len - n
+        };
+        let (mut inputs, mut indices) = (vec![], vec![]);
+        for (inst, _) in kernel.insts().iter().zip(used).filter(|(_, used)| **used) {
+            match *inst {
+                Inst::Load(n) => inputs.push((n as usize, take(1 + ranks.both()))),
+                Inst::Index { axis } => indices.push((axis, take(2 + ranks.both()))),
+                _ => {}
+            }
+        }
+        let outputs = take(outputs);
+        Layout { ranks, inputs, indices, outputs, len }
+    }
+}
+
+/// The module of a pass.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if the library lacks an operation.
+pub fn module(kernel: &Kernel, pass: &Pass, ranks: Ranks, width: u32) -> Result<Module> {
+    let values = pass.values(kernel);
+    let used = used(kernel, &values);
+    let layout = Layout::new(kernel, &used, ranks, pass.results());
+    let own = match pass {
+        Pass::Store { roots } => store::main(kernel, roots, &layout, width),
+        Pass::Reduce { roots, .. } => reduce::main(kernel, roots, &layout, width)?,
+        Pass::Select { root } => select::main(kernel, *root, &layout, width),
+        Pass::Group { roots, .. } => group::main(kernel, roots, &layout, width)?,
+    };
+    let own = format!("{}\n{own}", values_function(kernel, &values, &used, &layout)?);
+    let text = format!("{}\n{own}", Library::get().needed_by(&format!("{own} params input output")));
+    Ok(Module { text, layout })
+}
+
+/// Which instructions some values need.
+fn used(kernel: &Kernel, values: &[Value]) -> Vec<bool> {
+    let mut used = vec![false; kernel.insts().len()];
+    values.iter().for_each(|v| used[v.0 as usize] = true);
+    for k in (0..used.len()).rev() {
+        if used[k] {
+            kernel.insts()[k].operands().iter().for_each(|v| used[v.0 as usize] = true);
+        }
+    }
+    used
+}
+
+/// A parameter.
+fn param(at: usize) -> String {
+    format!("params[{at}u]")
+}
+
+/// The structure of a point's values, and the function that computes them.
+fn values_function(kernel: &Kernel, values: &[Value], used: &[bool], layout: &Layout) -> Result<String> {
+    let mut text = String::from("struct Values {\n");
+    for v in values {
+        _ = writeln!(text, "    v{}: {},", v.0, code::register(kernel.dtype(*v)));
+    }
+    text.push_str("}\n\nfn values(outer: u32, inner: u32) -> Values {\n");
+    let Ranks { outer, inner } = layout.ranks;
+    for (from, axes) in [("outer", 0..outer), ("inner", outer..outer + inner)] {
+        let mut rest = from.to_owned();
+        for g in axes.clone().rev() {
+            let length = param(word::COUNT + g);
+            if g == axes.start {
+                _ = writeln!(text, "    let c{g} = {rest};");
+            } else {
+                _ = writeln!(text, "    let c{g} = {rest} % {length};\n    let rest{g} = {rest} / {length};");
+                rest = format!("rest{g}");
+            }
+        }
+    }
+    let offset = |at: usize| {
+        let terms: Vec<String> =
+            (0..layout.ranks.both()).map(|g| format!("c{g} * {}", param(at + g))).collect();
+        if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
+    };
+    for &(n, at) in &layout.inputs {
+        let load = code::load(kernel.inputs()[n].dtype, &param(at), &format!("i{n}"));
+        _ = writeln!(text, "    let i{n} = {};\n    let x{n} = {load};", offset(at + 1));
+    }
+    for &(axis, at) in &layout.indices {
+        let start = format!("vec2<u32>({}, {})", param(at), param(at + 1));
+        _ = writeln!(text, "    let index{axis} = u64_add({start}, vec2<u32>({}, 0u));", offset(at + 2));
+    }
+    for (k, inst) in kernel.insts().iter().enumerate().filter(|(k, _)| used[*k]) {
+        _ = writeln!(text, "    let v{k} = {};", code::instruction(kernel, inst)?);
+    }
+    let fields: Vec<String> = values.iter().map(|v| format!("v{}", v.0)).collect();
+    _ = writeln!(text, "    return Values({});\n}}", fields.join(", "));
+    Ok(text)
+}
+
+/// The first line of the entry point.
+fn entry(width: u32) -> String {
+    format!(
+        "@compute @workgroup_size({width})\nfn main(@builtin(workgroup_id) group: vec3<u32>, \
+         @builtin(local_invocation_index) lane: u32) {{\n    let block = group.y * {} + group.x;\n",
+        param(word::ROW)
+    )
+}
+
+/// Words that a dtype's element takes where elements do not share words.
+pub fn words(d: DType) -> usize {
+    d.size().div_ceil(4)
+}
+
+/// Lines that write an element's bits to a word or two.
+fn write_words(d: DType, at: &str, x: &str) -> String {
+    match words(d) {
+        1 => format!("output[{at}] = {x};"),
+        _ => format!("output[{at}] = {x}.x;\n    output[{at} + 1u] = {x}.y;"),
+    }
+}

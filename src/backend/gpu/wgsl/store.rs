@@ -1,0 +1,56 @@
+//! Stores: an invocation computes as many points as fill whole words of every result.
+
+use super::{Layout, code, entry, param, word, write_words};
+use crate::dtype::DType;
+use crate::ir::{Kernel, Root};
+use std::fmt::Write;
+
+/// Points of an invocation.
+pub fn points(dtypes: impl Iterator<Item = DType>) -> usize {
+    dtypes.map(|d| 4usize.div_ceil(d.size())).max().unwrap_or(1)
+}
+
+pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32) -> String {
+    let stored = roots.iter().filter_map(|&r| match kernel.roots()[r] {
+        Root::Store { value } => Some(value),
+        _ => None,
+    });
+    let stored: Vec<_> = stored.collect();
+    let points = points(stored.iter().map(|v| kernel.dtype(*v)));
+    let mut text = entry(width);
+    let outer = param(word::OUTER);
+    _ = writeln!(text, "    let first = (block * {width}u + lane) * {points}u;");
+    let small = |d: DType| d.size() < 4;
+    for (k, v) in stored.iter().enumerate().filter(|(_, v)| small(kernel.dtype(**v))) {
+        let words = points * kernel.dtype(*v).size() / 4;
+        _ = writeln!(text, "    var w{k} = array<u32, {words}>();");
+    }
+    _ = writeln!(text, "    for (var k = 0u; k < {points}u; k++) {{\n        let n = first + k;");
+    _ = writeln!(text, "        if n >= {outer} {{ break; }}\n        let v = values(n, 0u);");
+    for (k, value) in stored.iter().enumerate() {
+        let d = kernel.dtype(*value);
+        let raw = code::raw(d, &format!("v.v{}", value.0));
+        let base = param(layout.outputs + k);
+        if small(d) {
+            let (per, bits) = (4 / d.size(), 8 * d.size());
+            _ = writeln!(text, "        w{k}[k / {per}u] |= {raw} << ((k % {per}u) * {bits}u);");
+        } else {
+            let at = format!("{base} + n * {}u", super::words(d));
+            _ = writeln!(text, "        let r{k} = {raw};\n    {}", write_words(d, &at, &format!("r{k}")));
+        }
+    }
+    text.push_str("    }\n");
+    for (k, value) in stored.iter().enumerate().filter(|(_, v)| small(kernel.dtype(**v))) {
+        let d = kernel.dtype(*value);
+        let (words, per) = (points * d.size() / 4, 4 / d.size());
+        for w in 0..words {
+            let (base, from) = (param(layout.outputs + k), w * per);
+            _ = writeln!(
+                text,
+                "    if first + {from}u < {outer} {{ output[{base} + first / {per}u + {w}u] = w{k}[{w}]; }}"
+            );
+        }
+    }
+    text.push_str("}\n");
+    text
+}

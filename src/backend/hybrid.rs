@@ -1,0 +1,206 @@
+//! Two backends as one: what the first cannot run, the second does, and a note says so.
+
+use super::{Backend, Executable, Launch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ir::Kernel;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// Compiles kernels for a device, and for another where the first one refuses or fails.
+///
+/// Kernels that the first device does not support are compiled for the second, and run there where it turns out that they do not fit.
+/// When the first device fails (lost, out of memory), that launch and all later ones run on the second. All is told by [`Backend::notes`].
+///
+/// ```
+/// use blockwise::backend::{Backend, cpu::Cpu, hybrid::Hybrid, reference::Reference};
+/// use std::sync::Arc;
+/// let both = Hybrid::new(Arc::new(Reference), Arc::new(Cpu::detect()));
+/// assert!(both.name().starts_with("reference, else cpu"));
+/// ```
+pub struct Hybrid {
+    first: Arc<dyn Backend>,
+    second: Arc<dyn Backend>,
+    state: Arc<State>,
+}
+
+/// Most notes kept until someone asks for them.
+const MOST_NOTES: usize = 64;
+
+#[derive(Default)]
+struct State {
+    failed: AtomicBool,
+    notes: Mutex<Vec<Error>>,
+}
+
+impl State {
+    fn note(&self, why: Error) {
+        let mut notes = self.notes.lock().unwrap_or_else(|e| e.into_inner());
+        if notes.len() < MOST_NOTES {
+            notes.push(why);
+        }
+    }
+}
+
+impl Hybrid {
+    /// The first backend where it can, else the second.
+    pub fn new(first: Arc<dyn Backend>, second: Arc<dyn Backend>) -> Hybrid {
+        Hybrid { first, second, state: Arc::default() }
+    }
+}
+
+impl fmt::Debug for Hybrid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hybrid").field("first", &self.first).field("second", &self.second).finish()
+    }
+}
+
+impl Backend for Hybrid {
+    fn name(&self) -> String {
+        format!("{}, else {}", self.first.name(), self.second.name())
+    }
+
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
+        let second = self.second.compile(kernel)?;
+        if self.state.failed.load(Relaxed) {
+            return Ok(second);
+        }
+        match self.first.compile(kernel) {
+            Ok(first) => {
+                let state = self.state.clone();
+                Ok(Arc::new(Either { first, second, state, unsuited: AtomicBool::new(false) }))
+            }
+            Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. }) => {
+                self.state.note(why);
+                Ok(second)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn place(&self, kernel: &Kernel) -> String {
+        match self.first.compile(kernel) {
+            Ok(_) if self.state.failed.load(Relaxed) => {
+                format!("{}, since {} failed", self.second.name(), self.first.name())
+            }
+            Ok(_) => self.first.place(kernel),
+            Err(why) => format!("{}, since {why}", self.second.place(kernel)),
+        }
+    }
+
+    fn notes(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.state.notes.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+}
+
+/// A kernel compiled for both.
+struct Either {
+    first: Arc<dyn Executable>,
+    second: Arc<dyn Executable>,
+    state: Arc<State>,
+    /// Whether the first found out that it cannot run this one.
+    unsuited: AtomicBool,
+}
+
+impl Executable for Either {
+    fn scratch_bytes(&self) -> usize {
+        self.first.scratch_bytes().max(self.second.scratch_bytes())
+    }
+
+    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) {
+            // SAFETY: by the caller's contract.
+            match unsafe { self.first.run(launch) } {
+                Err(why) if matches!(why.kind(), ErrorKind::Device { .. }) => {
+                    if !self.state.failed.swap(true, Relaxed) {
+                        self.state.note(why);
+                    }
+                }
+                Err(why)
+                    if matches!(
+                        why.kind(),
+                        ErrorKind::Unsupported { .. } | ErrorKind::MemoryLimit { .. }
+                    ) =>
+                {
+                    if !self.unsuited.swap(true, Relaxed) {
+                        self.state.note(why);
+                    }
+                }
+                done => return done,
+            }
+        }
+        // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
+        unsafe { self.second.run(launch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Operand, Output, reference::Reference};
+    use crate::dtype::DType;
+    use crate::ir::Builder;
+    use crate::shape::{IndexMap, Region};
+    use smallvec::smallvec;
+
+    /// Fails as told: when it compiles, or when it runs.
+    #[derive(Debug)]
+    struct Broken {
+        runs: bool,
+    }
+
+    fn why() -> Error {
+        ErrorKind::Device { device: "broken".into(), action: "running a kernel", message: "lost".into() }
+            .into()
+    }
+
+    impl Backend for Broken {
+        fn name(&self) -> String {
+            "broken".into()
+        }
+        fn compile(&self, _: &Kernel) -> Result<Arc<dyn Executable>> {
+            match self.runs {
+                true => Ok(Arc::new(Broken { runs: true })),
+                false => Err(ErrorKind::Unsupported { what: "this".into(), hint: "that".into() }.into()),
+            }
+        }
+    }
+
+    impl Executable for Broken {
+        fn scratch_bytes(&self) -> usize {
+            0
+        }
+        unsafe fn run(&self, _: &Launch<'_>) -> Result<()> {
+            Err(why())
+        }
+    }
+
+    #[test]
+    fn what_the_first_cannot_the_second_does_and_says_so_once() {
+        let mut b = Builder::new(1);
+        let input = b.input(DType::I32, IndexMap::identity(1));
+        let x = b.load(input);
+        let y = b.binary(crate::op::BinaryOp::Add, x, x);
+        b.store(y);
+        let kernel = b.finish().expect("sound");
+        for runs in [false, true] {
+            let backend = Hybrid::new(Arc::new(Broken { runs }), Arc::new(Reference));
+            let executable = backend.compile(&kernel).expect("the reference compiles");
+            let (mut x, mut y) = ([1i32, 2, 3], [0i32; 3]);
+            let strides = smallvec![4isize];
+            let inputs = [Operand { ptr: x.as_mut_ptr().cast(), strides: strides.clone() }];
+            let outputs = [Output::Store(Operand { ptr: y.as_mut_ptr().cast(), strides })];
+            let region = Region::whole(&[3]);
+            let launch =
+                Launch { region: &region, shape: &[3], inputs: &inputs, outputs: &outputs, streaming: false };
+            for _ in 0..2 {
+                // SAFETY: both arrays have three elements.
+                unsafe { executable.run(&launch) }.expect("runs on the reference");
+            }
+            assert_eq!(y, [2, 4, 6]);
+            assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
+            assert_eq!(backend.notes().len(), 1);
+            assert!(backend.notes().is_empty());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The tests, over any set of backends.
+
+use crate::agree::{Tolerance, check};
+use crate::case::{self, Case, Rng};
+use crate::random;
+use blockwise::backend::{Backend, Executable};
+use blockwise::dtype::{DType, Scalar};
+use blockwise::ir::{Builder, Kernel, Value};
+use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
+use blockwise::schedule::KernelCache;
+use blockwise::shape::{IndexMap, Region};
+use std::sync::Arc;
+
+/// Backends that must agree, and what they need not do.
+pub struct Suite {
+    backends: Vec<KernelCache>,
+    /// Units in the last place that functions of f32 and f64 may be off.
+    ulps: u64,
+    /// Whether the backends must refuse a kernel as unsupported.
+    refuses: fn(&Kernel) -> bool,
+    /// Where operations and their operands' shapes or constants are combined: one in so many of the combinations.
+    one_in: usize,
+}
+
+impl Suite {
+    pub fn new(
+        backends: Vec<Arc<dyn Backend>>,
+        ulps: u64,
+        refuses: fn(&Kernel) -> bool,
+        one_in: usize,
+    ) -> Suite {
+        Suite { backends: backends.into_iter().map(KernelCache::new).collect(), ulps, refuses, one_in }
+    }
+
+    /// Whether to test combination `n` of an operation and dtype: others for each of them.
+    fn tests(&self, n: usize, op: u8, d: DType) -> bool {
+        (n + op as usize + 3 * d as usize).is_multiple_of(self.one_in)
+    }
+
+    /// Name and executable of each backend; none of those that rightly refuse.
+    pub fn compiled(&self, kernel: &Kernel) -> Vec<(String, Arc<dyn Executable>)> {
+        let compile = |backend: &KernelCache| {
+            let name = backend.backend().name();
+            match backend.get(kernel) {
+                Ok(executable) => {
+                    assert!(!(self.refuses)(kernel), "{name} should refuse\n{kernel:?}");
+                    Some((name, executable))
+                }
+                Err(e) => {
+                    let unsupported = matches!(e.kind(), blockwise::error::ErrorKind::Unsupported { .. });
+                    assert!(unsupported && (self.refuses)(kernel), "{name}: {e}\n{kernel:?}");
+                    None
+                }
+            }
+        };
+        self.backends.iter().filter_map(compile).collect()
+    }
+}
+
+/// Lengths of one-dimensional regions.
+const LENGTHS: [usize; 5] = [0, 1, 7, 63, 1025];
+
+/// Runs the kernel that `build` makes of loads of these dtypes, over a line of every length.
+fn on_lines(
+    suite: &Suite,
+    inputs: &[DType],
+    stored: Tolerance,
+    what: &str,
+    build: impl Fn(&mut Builder, &[Value]),
+) {
+    for (n, seed) in LENGTHS.into_iter().zip(1..) {
+        let mut rng = Rng::new(seed);
+        let mut b = Builder::new(1);
+        let loads: Vec<Value> = inputs
+            .iter()
+            .map(|d| {
+                let input = b.input(*d, IndexMap::identity(1));
+                b.load(input)
+            })
+            .collect();
+        build(&mut b, &loads);
+        let kernel = b.finish().expect(what);
+        let case = Case::new(&mut rng, kernel, Region::new([3usize].as_slice(), [n].as_slice()));
+        check(suite, &case, stored, what);
+    }
+}
+
+fn of_result(suite: &Suite, transcendental: bool, d: DType) -> Tolerance {
+    match d {
+        _ if !transcendental => Tolerance::Exact,
+        DType::F16 => Tolerance::Ulps(1),
+        _ => Tolerance::Ulps(suite.ulps),
+    }
+}
+
+pub fn unary(suite: &Suite) {
+    for (d, &op) in DType::ALL.iter().flat_map(|d| UnaryOp::ALL.iter().map(move |op| (*d, op))) {
+        if op.accepts(d) {
+            on_lines(
+                suite,
+                &[d],
+                of_result(suite, op.is_transcendental(), d),
+                &format!("{op} {d}"),
+                |b, x| {
+                    let y = b.unary(op, x[0]);
+                    b.store(y);
+                },
+            );
+        }
+    }
+}
+
+pub fn binary(suite: &Suite) {
+    for (d, &op) in DType::ALL.iter().flat_map(|d| BinaryOp::ALL.iter().map(move |op| (*d, op))) {
+        if !op.accepts(d) {
+            continue;
+        }
+        let stored = match op {
+            BinaryOp::Min | BinaryOp::Max | BinaryOp::Fmin | BinaryOp::Fmax => Tolerance::Number,
+            // sums near 1 cancel: the error is that of the operands, here up to 100
+            BinaryOp::Logaddexp | BinaryOp::Logaddexp2 => Tolerance::Near(suite.ulps, 100.0),
+            _ => of_result(suite, op.is_transcendental() || op == BinaryOp::Pow && d.is_float(), d),
+        };
+        on_lines(suite, &[d, d], stored, &format!("{op} {d}"), |b, x| {
+            let y = b.binary(op, x[0], x[1]);
+            b.store(y);
+        });
+        let mut rng = Rng::new(77);
+        for k in 0..6 {
+            let s = if k < 3 { Scalar::from([2i64, 0, 7][k]).cast(d) } else { rng.scalar(d) };
+            if !suite.tests(k, op as u8, d) {
+                continue;
+            }
+            on_lines(suite, &[d], stored, &format!("{op} {d} with {s}"), |b, x| {
+                let s = b.constant(s);
+                let (left, right) = (b.binary(op, s, x[0]), b.binary(op, x[0], s));
+                b.store(left);
+                b.store(right);
+            });
+        }
+    }
+}
+
+pub fn comparisons_selections_and_multiply_add(suite: &Suite) {
+    for d in DType::ALL {
+        on_lines(suite, &[d, d, d], Tolerance::Exact, &format!("compare {d}"), |b, x| {
+            let s = b.constant(Scalar::one(d));
+            for &op in CompareOp::ALL {
+                for (p, q) in [(x[0], x[1]), (x[0], s), (s, x[0]), (x[1], x[1])] {
+                    let c = b.compare(op, p, q);
+                    b.store(c);
+                    let y = b.select(c, x[1], x[2]);
+                    b.store(y);
+                }
+            }
+            if d != DType::Bool {
+                for (p, q, r) in
+                    [(x[0], x[1], x[2]), (x[0], s, x[1]), (x[0], x[1], s), (x[0], s, s), (s, x[0], x[1])]
+                {
+                    let y = b.mul_add(p, q, r);
+                    b.store(y);
+                }
+            }
+        });
+    }
+}
+
+pub fn casts(suite: &Suite) {
+    for d in DType::ALL {
+        on_lines(suite, &[d], Tolerance::Exact, &format!("casts of {d}"), |b, x| {
+            for to in DType::ALL {
+                let y = b.cast(to, x[0]);
+                b.store(y);
+            }
+        });
+    }
+}
+
+pub fn folds_by_group_of_every_dtype(suite: &Suite) {
+    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
+        if op.is_arg() || !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
+            continue;
+        }
+        for (shape, masked, values) in [
+            (&[3000][..], false, 1),
+            (&[41][..], true, 1),
+            (&[7, 90][..], true, 5),
+            (&[600][..], false, 2),
+            (&[][..], false, 1),
+        ] {
+            let rank = shape.len();
+            let mut b = Builder::new(rank);
+            let [slot, mask] = [DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(rank)));
+            let [slot, mask] = [slot, mask].map(|n| b.load(n));
+            let last = b.constant(Scalar::from((case::GROUPS - 1) as u32));
+            let slot = b.binary(BinaryOp::And, slot, last);
+            // several values by the same groups may be folded in one walk
+            for _ in 0..values {
+                let x = b.input(d, IndexMap::identity(rank));
+                let x = b.load(x);
+                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+                b.group_reduce(op, x, slot, masked.then_some(mask));
+            }
+            let kernel = b.finish().expect("a fold by group");
+            let start = vec![5; rank];
+            let case = Case::new(&mut Rng::new(7), kernel, Region::new(start.as_slice(), shape));
+            check(suite, &case, Tolerance::Exact, &format!("{values} {op} {d} by group"));
+        }
+    }
+}
+
+pub fn reductions_over_every_subset_of_axes(suite: &Suite) {
+    let shapes: [&[usize]; 6] = [&[], &[65], &[9, 33], &[33, 3], &[3, 1, 70], &[2, 5, 7, 3]];
+    for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {
+        // products of floats have a test of their own
+        if !op.accepts(d) || op == ReduceOp::Prod && d.is_float() {
+            continue;
+        }
+        let mut combination = 0;
+        for (shape, seed) in shapes.iter().zip(1..) {
+            let rank = shape.len();
+            for subset in 0..1u32 << rank {
+                combination += 1;
+                if !suite.tests(combination, op as u8, d) {
+                    continue;
+                }
+                let mut rng = Rng::new(seed);
+                let mut b = Builder::new(rank);
+                let input = b.input(d, IndexMap::identity(rank));
+                let x = b.load(input);
+                let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+                b.reduce(op, x, (0..rank as u8).filter(|k| subset >> k & 1 == 1));
+                let kernel = b.finish().expect("a reduction");
+                let start: Vec<usize> = (0..rank).map(|k| k * 10).collect();
+                let case = Case::new(&mut rng, kernel, Region::new(start.as_slice(), *shape));
+                check(suite, &case, Tolerance::Exact, &format!("{op} {d}"));
+            }
+        }
+    }
+}
+
+pub fn products_of_floats(suite: &Suite) {
+    for d in [DType::F16, DType::F32, DType::F64] {
+        on_lines(suite, &[d], Tolerance::Exact, &format!("prod {d}"), |b, x| {
+            // between 1 and 1.25, so that no order overflows
+            let c = b.constant(Scalar::one(d));
+            let e = b.constant(Scalar::from(1.25).cast(d));
+            let y = b.binary(BinaryOp::Fmax, x[0], c);
+            let y = b.binary(BinaryOp::Fmin, y, e);
+            b.reduce(ReduceOp::Prod, y, [0]);
+        });
+    }
+}
+
+/// A random kernel over a random region.
+pub fn random_kernel(suite: &Suite, seed: u64) {
+    let mut rng = Rng::new(seed);
+    let region = random::region(&mut rng);
+    let kernel = random::kernel(&mut rng, region.ndim());
+    let case = Case::new(&mut rng, kernel, region);
+    check(suite, &case, Tolerance::Exact, &format!("seed {seed}"));
+}

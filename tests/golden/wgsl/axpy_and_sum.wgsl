@@ -1,0 +1,91 @@
+struct Values {
+    v4: u32,
+}
+
+fn values(outer: u32, inner: u32) -> Values {
+    let c0 = outer;
+    let i0 = c0 * params[10u];
+    let x0 = load_32(params[9u], i0);
+    let v0 = x0;
+    let v1 = 0x40000000u;
+    let v2 = 0x3f800000u;
+    let v3 = f32_mul(v0, v1);
+    let v4 = f32_add(v2, v3);
+    return Values(v4);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let block = group.y * params[3u] + group.x;
+    let first = (block * 256u + lane) * 1u;
+    for (var k = 0u; k < 1u; k++) {
+        let n = first + k;
+        if n >= params[1u] { break; }
+        let v = values(n, 0u);
+        let r0 = v.v4;
+    output[params[11u] + n * 1u] = r0;
+    }
+}
+
+// ---- next pass ----
+
+struct Values {
+    v4: u32,
+}
+
+fn values(outer: u32, inner: u32) -> Values {
+    let c0 = outer;
+    let c1 = inner;
+    let i0 = c0 * params[11u] + c1 * params[12u];
+    let x0 = load_32(params[10u], i0);
+    let v0 = x0;
+    let v1 = 0x40000000u;
+    let v2 = 0x3f800000u;
+    let v3 = f32_mul(v0, v1);
+    let v4 = f32_add(v2, v3);
+    return Values(v4);
+}
+
+struct Acc {
+    r0: vec2<u32>,
+}
+
+fn empty() -> Acc { return Acc(vec2<u32>(0x0u, 0x0u)); }
+
+fn push(before: Acc, v: Values, at: u32) -> Acc {
+    var a = before;
+    a.r0 = f64_add(a.r0, f64_from_f32(v.v4));
+    return a;
+}
+
+fn merge(before: Acc, b: Acc) -> Acc {
+    var a = before;
+    a.r0 = f64_add(a.r0, b.r0);
+    return a;
+}
+
+var<workgroup> lanes_acc: array<Acc, 256>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let block = group.y * params[3u] + group.x;
+    let own = lane % params[4u];
+    let segment = block * (256u / params[4u]) + lane / params[4u];
+    let outer = segment / params[6u];
+    let first = (segment % params[6u]) * params[5u];
+    let to = min(first + params[5u], params[2u]);
+    var a = empty();
+    if segment < params[7u] {
+        for (var r = first + own; r < to; r += params[4u]) { a = push(a, values(outer, r), r); }
+    }
+    lanes_acc[lane] = a;
+    for (var s = params[4u] / 2u; s > 0u; s = s / 2u) {
+        workgroupBarrier();
+        if own < s { lanes_acc[lane] = merge(lanes_acc[lane], lanes_acc[lane + s]); }
+    }
+    if own != 0u || segment >= params[7u] { return; }
+    a = lanes_acc[lane];
+    let p0 = params[13u] + segment * 2u;
+    output[p0 + 0u] = (a.r0).x;
+    output[p0 + 0u + 1u] = (a.r0).y;
+}

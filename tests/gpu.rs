@@ -1,0 +1,328 @@
+//! The GPU backend as users meet it: sessions on a device, its memory limit, the text of kernels, and what happens where there is none.
+#![cfg(feature = "gpu")]
+
+#[path = "common/gpu.rs"]
+mod adapter;
+
+use blockwise::backend::gpu::Gpu;
+use blockwise::backend::{Backend, Launch, Operand, Output};
+use blockwise::dtype::Scalar;
+use blockwise::event::{Event, Observer};
+use blockwise::ir::{Builder, Kernel};
+use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
+use blockwise::prelude::*;
+use blockwise::shape::{IndexMap, Region};
+use blockwise_kernels::naive;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What a session's kernels could not do on their device.
+#[derive(Default)]
+struct Fallbacks(Mutex<Vec<String>>);
+
+impl Observer for Fallbacks {
+    fn event(&self, event: &Event) {
+        if let Event::Fallback { why } = event {
+            self.0.lock().expect("nobody panics here").push(why.to_string());
+        }
+    }
+}
+
+/// A session on the CPU, one on the GPU, and what the latter leaves to the CPU; nothing without a GPU.
+fn sessions() -> Option<(Session, Session, Arc<Fallbacks>)> {
+    adapter::open(|gpu| gpu)?;
+    let fallbacks = Arc::new(Fallbacks::default());
+    let cpu = Session::builder().device(Device::cpu()).threads(2).build().expect("a CPU");
+    let gpu = Session::builder().device(Device::gpu(0)).threads(2).observer(fallbacks.clone());
+    Some((cpu, gpu.build().expect("a GPU"), fallbacks))
+}
+
+fn ramp(shape: &[usize]) -> Array {
+    let n: usize = shape.iter().product();
+    let mut rest = 12345u32;
+    let xs: Vec<f32> = (0..n)
+        .map(|_| {
+            rest = rest.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (rest >> 8) as f32 / 65536.0 - 100.0
+        })
+        .collect();
+    Array::from_ndarray(ndarray::ArrayD::from_shape_vec(shape, xs).expect("as many"))
+}
+
+/// The elements of a block, in C order; NaN is one value, whatever its bits.
+fn elements(block: &Block) -> Vec<Scalar> {
+    let at = |mut n: usize| {
+        let mut index = vec![0; block.shape().len()];
+        for (i, length) in index.iter_mut().zip(block.shape()).rev() {
+            *i = n % length;
+            n /= length;
+        }
+        let s = block.get(&index).expect("inside");
+        if s.dtype().is_float() && s.as_f64().is_nan() { Scalar::from(f64::NAN) } else { s }
+    };
+    (0..block.len()).map(at).collect()
+}
+
+#[test]
+fn a_session_on_the_gpu_gives_what_the_cpu_gives() {
+    let Some((cpu, gpu, fallbacks)) = sessions() else { return };
+    let x = ramp(&[300, 400]).rechunk([128, 150]);
+    let y = x.t().slice(s![..300, ..300]).cast(I32);
+    let exact = [
+        (&x + &x * 2.5).sqrt(),
+        x.slice(s![.., ..300]).cast(I32).floor_divide(&(&y + 7)),
+        x.slice(s![..;3, ..;-2]).cast(U8),
+        x.max(1),
+        x.argmin(0),
+        y.sum(..),
+        (&y % 5).cast(I16).sum(0),
+        x.isnan().any(..),
+        where_(x.gt(0.0), &x, -&x).min(0),
+    ];
+    for (n, array) in exact.iter().enumerate() {
+        let (want, got) = (cpu.compute(array).expect("cpu"), gpu.compute(array).expect("gpu"));
+        assert_eq!(elements(&got), elements(&want), "array {n}");
+    }
+    for array in &[x.mean(..), x.std(0), (&x / 50.0).exp().sum(1)] {
+        let (want, got) = (cpu.compute(array).expect("cpu"), gpu.compute(array).expect("gpu"));
+        for (a, b) in elements(&got).iter().zip(elements(&want)) {
+            let (a, b) = (a.as_f64(), b.as_f64());
+            assert!((a - b).abs() <= 1e-6 * b.abs(), "{a} is not {b}");
+        }
+    }
+    // doubles have no elementary functions there yet
+    let told = fallbacks.0.lock().expect("nobody panics here").len();
+    let z = x.cast(F64).sin();
+    let plan = gpu.explain(&z).expect("a plan");
+    assert!(plan.contains("runs on cpu") && plan.contains("since sin of f64 on a GPU"), "{plan}");
+    assert!(gpu.explain(&x.sqrt()).expect("a plan").contains("runs on gpu"));
+    assert_eq!(elements(&gpu.compute(&z).expect("gpu")), elements(&cpu.compute(&z).expect("cpu")));
+    let told = fallbacks.0.lock().expect("nobody panics here").split_off(told);
+    assert!(told.len() == 1 && told[0].contains("sin of f64 on a GPU is not supported"), "{told:?}");
+}
+
+/// `sum(x * 2 + 1)` and `x * 2 + 1` of f32.
+fn kernel() -> Kernel {
+    let mut b = Builder::new(2);
+    let input = b.input(F32, IndexMap::identity(2));
+    let x = b.load(input);
+    let (two, one) = (b.constant(Scalar::from(2.0f32)), b.constant(Scalar::from(1.0f32)));
+    let y = b.binary(BinaryOp::Mul, x, two);
+    let y = b.binary(BinaryOp::Add, y, one);
+    b.store(y);
+    b.reduce(ReduceOp::Sum, y, [0, 1]);
+    b.finish().expect("sound")
+}
+
+#[test]
+fn data_of_eight_times_the_memory_limit_streams_in_bounded_memory() {
+    let Some(gpu) = adapter::open(|gpu| gpu.memory_limit("512KiB")) else { return };
+    let executable = gpu.compile(&kernel()).expect("compiles");
+    let (rows, columns) = (1024usize, 1024usize);
+    let mut x: Vec<f32> = (0..rows * columns).map(|i| (i % 1000) as f32).collect();
+    assert!(x.len() as u64 * 4 >= 8 * gpu.memory_limit());
+    let mut runs = vec![];
+    for _ in 0..2 {
+        let (mut y, mut sum) = (vec![0f32; x.len()], 0f64);
+        let strides = smallvec::smallvec![4 * columns as isize, 4];
+        let inputs = [Operand { ptr: x.as_mut_ptr().cast(), strides: strides.clone() }];
+        let plane = Operand { ptr: (&raw mut sum).cast(), strides: smallvec::smallvec![0, 0] };
+        let outputs = [
+            Output::Store(Operand { ptr: y.as_mut_ptr().cast(), strides }),
+            Output::Reduce(smallvec::smallvec![plane]),
+        ];
+        let shape = [rows, columns];
+        let region = Region::whole(&shape);
+        let launch =
+            Launch { region: &region, shape: &shape, inputs: &inputs, outputs: &outputs, streaming: false };
+        // SAFETY: both arrays have an element for every point, and the plane is a number.
+        unsafe { executable.run(&launch) }.expect("runs");
+        assert!(x.iter().zip(&y).all(|(x, y)| x * 2.0 + 1.0 == *y));
+        runs.push(sum.to_bits());
+    }
+    let want: f64 = x.iter().map(|x| f64::from(x * 2.0 + 1.0)).sum();
+    assert_eq!(runs, [want.to_bits(); 2]);
+    let (peak, limit) = (gpu.peak_memory(), gpu.memory_limit());
+    assert!(peak > 0 && peak <= limit, "{peak} of {limit} bytes");
+}
+
+#[test]
+fn where_nothing_fits_a_typed_error_says_so() {
+    let Some(gpu) = adapter::open(|gpu| gpu.memory_limit(1000u64)) else { return };
+    let executable = gpu.compile(&kernel()).expect("compiles");
+    let (mut x, mut y, mut sum) = ([1f32], [0f32], 3f64);
+    let operand = |ptr: *mut u8| Operand { ptr, strides: smallvec::smallvec![0, 0] };
+    let inputs = [operand(x.as_mut_ptr().cast())];
+    let outputs = [
+        Output::Store(operand(y.as_mut_ptr().cast())),
+        Output::Reduce(smallvec::smallvec![operand((&raw mut sum).cast())]),
+    ];
+    let region = Region::whole(&[1, 1]);
+    let launch =
+        Launch { region: &region, shape: &[1, 1], inputs: &inputs, outputs: &outputs, streaming: false };
+    // SAFETY: every operand is one element.
+    let e = unsafe { executable.run(&launch) }.expect_err("1000 bytes are too few");
+    assert!(matches!(e.kind(), ErrorKind::MemoryLimit { limit: 1000, .. }), "{e}");
+    assert_eq!(sum, 3.0);
+}
+
+#[test]
+fn functions_of_f32_are_within_two_units_in_the_last_place() {
+    let Some(gpu) = adapter::open(|gpu| gpu) else { return };
+    // floats of every exponent, and those where functions bend
+    let all = (0..1u32 << 16).map(|k| f32::from_bits(k.wrapping_mul(65_537)));
+    let near = (0..1u32 << 14).map(|k| (k as f32 - 8192.0) / 1024.0);
+    let mut x: Vec<f32> = all.chain(near).collect();
+    let mut y = vec![0f32; x.len()];
+    for &op in UnaryOp::ALL.iter().filter(|op| op.is_transcendental()) {
+        let mut b = Builder::new(1);
+        let input = b.input(F32, IndexMap::identity(1));
+        let value = b.load(input);
+        let value = b.unary(op, value);
+        b.store(value);
+        let executable = gpu.compile(&b.finish().expect("sound")).expect("compiles");
+        let operand = |ptr: *mut f32| Operand { ptr: ptr.cast(), strides: smallvec::smallvec![4] };
+        let (inputs, outputs) = ([operand(x.as_mut_ptr())], [Output::Store(operand(y.as_mut_ptr()))]);
+        let shape = [x.len()];
+        let region = Region::whole(&shape);
+        let launch =
+            Launch { region: &region, shape: &shape, inputs: &inputs, outputs: &outputs, streaming: false };
+        // SAFETY: both have an element for every point.
+        unsafe { executable.run(&launch) }.expect("runs");
+        let order = |y: f32| {
+            if y.is_sign_negative() { -((y.to_bits() << 1 >> 1) as i64) } else { y.to_bits() as i64 }
+        };
+        let mut worst = (0, 0.0);
+        for (&x, &y) in x.iter().zip(&y) {
+            let want: f32 = naive::unary(op, Scalar::from(x)).get().expect("a float");
+            assert_eq!(y.is_nan(), want.is_nan(), "{op} of {x:?} is {y}, not {want}");
+            let off = if want.is_nan() { 0 } else { order(y).abs_diff(order(want)) };
+            worst = if off > worst.0 { (off, x) } else { worst };
+        }
+        println!("{op:6} is at most {} off, at {:?}", worst.0, worst.1);
+        assert!(worst.0 <= 2, "{op} is {} units off at {:?}", worst.0, worst.1);
+    }
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_a_typed_error() {
+    let e = Session::builder().device(Device::gpu(999)).build().map(drop).expect_err("so many GPUs");
+    assert!(matches!(e.kind(), ErrorKind::Unsupported { .. }), "{e}");
+    assert!(Session::builder().device(Device::auto()).build().is_ok());
+}
+
+/// Kernels whose WGSL is kept as text.
+fn texts() -> Vec<(&'static str, Kernel)> {
+    let made = |build: &dyn Fn(&mut Builder)| {
+        let mut b = Builder::new(2);
+        build(&mut b);
+        b.finish().expect("sound")
+    };
+    let load = |b: &mut Builder, d| {
+        let input = b.input(d, IndexMap::identity(2));
+        b.load(input)
+    };
+    vec![
+        ("axpy_and_sum", kernel()),
+        (
+            "bytes",
+            made(&|b| {
+                let (x, y) = (load(b, U8), load(b, I16));
+                let x = b.cast(I16, x);
+                let z = b.binary(BinaryOp::FloorDiv, x, y);
+                b.store(z);
+                let c = b.compare(CompareOp::Lt, z, x);
+                b.store(c);
+            }),
+        ),
+        (
+            "by_group",
+            made(&|b| {
+                let (x, slot, mask) = (load(b, F32), load(b, U32), load(b, Bool));
+                b.group_reduce(ReduceOp::Sum, x, slot, Some(mask));
+                b.group_reduce(ReduceOp::Max, x, slot, None);
+            }),
+        ),
+        (
+            "exp_by_row",
+            made(&|b| {
+                let x = load(b, F16);
+                let y = b.unary(UnaryOp::Exp, x);
+                b.reduce(ReduceOp::ArgMax, y, [1]);
+                b.reduce(ReduceOp::NanM2, y, [1]);
+            }),
+        ),
+        (
+            "selected",
+            made(&|b| {
+                let (x, row) = (load(b, F64), b.index(0));
+                let y = b.cast(F64, row);
+                let mask = b.compare(CompareOp::Le, y, x);
+                b.select_root(mask, x);
+            }),
+        ),
+    ]
+}
+
+/// `BLOCKWISE_UPDATE_GOLDEN=1 cargo test --features gpu --test gpu` writes the files anew.
+#[test]
+fn kernels_as_text() {
+    for (name, kernel) in texts() {
+        let passes = Gpu::wgsl(&kernel).expect("supported");
+        // the library's part is in shaders/
+        let own =
+            |text: &String| text.find("struct Values").map_or(String::new(), |at| text[at..].to_owned());
+        let text = passes.iter().map(own).collect::<Vec<_>>().join("\n// ---- next pass ----\n\n");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl").join(format!("{name}.wgsl"));
+        if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("writable");
+            std::fs::write(&path, &text).expect("writable");
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(text == golden, "{name}: the text changed; it is now\n{text}");
+    }
+}
+
+/// No adapter is needed for this: the compiler of WGSL checks the text, with no capability beyond the least.
+#[test]
+fn kernels_are_valid_wgsl() {
+    use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
+    for (name, kernel) in texts() {
+        for text in Gpu::wgsl(&kernel).expect("supported") {
+            let module = wgpu::naga::front::wgsl::parse_str(&text);
+            let module = module.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
+            let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+            assert!(valid.is_ok(), "{name}: {valid:?}");
+        }
+    }
+}
+
+#[cfg(feature = "frame")]
+#[test]
+fn frames_on_the_gpu_give_what_the_cpu_gives() {
+    use blockwise::frame::{DataFrame, col, len, when};
+    let Some((cpu, gpu, fallbacks)) = sessions() else { return };
+    let n = 3000i64;
+    let frame = DataFrame::from_columns([
+        ("k", (0..n).map(|i| (i % 11 != 3).then_some(i % 7)).collect::<Vec<_>>().into()),
+        ("x", (0..n).map(|i| (i % 13 != 5).then_some(i as f64 / 8.0 - 100.0)).collect::<Vec<_>>().into()),
+        ("b", (0..n).map(|i| Some(i % 3 == 0)).collect::<Vec<_>>().into()),
+    ]);
+    let rows = frame.filter(col("x").gt(-50.0).and(col("b"))).with_columns([
+        (col("x") * 2.0 + col("k")).alias("y"),
+        when(col("x").lt(0.0)).then(col("k")).otherwise(col("k") * 3).alias("z"),
+    ]);
+    let groups = rows.group_by("k").agg([col("y").sum().alias("sum"), col("z").max().alias("max"), len()]);
+    for frame in [rows, groups] {
+        let table = |session| frame.collect_with(session).expect("a table").to_batch().expect("one batch");
+        assert_eq!(table(&gpu), table(&cpu));
+    }
+    assert!(fallbacks.0.lock().expect("nobody panics here").is_empty());
+    // more groups than a GPU has room for go to the CPU
+    let many = frame.group_by("x").agg([col("k").sum()]);
+    let table = |session| many.collect_with(session).expect("a table").to_batch().expect("one batch");
+    assert_eq!(table(&gpu), table(&cpu));
+    let told = fallbacks.0.lock().expect("nobody panics here");
+    assert!(!told.is_empty() && told.iter().all(|why| why.contains("groups on this GPU")), "{told:?}");
+}

@@ -234,3 +234,29 @@ fn a_small_left_side_is_kept() {
         assert_eq!(session.last_summary().unwrap().bytes_spilled, 0, "{join:?}");
     }
 }
+
+/// Sides in the order of their keys, of which a few rows of the left are all over the right one, some without a key.
+#[test]
+fn a_sparse_left_side_in_order() {
+    let right = DataFrame::from_columns([
+        ("k", Column::from((0..1_000_000i64).collect::<Vec<_>>())),
+        ("v", (0..1_000_000i64).map(|v| v * 7 % 1000).collect::<Vec<_>>().into()),
+    ]);
+    let keys: Vec<Option<i64>> = (0..2000).map(|i| (i % 50 != 0).then_some(i * 613 - 5000)).collect();
+    let partners = keys.iter().flatten().filter(|k| (0..1_000_000).contains(*k)).count();
+    let left =
+        DataFrame::from_columns([("k", Column::from(keys)), ("i", (0..2000i64).collect::<Vec<_>>().into())]);
+    let small = Session::builder().threads(2).memory_limit("32MiB").build().unwrap();
+    for kind in [JoinKind::Left, JoinKind::Inner] {
+        // a function of batches hides how few rows there are
+        let schema = left.schema().unwrap();
+        let unknown = left.map_batches(&schema, Ok).sort("k");
+        let join = unknown.join(&right.sort("k"), ["k"], kind);
+        assert!(join.explain().unwrap().contains(", in order"));
+        let got = join.collect_with(&small).unwrap().to_batch().unwrap();
+        assert!(small.last_summary().unwrap().bytes_spilled > 0);
+        let want = join.collect_with(&sessions()[0]).unwrap().to_batch().unwrap();
+        assert!(plain(&got) == plain(&want));
+        assert_eq!(want.num_rows(), if kind == JoinKind::Left { 2000 } else { partners });
+    }
+}

@@ -156,12 +156,12 @@ fn most_rows(r: &Relation) -> Option<usize> {
     }
 }
 
-/// About the bytes of a row.
+/// About the bytes of a row, and of its place in a table.
 fn row_bytes(r: &Relation) -> f64 {
     let width = |f: &Arc<Field>| match f.data_type() {
         DataType::Dictionary(..) => 4.0,
         t if is_text(t) => 24.0,
         t => t.primitive_width().map_or(32.0, |w| w as f64),
     };
-    r.schema().fields().iter().map(width).sum()
+    40.0 + r.schema().fields().iter().map(width).sum::<f64>()
 }

@@ -2,7 +2,7 @@
 
 use super::super::Runtime;
 use super::evaluate::{evaluate, internal};
-use super::join::JoinTable;
+use super::join::{JoinTable, table_bytes};
 use super::parts::{self, Parts};
 use super::pipeline::{Gather, Left, PipelineRun};
 use super::store::{Disk, Stored};
@@ -31,6 +31,7 @@ pub(super) struct Build<'a> {
 #[derive(Default)]
 pub(super) struct BuildState {
     rows: Vec<RecordBatch>,
+    /// What they take as a table.
     bytes: usize,
     on_disk: OnDisk,
 }
@@ -107,7 +108,7 @@ impl Gather for Build<'_> {
     }
 
     fn push(&self, state: &mut BuildState, _task: usize, rows: RecordBatch) -> Result<()> {
-        state.bytes += batch_bytes(&rows);
+        state.bytes += table_bytes(batch_bytes(&rows), rows.num_rows());
         state.rows.push(rows);
         if self.is_too_large(state.bytes) {
             self.on_disk.store(true, Relaxed);

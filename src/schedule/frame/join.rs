@@ -23,6 +23,11 @@ pub(super) struct JoinTable {
 /// The most pairs handed on at once.
 const PAIRS: usize = 1 << 16;
 
+/// About the bytes of memory that so many rows of so many bytes take as a table, while it is made too.
+pub(super) fn table_bytes(bytes: usize, rows: usize) -> usize {
+    bytes + 40 * rows
+}
+
 impl JoinTable {
     /// Keeps rows, with the keys that a program makes of them. Rows whose key has a null have no partner.
     pub fn build(

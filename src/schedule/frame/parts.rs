@@ -6,7 +6,7 @@
 
 use super::super::workers::run_spans;
 use super::evaluate::{batch, evaluate, internal};
-use super::join::JoinTable;
+use super::join::{JoinTable, table_bytes};
 use super::keys::{Encoder, content_hashes};
 use super::pipeline::{Gather, Left, Open, PipelineRun};
 use super::sort::{Run, Sorted, number_key, with_key};
@@ -185,8 +185,8 @@ impl PipelineRun<'_> {
         let disk = disk();
         self.by_part(&probe.schema, &disk, |part, each| {
             let mut held = self.budget.hold();
-            let bytes: usize = right.lists[part].iter().map(Stored::bytes).sum();
-            held.set(2 * bytes, "join of one of 128 parts of the rows")?;
+            let of = right.lists[part].iter().map(|r| table_bytes(2 * r.bytes(), r.num_rows()));
+            held.set(of.sum(), "join of one of 128 parts of the rows")?;
             let rows = right.rows(part)?;
             let table = JoinTable::build(program, &rows, schema, self.rt.kernels, 1)?;
             drop(rows);

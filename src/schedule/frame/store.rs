@@ -46,8 +46,8 @@ impl Disk<'_> {
     }
 }
 
-/// A dictionary goes to disk with every batch: without the values that no row of the batch has.
-fn with_small_dictionaries(rows: &RecordBatch) -> Result<RecordBatch> {
+/// The rows without the values of dictionaries that none of them has: what is kept or goes to disk for long has a dictionary with every batch.
+pub(super) fn with_small_dictionaries(rows: &RecordBatch) -> Result<RecordBatch> {
     let small = |c: &ArrayRef| match c.as_any_dictionary_opt() {
         Some(d) if d.values().len() > c.len() => {
             arrow_select::dictionary::garbage_collect_any_dictionary(d).map_err(internal)

@@ -5,16 +5,17 @@
 
 use super::budget::Budget;
 use super::evaluate::{evaluate, internal};
-use super::join::JoinTable;
+use super::join::{JoinTable, table_bytes};
 use super::keys::Encoder;
 use super::sort::one_nan;
 use super::store::{Disk, Stored};
 use crate::error::Result;
 use crate::plan::frame::{Probe, Program};
 use crate::schedule::KernelCache;
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::SchemaRef;
-use arrow_row::{RowConverter, SortField};
+use arrow_row::{RowConverter, Rows, SortField};
 use std::sync::Arc;
 
 /// Some of the rows, in order.
@@ -30,16 +31,38 @@ pub(super) struct Zones {
     schema: SchemaRef,
 }
 
-/// The smallest and the largest key, as bytes that compare as keys do; none of no rows.
-fn range(keys: &[ArrayRef]) -> Result<Option<(Box<[u8]>, Box<[u8]>)>> {
-    let keys: Vec<ArrayRef> = keys.iter().cloned().map(one_nan).collect();
-    let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
-    let rows = RowConverter::new(fields).and_then(|c| c.convert_columns(&keys)).map_err(internal)?;
-    let (least, most) = (rows.iter().min(), rows.iter().max());
-    Ok(least.zip(most).map(|(a, b)| (a.data().into(), b.data().into())))
+/// Keys of rows without a null, as bytes that compare as the keys do, in their order.
+struct Ordered {
+    rows: Rows,
+    order: Vec<u32>,
 }
 
-/// Writes rows whose keys these are.
+impl Ordered {
+    fn new(keys: &[ArrayRef]) -> Result<Ordered> {
+        let keys: Vec<ArrayRef> = keys.iter().cloned().map(one_nan).collect();
+        let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
+        let rows = RowConverter::new(fields).and_then(|c| c.convert_columns(&keys)).map_err(internal)?;
+        let nulls =
+            keys.iter().fold(None, |all, k| NullBuffer::union(all.as_ref(), k.logical_nulls().as_ref()));
+        let valid = |i: &u32| nulls.as_ref().is_none_or(|n| n.is_valid(*i as usize));
+        let mut order: Vec<u32> = (0..rows.num_rows() as u32).filter(valid).collect();
+        // they hardly ever are not yet
+        order.sort_by(|&a, &b| rows.row(a as usize).cmp(&rows.row(b as usize)));
+        Ok(Ordered { rows, order })
+    }
+
+    fn key(&self, place: usize) -> Option<&[u8]> {
+        self.order.get(place).map(|&row| self.rows.row(row as usize).data())
+    }
+
+    /// Whether there is a key between two, these included.
+    fn has_between(&self, least: &[u8], most: &[u8]) -> bool {
+        let first = self.order.partition_point(|&row| self.rows.row(row as usize).data() < least);
+        self.key(first).is_some_and(|key| key <= most)
+    }
+}
+
+/// Writes rows whose keys these are, but for pieces in which every key has a null: those have no partners.
 pub(super) fn write(
     rows: &RecordBatch,
     keys: &[ArrayRef],
@@ -52,10 +75,13 @@ pub(super) fn write(
     let zone = |at: usize| {
         let of = each.min(n - at);
         let keys: Vec<ArrayRef> = keys.iter().map(|k| k.slice(at, of)).collect();
-        let keys = range(&keys)?.unwrap_or_default();
-        Ok(Zone { keys, rows: disk.write(&rows.slice(at, of))? })
+        let keys = Ordered::new(&keys)?;
+        let Some((least, most)) = keys.key(0).zip(keys.key(keys.order.len().wrapping_sub(1))) else {
+            return Ok(None);
+        };
+        Ok(Some(Zone { keys: (least.into(), most.into()), rows: disk.write(&rows.slice(at, of))? }))
     };
-    (0..n).step_by(each).map(zone).collect()
+    (0..n).step_by(each).filter_map(|at| zone(at).transpose()).collect()
 }
 
 impl Zones {
@@ -79,12 +105,21 @@ impl Zones {
         next: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let keys = evaluate(&probe.keys, left, kernels)?;
-        let Some((least, most)) = range(&keys)? else { return Ok(()) };
-        let near: Vec<&Stored> =
-            self.zones.iter().filter(|z| z.keys.0 <= most && z.keys.1 >= least).map(|z| &z.rows).collect();
+        let ordered = Ordered::new(&keys)?;
+        let is_near = |z: &&Zone| ordered.has_between(&z.keys.0, &z.keys.1);
+        let near: Vec<&Stored> = self.zones.iter().filter(is_near).map(|z| &z.rows).collect();
+        let bytes = near.iter().map(|r| table_bytes(r.bytes(), r.num_rows())).sum::<usize>();
+        let (half, n) = (left.num_rows() / 2, left.num_rows());
+        // far from each other, or many of each key: fewer at a time
+        if bytes > budget.share(4) && half > 0 {
+            for part in [left.slice(0, half), left.slice(half, n - half)] {
+                self.probe(probe, &part, kernels, budget, next)?;
+            }
+            return Ok(());
+        }
         let mut held = budget.hold();
-        let what = "the rows of a join whose keys are those of one batch";
-        held.set(2 * near.iter().map(|r| r.bytes()).sum::<usize>(), what)?;
+        let what = "the rows of a join whose keys are those of one row";
+        held.set(2 * bytes, what)?;
         let rows = near.into_iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         let table = JoinTable::build(&self.keys, &rows, &self.schema, kernels, 1)?;
         drop(rows);

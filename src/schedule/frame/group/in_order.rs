@@ -7,7 +7,7 @@ use super::super::super::Runtime;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
-use super::super::store::{Disk, Stored, StoredRows};
+use super::super::store::{Disk, Stored, StoredRows, with_small_dictionaries};
 use super::GroupState;
 use super::host::Kept;
 use crate::block::batch::batch_bytes;
@@ -116,7 +116,7 @@ impl Gather for GroupsInOrder<'_> {
         let groups = span.state.len() as u32;
         if groups > 2 {
             let rows = span.state.finish(self.plan, self.schema)?;
-            span.rows = Some(rows.slice(1, rows.num_rows() - 2));
+            span.rows = Some(with_small_dictionaries(&rows.slice(1, rows.num_rows() - 2))?);
             let mut ends = self.empty.sibling();
             ends.take_in(&span.state, &[0, groups - 1])?;
             span.state = ends;
@@ -148,7 +148,7 @@ impl Gather for GroupsInOrder<'_> {
             let rows = done.open.finish(self.plan, self.schema)?;
             let whole = rows.num_rows() - usize::from(last == 0);
             done.open = open;
-            self.keep(done, rows.slice(0, whole))?;
+            self.keep(done, with_small_dictionaries(&rows.slice(0, whole))?)?;
             if let Some(rows) = span.rows {
                 self.keep(done, rows)?;
             }

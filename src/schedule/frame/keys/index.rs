@@ -67,7 +67,7 @@ impl Index {
         let mut index = Index { columns, words, direct, parts, rows, keys };
         if let [codes] = codes.as_slice() {
             let last = codes.iter().max().map_or(0, |&c| c as usize);
-            if last < (4 * n).max(1 << 16) {
+            if last < (2 * n).max(1 << 16) {
                 index.by_code(codes, last);
                 return Ok(index);
             }

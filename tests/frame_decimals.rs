@@ -313,3 +313,18 @@ fn files() {
     let message = error(&bad.scan(&csv));
     assert!(message.contains('d'), "{message}");
 }
+
+#[test]
+fn keys_of_any_scale() {
+    let long = 10i128.pow(25);
+    for (precision, scale) in [(9, -3), (38, -2), (30, 5)] {
+        let values =
+            vec![Some(7), None, Some(-long.min(10i128.pow(u32::from(precision) - 1))), Some(7), None];
+        let want = vec![values[0], None, values[2]];
+        let df = DataFrame::from_columns([("a", decimals(values, precision, scale))]);
+        let groups = collect(&df.group_by("a").keep_nulls().agg(blockwise::frame::len()));
+        assert_eq!(raw(&groups, "a"), (want, scale));
+        assert_eq!(groups.values::<i64>("len").unwrap(), [Some(2), Some(2), Some(1)]);
+        assert_eq!(collect(&df.join(&df, "a", blockwise::frame::JoinKind::Inner)).num_rows(), 5);
+    }
+}

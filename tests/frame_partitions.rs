@@ -326,3 +326,40 @@ fn a_group_that_memory_does_not_hold_is_an_error() {
     assert!(matches!(e.kind(), ErrorKind::MemoryLimit { .. }) && e.to_string().contains("map_groups"), "{e}");
     assert_eq!(mapped.collect_with(&session("64MiB")).unwrap().num_rows(), 1);
 }
+
+/// Where a group is cut by the ends of spans, a fold's `finish` still sees it whole.
+#[test]
+fn folds_are_finished_of_whole_groups() {
+    let df =
+        DataFrame::from_columns([("k", Column::from((0..6000i64).map(|i| i * 7 % 15).collect::<Vec<_>>()))]);
+    let count = |n: i64| Arc::new(Int64Array::from(vec![n])) as ArrayRef;
+    let whole = UserFold::new(
+        "whole",
+        [DataType::Int64],
+        DataType::Int64,
+        move |c| Ok(vec![count(c[0].len() as i64)]),
+        move |s| Ok(vec![count(s[0].as_primitive::<Int64Type>().values().iter().sum())]),
+        |s| match s[0].as_primitive::<Int64Type>().values().iter().all(|n| *n == 400) {
+            true => Ok(s[0].clone()),
+            false => panic!("a group of {:?}", s[0]),
+        },
+    );
+    let counts = df.sort("k").group_by("k").agg(whole.of("k").alias("n"));
+    assert!(counts.explain().unwrap().contains("keys in order"));
+    assert!(same(&counts));
+    assert_eq!(counts.collect().unwrap().values::<i64>("n").unwrap(), vec![Some(400); 15]);
+}
+
+/// One row of each partition does not keep the others in memory.
+#[test]
+fn results_that_are_slices_are_counted_for_what_they_keep() {
+    let n = 4_000_000i64;
+    let df = DataFrame::from_columns([("x", Column::from((0..n).collect::<Vec<_>>()))]);
+    let firsts = df
+        .repartition(Partition::rows(500_000))
+        .map_partitions(df.schema().unwrap().as_ref(), |rows: RecordBatch| Ok(rows.slice(0, 1)));
+    let rows = firsts.collect().unwrap();
+    assert_eq!(rows.values::<i64>("x").unwrap(), (0..8).map(|k| Some(k * 500_000)).collect::<Vec<_>>());
+    let held: usize = rows.batches().iter().map(|b| b.get_array_memory_size()).sum();
+    assert!(held < 10_000, "{held}");
+}

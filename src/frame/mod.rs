@@ -24,7 +24,8 @@
 //!
 //! Decimals compute with decimals, integers and numbers written as text (`col("price").lt("9.99")`) by Arrow's rules: sums and differences have the
 //! larger scale, products the sum of both, quotients four more digits than the dividend; a division by 0 is null, a result of more digits than
-//! there can be an error. With floats they are floats. Their sum is a decimal of 38 or 76 digits; `mean`, `std`, `var`, `median` and `quantile`
+//! there can be an error. `%` has the sign of the dividend, as for decimals elsewhere (of integers and floats it has the divisor's, as in NumPy). With
+//! floats they are floats. Their sum is a decimal of 38 or 76 digits; `mean`, `std`, `var`, `median` and `quantile`
 //! are those of f64.
 
 mod aggregate;

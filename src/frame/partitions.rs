@@ -6,7 +6,7 @@ use super::{
     group_number, len, row_number, when,
 };
 use crate::error::{Error, Result};
-use crate::expr::frame::{Argument, BatchFn, Named, RelOp, Relation, Runs, name_of};
+use crate::expr::frame::{Argument, BatchFn, Named, Node, RelOp, Relation, Runs};
 use crate::schedule::frame::content_hashes;
 use arrow::array::{ArrayRef, UInt64Array};
 use std::sync::Arc;
@@ -143,8 +143,8 @@ fn with_partitions(r: &Relation, op: &'static str) -> Result<(Relation, Partitio
 }
 
 impl DataFrame {
-    /// The rows cut into partitions: what [`DataFrame::map_partitions`] works on, one batch each in [`collect`](DataFrame::collect) and what is
-    /// written. [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
+    /// The rows cut into partitions: what [`DataFrame::map_partitions`] works on, and one batch each if the frame is collected as it is (writers
+    /// and other operations cut batches as they like). [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
     /// partitions. Partitions without rows are absent.
     ///
     /// Rows stay in their order by [`Partition::rows`] and [`Partition::count`]; by [`Partition::by_hash`] those of the first partition come
@@ -204,8 +204,8 @@ impl DataFrame {
     }
 
     /// The partitions of a frame that was [repartitioned](DataFrame::repartition), a row each: `partition` is its number, from 0, `rows` how many
-    /// it has; of [ranges](Partition::by_range) also the keys of its first and its last row that are not null, `k_first` and `k_last` for key
-    /// `k` (Dask's divisions).
+    /// it has; of [ranges](Partition::by_range) also the keys of its first and its last row that are not null, `k_first` and `k_last` for a
+    /// column `k` (Dask's divisions), `key0_first` and so on for other keys.
     ///
     /// # Errors
     /// Carried: if the frame has no partitions.
@@ -224,12 +224,14 @@ impl DataFrame {
             let (rows, by) = with_partitions(r, "partitions")?;
             let mut folds = vec![len().alias("rows")];
             if let Partition::Range(keys, _) = &by {
-                for key in keys {
-                    let name = name_of(&key.expr).unwrap_or_else(|| "key".into());
-                    if rows.schema().column_with_name(&name).is_some() {
-                        folds.push(col(&name).first().alias(format!("{name}_first")));
-                        folds.push(col(&name).last().alias(format!("{name}_last")));
-                    }
+                for (k, key) in keys.iter().enumerate() {
+                    // a column has its name, another key its number
+                    let name = match key.expr.node() {
+                        Node::Column(name) => name.to_string(),
+                        _ => format!("key{k}"),
+                    };
+                    folds.push(key.expr.first().alias(format!("{name}_first")));
+                    folds.push(key.expr.last().alias(format!("{name}_last")));
                 }
             }
             let folded = DataFrame::new(Ok(rows)).group_by(NUMBER).agg(folds).sort(NUMBER);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 /// A file of rows of text.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(super) struct Text {
     step: usize,
     /// How values are told apart, if a line end in one ends no row.
     quotes: Option<Quotes>,
-    /// By part: where in a row it begins.
-    places: OnceLock<Result<Vec<Place>>>,
+    /// By part: where in a row it begins, as far as that was asked for.
+    places: Mutex<Vec<Place>>,
 }
 
 /// What is around values in which a line end ends no row, and between values.
@@ -54,7 +54,7 @@ impl Text {
     pub fn open(path: &Path, start: u64, step: usize, quotes: Option<Quotes>) -> Result<Text> {
         let len = std::fs::metadata(path).map_err(|e| Error::io("reading", path, e))?.len();
         let (path, compressed) = (path.to_owned(), is_compressed(path));
-        let (step, places) = (step.clamp(1, 1 << 30), OnceLock::new());
+        let (step, places) = (step.clamp(1, 1 << 30), Mutex::new(vec![Place::Start]));
         Ok(Text { path, len, start, compressed, step, quotes, places })
     }
 
@@ -115,17 +115,13 @@ impl Text {
         let io = |e| Error::io("reading", &self.path, e);
         let handle = File::open(&self.path).map_err(io)?;
         let cut = |k: usize| (self.start + k as u64 * step).min(self.len);
-        let place = |k: usize| match k {
-            0 => Ok(Place::Start),
-            k => self.places().map(|p| p.get(k).copied().unwrap_or(Place::Start)),
-        };
         let (from, to) = (cut(part), cut(part + 1));
         let mut bytes = read_range(&handle, from, to).map_err(io)?;
-        let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut place(part)?, self.quotes) };
+        let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut self.place(part)?, self.quotes) };
         if skipped == NO_END {
             return Ok((to, vec![]));
         }
-        let (mut place, mut at) = (place(part + 1)?, to);
+        let (mut place, mut at) = (self.place(part + 1)?, to);
         while at < self.len {
             let more = read_range(&handle, at, (at + (64 << 10)).min(self.len)).map_err(io)?;
             let end = row_end(&more, &mut place, self.quotes);
@@ -142,22 +138,22 @@ impl Text {
         Ok((from + skipped as u64, bytes))
     }
 
-    /// By part: where in a row it begins.
-    fn places(&self) -> Result<&Vec<Place>> {
-        let find = |quotes: Quotes| -> Result<Vec<Place>> {
-            let io = |e| Error::io("reading", &self.path, e);
+    /// Where in a row a part begins: what no part before it needed is walked through now.
+    fn place(&self, part: usize) -> Result<Place> {
+        let Some(quotes) = self.quotes else { return Ok(Place::Start) };
+        let io = |e| Error::io("reading", &self.path, e);
+        let mut known = self.places.lock().unwrap_or_else(|e| e.into_inner());
+        if known.len() <= part {
             let handle = File::open(&self.path).map_err(io)?;
-            let step = self.step as u64;
-            let (mut place, mut all, mut at) = (Place::Start, vec![Place::Start], self.start);
-            while at < self.len {
-                let bytes = read_range(&handle, at, (at + step).min(self.len)).map_err(io)?;
+            while known.len() <= part {
+                let at = |k: usize| (self.start + k as u64 * self.step as u64).min(self.len);
+                let bytes = read_range(&handle, at(known.len() - 1), at(known.len())).map_err(io)?;
+                let mut place = known[known.len() - 1];
                 walk(&bytes, &mut place, quotes, quotes.quote, |_| false);
-                all.push(place);
-                at += step;
+                known.push(place);
             }
-            Ok(all)
-        };
-        self.places.get_or_init(|| self.quotes.map_or(Ok(vec![]), find)).as_ref().map_err(Clone::clone)
+        }
+        Ok(known[part])
     }
 
     /// The number of lines before a byte of the text.

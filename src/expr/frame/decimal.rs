@@ -150,7 +150,7 @@ fn differ_in_sign(a: &DataType, b: &DataType) -> bool {
     mixed(a, b) || mixed(b, a)
 }
 
-/// The type that holds keys of two types, exactly.
+/// The type that holds keys of two types: of integers exactly; numbers meet floats as `f64`.
 pub(super) fn key_type(a: &DataType, b: &DataType) -> Option<DataType> {
     match differ_in_sign(a, b) {
         true => Some(DataType::Decimal128(20, 0)),

@@ -424,7 +424,7 @@ impl Relation {
     /// # Errors
     /// If two columns have one name.
     pub fn map_batches(&self, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {
-        let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         Relation::new(RelOp::MapBatches { name: name.into(), function }, vec![self.clone()], fields)
     }
 
@@ -433,7 +433,7 @@ impl Relation {
     /// # Errors
     /// If two columns have one name.
     pub fn runs(&self, runs: Runs, schema: &Schema) -> Result<Relation> {
-        let fields = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         Relation::new(RelOp::Runs(runs), vec![self.clone()], fields)
     }
 

@@ -304,7 +304,7 @@ pub(super) fn guarded_rows(
         let message = format!("gave columns {found:?}; declared were {declared:?}");
         return Err(ErrorKind::Value { op: name.into(), message }.into());
     }
-    Ok(rows)
+    batch(schema, rows.columns().to_vec(), rows.num_rows())
 }
 
 fn as_type(x: ArrayRef, to: &DataType) -> Result<ArrayRef> {

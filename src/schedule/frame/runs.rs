@@ -10,9 +10,12 @@ use super::store::{Disk, Stored, StoredRows};
 use crate::block::batch::{PIECE, batch_bytes};
 use crate::error::{Error, Result};
 use crate::plan::frame::RunsPlan;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{concat, concat_batches};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat, concat_batches, take_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef};
+
+/// Results of runs that are put together.
+const FEW: usize = 1 << 10;
 
 /// The root.
 pub(super) struct Runs<'a> {
@@ -47,6 +50,8 @@ pub(super) struct Span {
     first: Option<Run>,
     made: Vec<RecordBatch>,
     made_bytes: usize,
+    /// How many of the last ones are of one run each.
+    few: usize,
     last: Option<Run>,
 }
 
@@ -75,7 +80,7 @@ impl Runs<'_> {
         let rows = batch(&self.plan.input, (0..width).map(column).collect::<Result<_>>()?, count)?;
         drop(run);
         match &self.plan.function {
-            Some(function) => guarded_rows(&self.plan.name, self.schema, || function(rows)),
+            Some(function) => owned(guarded_rows(&self.plan.name, self.schema, || function(rows))?),
             None => Ok(rows),
         }
     }
@@ -106,6 +111,15 @@ impl Runs<'_> {
         made.rows.push(stored);
         Ok(())
     }
+}
+
+/// The rows in memory of their own, if they are few of those that they share it with: else a row of each run would keep all of it.
+fn owned(rows: RecordBatch) -> Result<RecordBatch> {
+    if rows.get_array_memory_size() < 2 * batch_bytes(&rows) + (1 << 12) {
+        return Ok(rows);
+    }
+    let all = UInt32Array::from_iter_values(0..rows.num_rows() as u32);
+    take_record_batch(&rows, &all).map_err(internal)
 }
 
 impl Gather for Runs<'_> {
@@ -139,6 +153,13 @@ impl Gather for Runs<'_> {
                         let rows = self.make(whole)?;
                         span.made_bytes += batch_bytes(&rows);
                         span.made.push(rows);
+                        span.few += 1;
+                        // a batch costs more than a row
+                        if span.few == FEW && self.plan.function.is_some() {
+                            let few = span.made.split_off(span.made.len() - FEW);
+                            span.made.push(concat_batches(self.schema, &few).map_err(internal)?);
+                            span.few = 0;
+                        }
                     }
                 }
             }

@@ -51,6 +51,13 @@ impl<'a> GroupsInOrder<'a> {
         Ok(GroupsInOrder { plan, schema, rt, disk, budget, empty: GroupState::new(plan)? })
     }
 
+    /// The results of some groups.
+    fn finished(&self, state: &GroupState, groups: std::ops::Range<u32>) -> Result<RecordBatch> {
+        let mut some = self.empty.sibling();
+        some.take_in(state, &groups.collect::<Vec<_>>())?;
+        some.finish(self.plan, self.schema)
+    }
+
     /// Keeps results.
     fn keep(&self, done: &mut Done, rows: RecordBatch) -> Result<()> {
         let tight = self.budget.is_tight() && batch_bytes(&rows) >= self.budget.piece();
@@ -115,8 +122,12 @@ impl Gather for GroupsInOrder<'_> {
         }
         let groups = span.state.len() as u32;
         if groups > 2 {
-            let rows = span.state.finish(self.plan, self.schema)?;
-            span.rows = Some(with_small_dictionaries(&rows.slice(1, rows.num_rows() - 2))?);
+            // a function of the user's must not see a group that is not whole; to the kernels' folds it is all one
+            let rows = match self.plan.hosts.is_empty() {
+                true => span.state.finish(self.plan, self.schema)?.slice(1, groups as usize - 2),
+                false => self.finished(&span.state, 1..groups - 1)?,
+            };
+            span.rows = Some(with_small_dictionaries(&rows)?);
             let mut ends = self.empty.sibling();
             ends.take_in(&span.state, &[0, groups - 1])?;
             span.state = ends;
@@ -139,16 +150,17 @@ impl Gather for GroupsInOrder<'_> {
         done.open.take_in(&span.state, &[0])?;
         // another group follows the open ones, or the first of two does
         if last > 0 || done.open.len() > 1 {
-            let mut open = self.empty.sibling();
-            let (from, kept) = match last {
-                0 => (&done.open, done.open.len() - 1),
-                _ => (&span.state, last),
+            let before = done.open.len() as u32;
+            // the group that may go on: the span's last, or the only one that it had
+            let (from, group, whole) = match last {
+                0 => (&done.open, before - 1, before - 1),
+                _ => (&span.state, last as u32, before),
             };
-            open.take_in(from, &[kept as u32])?;
-            let rows = done.open.finish(self.plan, self.schema)?;
-            let whole = rows.num_rows() - usize::from(last == 0);
+            let mut open = self.empty.sibling();
+            open.take_in(from, &[group])?;
+            let rows = self.finished(&done.open, 0..whole)?;
             done.open = open;
-            self.keep(done, with_small_dictionaries(&rows.slice(0, whole))?)?;
+            self.keep(done, with_small_dictionaries(&rows)?)?;
             if let Some(rows) = span.rows {
                 self.keep(done, rows)?;
             }

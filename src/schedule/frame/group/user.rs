@@ -21,9 +21,15 @@ pub(super) fn states(fold: &UserFold, values: &ArrayRef, groups: &[u32]) -> Resu
         // a state alone is combined already
         made.push(if are_states && rows.len() == 1 { rows } else { state(fold, &rows, are_states)? });
     }
-    let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
-    let made =
-        if made.is_empty() { new_empty_array(fold.state()) } else { concat(&made).map_err(internal)? };
+    let made = match made.as_slice() {
+        [] => new_empty_array(fold.state()),
+        // in memory of its own: it may be a piece of the rows
+        [one] => take(one, &UInt32Array::from_iter_values(0..one.len() as u32), None).map_err(internal)?,
+        many => {
+            let many: Vec<&dyn Array> = many.iter().map(AsRef::as_ref).collect();
+            concat(&many).map_err(internal)?
+        }
+    };
     Ok((found, made))
 }
 

@@ -99,6 +99,26 @@ fn is_long(t: &DataType) -> bool {
     t.is_decimal() && !matches!(t, DataType::Decimal128(0..=18, _))
 }
 
+/// The same digits without a scale, which texts of any scale can be made of and into.
+fn digits(t: &DataType) -> DataType {
+    match t {
+        DataType::Decimal32(..) => DataType::Decimal32(9, 0),
+        DataType::Decimal64(..) => DataType::Decimal64(18, 0),
+        DataType::Decimal128(..) => DataType::Decimal128(38, 0),
+        DataType::Decimal256(..) => DataType::Decimal256(76, 0),
+        other => other.clone(),
+    }
+}
+
+/// The bits of an array as another type of the same storage.
+fn read_as(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == to {
+        return Ok(array.clone());
+    }
+    let data = array.to_data().into_builder().data_type(to.clone()).build().map_err(internal)?;
+    Ok(make_array(data))
+}
+
 /// The code of values that a table does not have.
 pub const FOREIGN: u32 = u32::MAX;
 
@@ -159,7 +179,7 @@ impl KeyColumn {
     fn encode_plain(&mut self, array: &ArrayRef) -> Result<()> {
         let KeyColumn { coding, interner, codes, .. } = self;
         match coding {
-            Coding::Text => interner.texts(array, codes)?,
+            Coding::Text => interner.texts(&read_as(array, &digits(array.data_type()))?, codes)?,
             coding => {
                 codes.reserve(array.len());
                 let bits = as_bits(array, *coding)?;
@@ -237,7 +257,8 @@ impl KeyColumn {
                         std::str::from_utf8(Interner::text_of(&i.text, &i.ends, c)).unwrap_or_default()
                     };
                     let texts: LargeStringArray = codes.iter().map(|&c| c.checked_sub(1).map(of)).collect();
-                    cast(&texts, &self.data_type).map_err(internal)
+                    let digits = cast(&texts, &digits(&self.data_type)).map_err(internal)?;
+                    read_as(&digits, &self.data_type)
                 }
             },
             coding => {
@@ -406,7 +427,8 @@ impl KeyColumn {
 
     fn look_up_plain(&self, array: &ArrayRef) -> Result<Vec<u32>> {
         if self.coding == Coding::Text {
-            let array = cast(array, &DataType::LargeUtf8).map_err(internal)?;
+            let array =
+                cast(&read_as(array, &digits(array.data_type()))?, &DataType::LargeUtf8).map_err(internal)?;
             return Ok(self.with_interner(|i| {
                 let code = |v: &str| i.find_bytes(v.as_bytes()).map_or(FOREIGN, |c| c + 1);
                 array.as_string::<i64>().iter().map(|v| v.map_or(0, code)).collect()

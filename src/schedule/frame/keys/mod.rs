@@ -141,7 +141,7 @@ impl Keys {
             .zip(&other.columns)
             .enumerate()
             .map(|(c, (column, from))| {
-                let codes = numbers.iter().map(|&n| code_of(other.key(n), c)).collect();
+                let codes = numbers.iter().map(|&n| other.code(n, c)).collect();
                 column.translate(from, codes)
             })
             .collect();
@@ -168,8 +168,10 @@ impl Keys {
         }
     }
 
-    fn key(&self, number: u32) -> &[u64] {
-        &self.keys[number as usize * self.words..][..self.words]
+    /// The code of a column in a key.
+    #[inline]
+    fn code(&self, number: u32, column: usize) -> u32 {
+        (self.keys[number as usize * self.words + column / 2] >> (32 * (column % 2))) as u32
     }
 
     /// The numbers of the keys by a hash of what they stand for, which is the same in all siblings: `parts` lists, each in order.
@@ -180,7 +182,7 @@ impl Keys {
             let content = column.content();
             let first = if column.coding == Coding::Text { 1 } else { INTERNED };
             for (number, h) in hashes.iter_mut().enumerate() {
-                let code = code_of(self.key(number as u32), c);
+                let code = self.code(number as u32, c);
                 let word = code.checked_sub(first).map_or(u64::from(code), |k| content[k as usize]);
                 *h = mix(h.rotate_left(23) ^ word);
             }
@@ -200,7 +202,7 @@ impl Keys {
     /// The columns of some keys.
     pub fn columns_of(&self, numbers: impl Iterator<Item = u32> + Clone) -> Result<Vec<ArrayRef>> {
         let of = |(c, column): (usize, &KeyColumn)| {
-            let codes: Vec<u32> = numbers.clone().map(|n| code_of(self.key(n), c)).collect();
+            let codes: Vec<u32> = numbers.clone().map(|n| self.code(n, c)).collect();
             column.decode(&codes)
         };
         self.columns.iter().enumerate().map(of).collect()
@@ -279,8 +281,4 @@ fn pair(a: u32, b: u32) -> u64 {
 /// The words of row `i`'s key.
 fn words_of(codes: &[Vec<u32>], i: usize) -> impl Iterator<Item = u64> + '_ {
     codes.chunks(2).map(move |two| pair(two[0][i], two.get(1).map_or(0, |b| b[i])))
-}
-
-fn code_of(key: &[u64], column: usize) -> u32 {
-    (key[column / 2] >> (32 * (column % 2))) as u32
 }

@@ -59,6 +59,7 @@ pub(super) fn run_spans<S>(
 }
 
 /// A function of every item, on a few threads of their own: the caller may hold a lock that the pool's other work waits for.
+#[cfg(feature = "frame")]
 pub(super) fn side_by_side<T: Sync, R: Send>(
     threads: usize,
     items: &[T],

@@ -103,14 +103,31 @@ def dask():
         "q3": (["id3"], {"v1": "sum", "v3": "mean"}),
         "q4": (["id4"], {"v1": "mean", "v2": "mean", "v3": "mean"}),
         "q5": (["id6"], {"v1": "sum", "v2": "sum", "v3": "sum"}),
+        "q6": (["id4", "id5"], {"v3": ["median", "std"]}),
         "q7": (["id3"], {"v1": "max", "v2": "min"}),
+        "q10": (["id1", "id2", "id3", "id4", "id5", "id6"], {"v3": ["sum", "count"]}),
     }
+    if args.row == "q8":
+        largest = lambda v: v.nlargest(2)
+        groups = df.groupby("id6")["v3"]
+        return lambda: groups.apply(largest, meta=("v3", "f8")).compute(), lambda r: [len(r), float(r.sum())]
+    if args.row == "q9":
+        # groupby(...).corr() fails for two keys: by sums
+        x, y = df["v1"].astype("f8"), df["v2"].astype("f8")
+        groups = df.assign(x=x, y=y, xx=x * x, yy=y * y, xy=x * y).groupby(["id2", "id4"], observed=True)
+
+        def r2():
+            s = groups[["x", "y", "xx", "yy", "xy"]].sum().compute()
+            n = groups.size().compute()
+            return (n * s.xy - s.x * s.y) ** 2 / ((n * s.xx - s.x**2) * (n * s.yy - s.y**2))
+
+        return r2, lambda r: [len(r), float(r.sum())]
     keys, folds = by[args.row]
 
     def digest(r):
         if args.row == "q7":
             return [len(r), float((r["v1"] - r["v2"]).sum())]
-        return [len(r)] + [float(r[x].sum()) for x in folds]
+        return [len(r)] + [float(r[x].sum()) for x in r.columns]
 
     return lambda: df.groupby(keys, observed=True).agg(folds).compute(), digest
 

@@ -23,25 +23,29 @@ use std::sync::Arc;
 /// # Errors
 /// Those of resolving its expressions, which were found when it was built.
 pub fn lower(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, room: u64) -> Result<FramePlan> {
-    let mut pipelines = Pipelines(vec![], room);
+    let mut pipelines = Pipelines { all: vec![], room };
     let open = pipelines.open(relation)?;
     let schema = relation.schema().clone();
     if let Some(sink) = sink {
         pipelines.close(open, Root::Write(sink), &schema);
-        return Ok(FramePlan { pipelines: pipelines.0, schema });
+        return Ok(FramePlan { pipelines: pipelines.all, schema });
     }
     // a result that a pipeline has left already needs no other one to collect it
     match open.as_slice() {
-        [Chain { input: Input::Result(n), steps }] if steps.is_empty() && *n + 1 == pipelines.0.len() => {}
+        [Chain { input: Input::Result(n), steps }] if steps.is_empty() && *n + 1 == pipelines.all.len() => {}
         _ => {
             pipelines.close(open, Root::Collect { offset: 0, len: usize::MAX }, &schema);
         }
     }
-    Ok(FramePlan { pipelines: pipelines.0, schema })
+    Ok(FramePlan { pipelines: pipelines.all, schema })
 }
 
-/// Pipelines so far, and the room for the table of a join.
-struct Pipelines(Vec<Pipeline>, u64);
+struct Pipelines {
+    /// Those so far.
+    all: Vec<Pipeline>,
+    /// Bytes of rows that the table of a join may take.
+    room: u64,
+}
 
 type Open = Vec<Chain>;
 
@@ -145,8 +149,8 @@ impl Pipelines {
     }
 
     fn close(&mut self, chains: Open, root: Root, schema: &SchemaRef) -> usize {
-        self.0.push(Pipeline { chains, root, schema: schema.clone() });
-        self.0.len() - 1
+        self.all.push(Pipeline { chains, root, schema: schema.clone() });
+        self.all.len() - 1
     }
 
     fn join(
@@ -161,7 +165,7 @@ impl Pipelines {
             // the right rows, each with its partner on the left if it has one
             JoinKind::Right => self.open(&mirrored(r)?),
             // the side that is kept is the right one, unless only the left one fits
-            JoinKind::Inner if is_small_beside(left, other, self.1) => self.open(&reordered(r)?),
+            JoinKind::Inner if is_small_beside(left, other, self.room) => self.open(&reordered(r)?),
             // and all rows without a partner: the left join's, then the right rows that are in no pair
             JoinKind::Full => {
                 let mut all = self.probe(r, JoinKind::Left, on, right)?;

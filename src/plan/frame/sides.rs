@@ -18,7 +18,10 @@ pub fn mirrored(r: &Relation) -> Result<Relation> {
     let (hidden, on_hidden) = hidden(left, on)?;
     let joined = other.join(&hidden, JoinKind::Left, on_hidden, "")?;
     // a key of both sides is the right one's where the left has none
-    unhidden(r, &joined, |name| shared_key(on, name))
+    under_names_of(r, &joined, |k, field| match shared_key(on, field.name()) {
+        Some(key) => key.cast(field.data_type().clone()),
+        None => col(hidden_name(k)),
+    })
 }
 
 /// The inner join `r` of `left` with `other` with `left` as the side that is kept, put in the order of `left`.
@@ -30,23 +33,15 @@ pub fn reordered(r: &Relation) -> Result<Relation> {
     // of one left row the pairs stay in the order of the right rows
     let by = col(hidden_name(left.schema().fields().len()));
     let sorted = joined.sort(vec![SortKey { expr: by, descending: false, nulls_first: false }])?;
-    unhidden(r, &sorted, |_| None)
+    under_names_of(r, &sorted, |k, _| col(hidden_name(k)))
 }
 
 /// Rows of the right side alone as rows of the join `r`.
 pub fn renamed(r: &Relation, alone: &Relation) -> Result<Relation> {
-    let Join { left, on, right, .. } = Join::of(r)?;
-    let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
-        let expr = match k.checked_sub(left.schema().fields().len()) {
-            Some(k) => col(alone.schema().field(right[k].0).name()),
-            None => match shared_key(on, field.name()) {
-                Some(key) => key.cast(field.data_type().clone()),
-                None => Expr::null().cast(field.data_type().clone()),
-            },
-        };
-        Named { name: field.name().as_str().into(), expr }
-    });
-    alone.project(columns.collect())
+    let Join { on, .. } = Join::of(r)?;
+    under_names_of(r, alone, |_, field| {
+        shared_key(on, field.name()).unwrap_or_else(Expr::null).cast(field.data_type().clone())
+    })
 }
 
 /// The parts of a join.
@@ -89,20 +84,17 @@ fn hidden(left: &Relation, on: &[(Expr, Expr)]) -> Result<(Relation, Vec<(Expr, 
     Ok((left.project(columns)?, keys))
 }
 
-/// The columns of the join `r`, of a join with its left side hidden. `key` may give another value for a column of the left side.
-fn unhidden(r: &Relation, joined: &Relation, key: impl Fn(&str) -> Option<Expr>) -> Result<Relation> {
-    let Join { left, other, right, .. } = Join::of(r)?;
+/// The columns of the join `r`, of rows that have the right side's columns; `left` gives those of the left side, by place and field.
+fn under_names_of(r: &Relation, rows: &Relation, left: impl Fn(usize, &Field) -> Expr) -> Result<Relation> {
+    let join = Join::of(r)?;
     let columns = r.schema().fields().iter().enumerate().map(|(k, field)| {
-        let expr = match k.checked_sub(left.schema().fields().len()) {
-            Some(k) => col(other.schema().field(right[k].0).name()),
-            None => match key(field.name()) {
-                Some(key) => key.cast(field.data_type().clone()),
-                None => col(hidden_name(k)),
-            },
+        let expr = match k.checked_sub(join.left.schema().fields().len()) {
+            Some(k) => col(join.other.schema().field(join.right[k].0).name()),
+            None => left(k, field),
         };
         Named { name: field.name().as_str().into(), expr }
     });
-    joined.project(columns.collect())
+    rows.project(columns.collect())
 }
 
 /// The right key that is the result's column of this name, because both sides' keys have that name.

@@ -12,7 +12,7 @@ use blockwise::error::ErrorKind;
 use blockwise::frame::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use blockwise::frame::arrow::datatypes::{Float64Type, Int64Type};
 use blockwise::frame::{
-    Column, DataFrame, DataType, Field, Partition, RecordBatch, Schema, UserFold, col, len, lit,
+    Column, DataFrame, DataType, Field, JoinKind, Partition, RecordBatch, Schema, UserFold, col, len, lit,
 };
 use blockwise::{Result, Session};
 use frames::collect;
@@ -191,7 +191,16 @@ proptest! {
         for p in &found {
             let mine: Vec<&Row> = all.iter().filter(|r| p.contains(&format!("{r:?}"))).collect();
             prop_assert_eq!(p.len(), all.iter().filter(|r| mine.iter().any(|m| key(m) == key(r))).count());
-            prop_assert_eq!(p, &mine.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>());
+            // one after the other, in their order
+            let of_key = |k: &str| mine.iter().filter(|r| key(r) == k).map(|r| format!("{r:?}")).collect::<Vec<_>>();
+            let mut keys: Vec<String> = vec![];
+            for row in p {
+                let k = key(mine.iter().find(|r| format!("{r:?}") == *row).unwrap());
+                if keys.last() != Some(&k) {
+                    keys.push(k);
+                }
+            }
+            prop_assert_eq!(p, &keys.iter().flat_map(|k| of_key(k)).collect::<Vec<_>>());
         }
         prop_assert_eq!(lens(&by_hash), found.iter().map(|p| p.len() as i64).collect::<Vec<_>>());
         // in the order of keys, NaN and null one key each
@@ -214,6 +223,99 @@ proptest! {
             let counted = first.map_partitions(first.schema().unwrap().as_ref(), |rows| Ok(rows.slice(rows.num_rows() - 1, 1)));
             same(&counted);
         }
+    }
+}
+
+/// A result's rows as text, in an order of their own.
+fn as_set(df: &DataFrame) -> Vec<String> {
+    let table = collect(df).to_batch().unwrap();
+    let columns: Vec<_> = table
+        .columns()
+        .iter()
+        .map(|c| {
+            blockwise::frame::arrow::util::display::ArrayFormatter::try_new(c, &Default::default()).unwrap()
+        })
+        .collect();
+    let mut rows: Vec<String> = (0..table.num_rows())
+        .map(|i| columns.iter().map(|c| c.value(i).to_string()).collect::<Vec<_>>().join("|"))
+        .collect();
+    rows.sort();
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..property::cases(6) })]
+
+    #[test]
+    fn groups_and_joins_of_partitions(seed in any::<u64>(), n in 0usize..2500, keys in 1u64..900, batches in 1usize..9, parts in 1usize..40) {
+        let (df, _) = rows(seed, n, keys, batches);
+        let folds = [
+            len(), col("i").sum().alias("sum"), col("i").min().alias("min"), col("x").max().alias("max"), col("x").median().alias("median"),
+            col("i").first().alias("first"), col("i").n_unique().alias("different"),
+        ];
+        let is_in_order = |df: &DataFrame| df.explain().unwrap().contains("in order: ");
+        let cut = df.repartition(Partition::by_hash(["s"], parts));
+        for (by, keys) in [(&["s"][..], &["s"][..]), (&["s"], &["x", "s"]), (&["s", "i"], &["s", "i"])] {
+            let cut = df.repartition(Partition::by_hash(by.to_vec(), parts)).filter(col("x").gt(-15));
+            let found = cut.group_by(keys.to_vec()).keep_nulls().agg(folds.clone());
+            let plain = df.filter(col("x").gt(-15)).group_by(keys.to_vec()).keep_nulls().agg(folds.clone());
+            prop_assert!(is_in_order(&found) && !is_in_order(&plain));
+            prop_assert_eq!(as_set(&found), as_set(&plain));
+            same(&found);
+        }
+        // of fewer keys than rows are partitioned by, nothing is known
+        prop_assert!(!is_in_order(&df.repartition(Partition::by_hash(["s", "i"], parts)).group_by("s").agg(len())));
+        // sides cut into different numbers of partitions meet all the same; under other names too
+        let (right, _) = rows(seed ^ 5, n / 2, keys, 3);
+        let right = right.rename([("s", "t"), ("x", "y")]);
+        let cut_right = right.repartition(Partition::by_hash("t", 7)).filter(col("i").lt(80));
+        for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full, JoinKind::Semi, JoinKind::Anti] {
+            let join = cut.join_on(&cut_right, ["s"], ["t"], kind, "_right");
+            prop_assert_eq!(join.explain().unwrap().contains("1 keys, in order"), false);
+            prop_assert_eq!(join.explain().unwrap().contains("2 keys, in order"), !matches!(kind, JoinKind::Semi | JoinKind::Anti));
+            let plain = df.join_on(&right.filter(col("i").lt(80)), ["s"], ["t"], kind, "_right");
+            prop_assert_eq!(join.schema().unwrap(), plain.schema().unwrap());
+            prop_assert_eq!(as_set(&join), as_set(&plain));
+            same(&join);
+        }
+    }
+
+    /// Groups that have the same hash come mixed.
+    #[test]
+    fn groups_with_one_hash(seed in any::<u64>(), n in 0usize..3000, hashes in 1i64..200, batches in 1usize..9) {
+        let (df, _) = rows(seed, n, 50, batches);
+        let hashed = df.with_columns((col("i").fill_null(7) % hashes).alias("\0hash")).sort("\0hash");
+        for folds in [vec![len(), col("x").max()], vec![len(), col("x").max(), col("i").n_unique().alias("different")]] {
+            let found = hashed.group_by(["\0hash", "s", "i"]).keep_nulls().agg(folds.clone());
+            prop_assert!(found.explain().unwrap().contains("3 keys in order"));
+            let plain = df.group_by(["s", "i"]).keep_nulls().agg(folds);
+            prop_assert_eq!(as_set(&found.drop("\0hash")), as_set(&plain));
+            same(&found);
+        }
+    }
+}
+
+/// A function of large partitions, of which each is of several spans.
+#[test]
+fn functions_of_large_partitions() {
+    let n = 5_000_000i64;
+    let df = DataFrame::from_columns([("i", Column::from((0..n).collect::<Vec<_>>()))]);
+    let schema = Schema::new(vec![Field::new("sum", DataType::Int64, true)]);
+    let sum = |rows: RecordBatch| {
+        let sum: i64 = rows.column(0).as_primitive::<Int64Type>().values().iter().sum();
+        let schema = Schema::new(vec![Field::new("sum", DataType::Int64, true)]);
+        Ok(RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(vec![sum]))]).unwrap())
+    };
+    let each = 1_100_000;
+    let want: Vec<Option<i64>> =
+        (0..n).step_by(each as usize).map(|at| Some((at..n.min(at + each)).sum())).collect();
+    for limit in ["1GiB", "144MiB"] {
+        let session = Session::builder().threads(3).memory_limit(limit).build().unwrap();
+        let parts = df.repartition(Partition::rows(each as usize));
+        let sums = parts.map_partitions(&schema, sum).collect_with(&session).unwrap();
+        assert_eq!(sums.values::<i64>("sum").unwrap(), want);
+        let again = parts.filter(col("i").ge(0)).select(col("i").sum()).collect_with(&session).unwrap();
+        assert_eq!(again.values::<i64>("i").unwrap(), [Some(n * (n - 1) / 2)]);
     }
 }
 

@@ -62,7 +62,7 @@ pub struct MemoryBatches {
 }
 
 /// Rows of a part, and of the pieces that it is handed over in: they stay in the cache from one step to the next.
-const PART: usize = 1 << 20;
+pub(crate) const PART: usize = 1 << 20;
 pub(crate) const PIECE: usize = 1 << 15;
 
 /// Pieces of batches, as (batch, first row, rows), that make parts of equal numbers of rows.

@@ -6,16 +6,13 @@ use super::{
     group_number, len, row_number, when,
 };
 use crate::error::{Error, Result};
-use crate::expr::frame::{Argument, BatchFn, Named, Node, RelOp, Relation, Runs};
+use crate::expr::frame::{Argument, BatchFn, HASH, NUMBER, Node, Relation, Runs};
 use crate::schedule::frame::content_hashes;
 use arrow::array::{ArrayRef, UInt64Array};
 use std::sync::Arc;
 
-/// The number of a row's partition or group: the last column of what runs are made of.
-const NUMBER: &str = "\0run";
-
 builtins! {
-    HASH = "hash", |_t| Ok(DataType::UInt64), |x| hashes(x);
+    HASHES = "hash", |_t| Ok(DataType::UInt64), |x| hashes(x);
 }
 
 /// A hash of every row, by what its values are.
@@ -40,7 +37,7 @@ impl Partition {
         Partition::Count(partitions)
     }
 
-    /// So many by a hash of keys: rows with equal keys are in one, in their order (Dask's `shuffle`).
+    /// So many by a hash of keys: rows with equal keys are in one, one after the other in their order (Dask's `shuffle`).
     pub fn by_hash(keys: impl IntoColumns, partitions: usize) -> Partition {
         Partition::Hash(keys.into_columns(), partitions)
     }
@@ -72,8 +69,12 @@ impl Partition {
             }
             Partition::Count(n) => with_total(&rows(), df).select(all(of_total(col(ROW), *n))),
             Partition::Hash(keys, n) => {
-                let number = Expr::call(&HASH, keys.iter().cloned()) % (*n as u64);
-                df.select(all(number.cast(DataType::Int64))).sort(NUMBER)
+                let hashed =
+                    df.with_columns(Expr::call(&HASHES, keys.iter().cloned()).alias(HASH)).sort(HASH);
+                // of so many ranges of hashes the one that it is in
+                let number =
+                    (col(HASH).floor_div(1u64 << 32) * (*n).min(1 << 31) as u64).floor_div(1u64 << 32);
+                hashed.select(all(number.cast(DataType::Int64)))
             }
             Partition::Range(keys, n) => {
                 let sorted = df.sort(keys.clone());
@@ -114,28 +115,8 @@ fn of_total(row: Expr, partitions: usize) -> Expr {
     (row * partitions.min(1 << 31) as i64).floor_div(col(TOTAL))
 }
 
-/// The rows of a frame with partitions, and of each the number of its partition as a last column; and how they were cut.
-fn numbered(r: &Relation) -> Option<(Relation, Partition)> {
-    let below = || numbered(&r.inputs()[0]);
-    match r.op() {
-        RelOp::Runs(runs) if runs.function.is_none() => {
-            Some((r.inputs()[0].clone(), runs.partition.clone()?))
-        }
-        RelOp::Filter(mask) => {
-            let (rows, by) = below()?;
-            Some((rows.filter(mask.clone()).ok()?, by))
-        }
-        RelOp::Project(columns) => {
-            let (rows, by) = below()?;
-            let number = Named { name: NUMBER.into(), expr: col(NUMBER) };
-            Some((rows.project(columns.iter().cloned().chain([number]).collect()).ok()?, by))
-        }
-        _ => None,
-    }
-}
-
 fn with_partitions(r: &Relation, op: &'static str) -> Result<(Relation, Partition)> {
-    numbered(r).ok_or_else(|| {
+    r.with_partition_numbers().ok_or_else(|| {
         let message = "the frame has no partitions: call repartition(...) before, and between them nothing but filter, select and \
                        with_columns of rows by themselves";
         Error::invalid(op, message)
@@ -147,9 +128,12 @@ impl DataFrame {
     /// and other operations cut batches as they like). [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
     /// partitions. Partitions without rows are absent.
     ///
-    /// Rows stay in their order by [`Partition::rows`] and [`Partition::count`]; by [`Partition::by_hash`] those of the first partition come
-    /// first, each partition's in their order; by [`Partition::by_range`] they are sorted (and a [`sort`](DataFrame::sort) by the same keys after
+    /// Rows stay in their order by [`Partition::rows`] and [`Partition::count`]; by [`Partition::by_hash`] they are sorted by
+    /// the hash, those with equal keys in their order; by [`Partition::by_range`] they are sorted (and a [`sort`](DataFrame::sort) by the same keys after
     /// it does nothing). Nulls are a key; they come last, unless the key says otherwise.
+    ///
+    /// Groups by the keys of a hash (and others), and joins by them where both sides are partitioned so, by any number of partitions, move no rows
+    /// again: they go by the order of the hashes, as they go by the order of the keys after ranges.
     ///
     /// Cost: of rows in their order one pass, otherwise a sort. Memory: the rows are kept, on disk where there are too many; one partition at a
     /// time is in memory.

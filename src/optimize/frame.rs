@@ -1,10 +1,11 @@
 //! Filters and columns move towards what is read.
 //!
-//! Two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
+//! After keys were chosen ([`use_partitions`]) two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
 //! sorts, other filters, joins and groups as far as it means the same there. `prune` gives every operation only the columns that
 //! something above it uses, so that a scan reads no other. A filter that reaches a scan also tells the source which rows are wanted.
 
 use super::bounds::bound_of;
+use super::partitions::use_partitions;
 use crate::error::Result;
 use crate::expr::frame::{
     Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, WindowColumn, col,
@@ -19,7 +20,7 @@ use std::sync::Arc;
 /// # Errors
 /// Those of resolving expressions: defects, since they resolved before.
 pub fn optimize(r: &Relation) -> Result<Relation> {
-    let pushed = push_filters(r, vec![])?;
+    let pushed = push_filters(&use_partitions(r)?, vec![])?;
     let wanted = pushed.schema().fields().iter().map(|f| f.name().as_str().into()).collect();
     prune(&pushed, &wanted)
 }

@@ -2,3 +2,4 @@
 
 mod bounds;
 pub mod frame;
+mod partitions;

@@ -14,6 +14,14 @@ pub fn in_task() -> bool {
     IN_TASK.get()
 }
 
+/// The end of a pass that may run functions of the user's, as its tasks do.
+#[cfg(feature = "frame")]
+pub(super) fn as_task<T>(f: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    let _task = InTask::enter(&stop);
+    f()
+}
+
 /// Runs spans `0..count` on workers that take the next one from a counter. Each worker makes itself a `state`; `run` gets the span's
 /// number, the worker's, that state, and the flag that ends the run, which it may set.
 ///
@@ -66,7 +74,9 @@ pub(super) fn side_by_side<T: Sync, R: Send>(
     f: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
+    let in_task = in_task();
     let work = || {
+        IN_TASK.set(in_task);
         let mut done = vec![];
         loop {
             let k = next.fetch_add(1, Relaxed);

@@ -20,6 +20,7 @@ pub(crate) use fold::PACK;
 pub use fold::UserFold;
 pub use function::{Argument, Builtin, Function, UserFunction};
 pub use partition::Partition;
+pub(crate) use partition::{HASH, NUMBER};
 pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, Runs, SortKey, WindowColumn};
 pub use resolve::{KernelOp, Typed, TypedOp, kernel_dtype, name_of};
 pub(crate) use resolve::{common, find, is_text, plain_type};

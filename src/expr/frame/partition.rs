@@ -6,6 +6,11 @@ use super::resolve::name_of;
 use std::fmt;
 use std::sync::Arc;
 
+/// The number of a row's partition or group: the last column of what runs are made of.
+pub(crate) const NUMBER: &str = "\0run";
+/// A hash of the keys that partitions go by: rows of such partitions are in its order.
+pub(crate) const HASH: &str = "\0hash";
+
 /// How rows are cut into partitions; see [`DataFrame::repartition`](crate::frame::DataFrame::repartition).
 #[derive(Clone, Debug)]
 pub enum Partition {
@@ -86,6 +91,54 @@ impl Relation {
                 below().iter().map(|k| renamed(columns, k)).collect::<Option<_>>().unwrap_or_default()
             }
             _ => vec![],
+        }
+    }
+
+    /// The rows of a relation with partitions, and of each the number of its partition as a last column; and how they were cut. None if
+    /// something since was more than a function of rows by themselves.
+    pub(crate) fn with_partition_numbers(&self) -> Option<(Relation, Partition)> {
+        self.beside(NUMBER, &|cut| Some(cut.clone()))
+    }
+
+    /// The rows of a relation that is partitioned by a hash, in its order, and the hash as a last column; and the names of the columns that it
+    /// is of.
+    pub(crate) fn with_hashes(&self) -> Option<(Relation, Vec<Arc<str>>)> {
+        let keys = self.partition_keys();
+        let names: Vec<_> =
+            keys.iter().filter(|k| matches!(k.node(), Node::Column(_))).filter_map(name_of).collect();
+        if names.is_empty() || names.len() < keys.len() {
+            return None;
+        }
+        // the number of the partition is made of the hash
+        let below =
+            |cut: &Relation| cut.inputs().first().filter(|r| r.schema().index_of(HASH).is_ok()).cloned();
+        match self.beside(HASH, &below)? {
+            (rows, Partition::Hash(..)) => Some((rows, names)),
+            _ => None,
+        }
+    }
+
+    /// The relation made of what its partitions were made of, with a column of that beside its own.
+    fn beside(
+        &self,
+        name: &str,
+        of: &dyn Fn(&Relation) -> Option<Relation>,
+    ) -> Option<(Relation, Partition)> {
+        let below = || self.inputs()[0].beside(name, of);
+        match self.op() {
+            RelOp::Runs(runs) if runs.function.is_none() => {
+                Some((of(&self.inputs()[0])?, runs.partition.clone()?))
+            }
+            RelOp::Filter(mask) => {
+                let (rows, by) = below()?;
+                Some((rows.filter(mask.clone()).ok()?, by))
+            }
+            RelOp::Project(columns) => {
+                let (rows, by) = below()?;
+                let beside = Named { name: name.into(), expr: col(name) };
+                Some((rows.project(columns.iter().cloned().chain([beside]).collect()).ok()?, by))
+            }
+            _ => None,
         }
     }
 

@@ -495,20 +495,7 @@ impl Relation {
     /// Those of making it.
     pub(crate) fn with_inputs(&self, inputs: Vec<Relation>) -> Result<Relation> {
         match self.op() {
-            RelOp::Join { kind, on, right } => {
-                let (old, new) = (self.inputs()[1].schema(), inputs[1].schema());
-                let place = |(c, name): &(usize, Arc<str>)| {
-                    Some((new.index_of(old.field(*c).name()).ok()?, name.clone()))
-                };
-                let right: Vec<(usize, Arc<str>)> = right.iter().filter_map(place).collect();
-                let mut fields = left_fields(&inputs[0], *kind);
-                fields.extend(
-                    right
-                        .iter()
-                        .map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)),
-                );
-                Relation::new(RelOp::Join { kind: *kind, on: on.clone(), right }, inputs, fields)
-            }
+            RelOp::Join { on, .. } => self.with_keys(inputs, on.clone()),
             RelOp::Distinct(on) => {
                 let names: Vec<&str> = on.iter().map(|&c| self.schema().field(c).name().as_str()).collect();
                 inputs[0].distinct(&names)
@@ -526,6 +513,23 @@ impl Relation {
                 Relation::new(op.clone(), inputs, fields)
             }
         }
+    }
+
+    /// The same join of other inputs by other keys.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(crate) fn with_keys(&self, inputs: Vec<Relation>, on: Vec<(Expr, Expr)>) -> Result<Relation> {
+        let RelOp::Join { kind, right, .. } = self.op() else { return Err(Error::internal("no join")) };
+        let (old, new) = (self.inputs()[1].schema(), inputs[1].schema());
+        let place =
+            |(c, name): &(usize, Arc<str>)| Some((new.index_of(old.field(*c).name()).ok()?, name.clone()));
+        let right: Vec<(usize, Arc<str>)> = right.iter().filter_map(place).collect();
+        let mut fields = left_fields(&inputs[0], *kind);
+        fields.extend(
+            right.iter().map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)),
+        );
+        Relation::new(RelOp::Join { kind: *kind, on, right }, inputs, fields)
     }
 
     /// The operation.

@@ -384,7 +384,7 @@ fn group(
     Ok(GroupPlan {
         program: Program { steps, outputs, registers },
         keys: keys.len(),
-        in_order: false,
+        in_order: None,
         kernel: KernelStep::new(e.effects, mask),
         hosts,
         columns,

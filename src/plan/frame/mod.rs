@@ -127,8 +127,9 @@ pub struct GroupPlan {
     pub program: Program,
     /// Number of keys.
     pub keys: usize,
-    /// Whether the rows of every group follow each other.
-    pub in_order: bool,
+    /// How many keys, from the first on, are such that rows with equal ones follow each other: all, or one that is hardly ever the same for two
+    /// groups. None if nothing is known.
+    pub in_order: Option<usize>,
     /// The kernel of the folds: its effects are all by group.
     pub kernel: KernelStep,
     /// Folds that are no kernel's: values by group are kept until the end.
@@ -276,7 +277,7 @@ impl fmt::Display for Root {
             Root::Tail(len) => write!(f, "collect the last {len} rows"),
             Root::Group(g) => {
                 let masked = if g.kernel.mask.is_some() { ", filtered in it" } else { "" };
-                let order = if g.in_order { " in order" } else { "" };
+                let order = if g.in_order.is_some() { " in order" } else { "" };
                 write!(f, "group by {} keys{order}: ", g.keys)?;
                 write!(f, "{} folds in a kernel{masked}", g.kernel.effects.len())?;
                 if g.hosts.is_empty() { Ok(()) } else { write!(f, ", {} on the host", g.hosts.len()) }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::expr::frame::{
-    Expr, JoinKind, Named, Node, RelOp, Relation, SortKey, WindowColumn, WindowOp, col, is_text,
+    Expr, HASH, JoinKind, Named, Node, RelOp, Relation, SortKey, WindowColumn, WindowOp, col, is_text,
 };
 use arrow::datatypes::{DataType, Field};
 use std::sync::Arc;
@@ -115,13 +115,21 @@ pub fn are_in_order(left: &Relation, other: &Relation, on: &[(Expr, Expr)]) -> b
     on.first().is_some_and(|(l, r)| is_first(left, l) && is_first(other, r))
 }
 
-/// Whether all rows with equal keys follow each other, because the rows are in the order of just these columns.
-pub fn follow_each_other(r: &Relation, keys: &[Named]) -> bool {
+/// How many of the keys, from the first on, are such that rows with equal ones follow each other: all of them, because the rows are in the order
+/// of just these columns, or a hash that rows are in the order of. None otherwise: of other keys, a few of many may have too many groups.
+pub fn follow_each_other(r: &Relation, keys: &[Named]) -> Option<usize> {
     let sorted = r.sorted_by();
+    let is = |s: &SortKey, k: &Named| same_column(&s.expr, &k.expr);
     let first = sorted.get(..keys.len()).unwrap_or_default();
-    let is_among_first = |k: &Named| first.iter().any(|s| same_column(&s.expr, &k.expr));
-    let is_key = |s: &SortKey| keys.iter().any(|k| same_column(&s.expr, &k.expr));
-    !first.is_empty() && keys.iter().all(is_among_first) && first.iter().all(is_key)
+    let all = !first.is_empty()
+        && keys.iter().all(|k| first.iter().any(|s| is(s, k)))
+        && first.iter().all(|s| keys.iter().any(|k| is(s, k)));
+    let is_hash = |(s, k): (&SortKey, &Named)| is(s, k) && same_column(&k.expr, &col(HASH));
+    match sorted.first().zip(keys.first()) {
+        _ if all => Some(keys.len()),
+        Some(two) if is_hash(two) => Some(1),
+        _ => None,
+    }
 }
 
 /// Whether the left rows surely fit into the room for a table, and are few beside the right ones, which would not fit.

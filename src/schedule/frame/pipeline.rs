@@ -5,7 +5,7 @@
 //! it grows.
 
 use super::super::order::InOrder;
-use super::super::workers::run_spans;
+use super::super::workers::{as_task, run_spans};
 use super::super::{Counters, Runtime};
 use super::budget::Budget;
 use super::build::Build;
@@ -175,7 +175,7 @@ impl PipelineRun<'_> {
             Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len, disk: spill }),
             Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
             Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
-            Root::Group(plan) if plan.in_order => {
+            Root::Group(plan) if plan.in_order.is_some() => {
                 let root = GroupsInOrder::new(plan, schema, rt, &disk, budget)?;
                 self.drive(&inputs, label, &root)
             }
@@ -187,7 +187,10 @@ impl PipelineRun<'_> {
                 let root = Build::new(keys, *in_order, self, &disk);
                 self.drive(&inputs, label, &root)
             }
-            Root::Runs(plan) => self.drive(&inputs, label, &Runs { plan, schema, disk: spill, budget }),
+            Root::Runs(plan) => {
+                let root = Runs { plan, schema, disk: spill, budget, threads: rt.threads };
+                self.drive(&inputs, label, &root)
+            }
             Root::Distinct(on) => {
                 let root = Distinct::new(on, schema, &disk, budget)?;
                 match self.drive(&inputs, label, &root)? {
@@ -274,7 +277,7 @@ impl PipelineRun<'_> {
             return Err(ErrorKind::Cancelled.into());
         }
         let (whole, share) = whole.into_whole();
-        let left = root.finish(whole);
+        let left = as_task(|| root.finish(whole));
         drop(share);
         left
     }

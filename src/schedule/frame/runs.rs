@@ -3,16 +3,18 @@
 //! Runs that begin and end within a span are worked on beside others; those at its ends are put together with their neighbours' in the order
 //! of spans.
 
+use super::super::workers::side_by_side;
 use super::budget::Budget;
 use super::evaluate::{batch, guarded_rows, internal};
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
-use crate::block::batch::{PIECE, batch_bytes};
+use crate::block::batch::{PART, PIECE, batch_bytes};
 use crate::error::{Error, Result};
 use crate::plan::frame::RunsPlan;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, take_record_batch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::{Field, Int64Type, SchemaRef};
+use std::sync::{Arc, Mutex};
 
 /// Results of runs that are put together.
 const FEW: usize = 1 << 10;
@@ -24,6 +26,7 @@ pub(super) struct Runs<'a> {
     /// Where what is made goes when there is too much, if it may.
     pub disk: Option<&'a Disk<'a>>,
     pub budget: &'a Budget,
+    pub threads: usize,
 }
 
 /// The rows of a run so far.
@@ -44,6 +47,25 @@ pub(super) struct Made {
     bytes: usize,
 }
 
+/// What follows what was made so far.
+enum Next {
+    /// A run that is whole, of several spans.
+    Run(Run),
+    /// What was made of the runs of a span.
+    Made(RecordBatch),
+}
+
+/// What all runs make.
+#[derive(Default)]
+pub(super) struct All {
+    made: Made,
+    /// Until there is a run for each thread.
+    next: Vec<Next>,
+    next_bytes: usize,
+    /// The run that may go on.
+    open: Option<Run>,
+}
+
 /// The runs of a span: the first and the last may go on outside of it.
 #[derive(Default)]
 pub(super) struct Span {
@@ -59,6 +81,15 @@ impl Run {
     fn extend(&mut self, other: Run) {
         self.rows.extend(other.rows);
         self.bytes += other.bytes;
+    }
+}
+
+impl Next {
+    fn bytes(&self) -> usize {
+        match self {
+            Next::Run(run) => run.bytes,
+            Next::Made(rows) => batch_bytes(rows),
+        }
     }
 }
 
@@ -103,13 +134,39 @@ impl Runs<'_> {
             many => concat_batches(self.schema, many).map_err(internal)?,
         };
         made.bytes -= few.iter().map(batch_bytes).sum::<usize>();
-        let stored = match self.disk.filter(|d| d.budget.is_tight()) {
-            Some(disk) => disk.write(&rows)?,
-            None => Stored::Memory(rows),
+        let Some(disk) = self.disk.filter(|d| d.budget.is_tight()) else {
+            made.bytes += batch_bytes(&rows);
+            made.rows.push(Stored::Memory(rows));
+            return Ok(());
         };
-        made.bytes += stored.held();
-        made.rows.push(stored);
+        // readers take parts of so many rows
+        for at in (0..rows.num_rows()).step_by(PART) {
+            made.rows.push(disk.write(&rows.slice(at, PART.min(rows.num_rows() - at)))?);
+        }
         Ok(())
+    }
+
+    /// A run that is whole, or what was made of some, after the others.
+    fn follow(&self, all: &mut All, next: Next) -> Result<()> {
+        all.next_bytes += next.bytes();
+        all.next.push(next);
+        let runs = all.next.iter().filter(|n| matches!(n, Next::Run(_))).count();
+        if runs >= self.threads || self.budget.is_tight() { self.settle(all) } else { Ok(()) }
+    }
+
+    /// Makes what is to be made of runs, side by side if there is room for what that takes.
+    fn settle(&self, all: &mut All) -> Result<()> {
+        let next: Vec<_> = std::mem::take(&mut all.next).into_iter().map(|n| Mutex::new(Some(n))).collect();
+        let bytes = std::mem::take(&mut all.next_bytes);
+        let threads = if 4 * bytes as u64 <= self.budget.room() { self.threads } else { 1 };
+        let made = side_by_side(threads, &next, |next| {
+            match next.lock().unwrap_or_else(|e| e.into_inner()).take() {
+                Some(Next::Run(run)) => self.make(run).map(Some),
+                Some(Next::Made(rows)) => Ok(Some(rows)),
+                None => Ok(None),
+            }
+        });
+        made.into_iter().try_for_each(|rows| rows?.map_or(Ok(()), |rows| self.keep(&mut all.made, rows)))
     }
 }
 
@@ -125,15 +182,14 @@ fn owned(rows: RecordBatch) -> Result<RecordBatch> {
 impl Gather for Runs<'_> {
     const BY_PART: bool = true;
     type State = Span;
-    /// What is made of whole runs, and the run that may go on.
-    type Whole = (Made, Option<Run>);
+    type Whole = All;
 
     fn state(&self) -> Span {
         Span::default()
     }
 
     fn whole(&self) -> Result<Self::Whole> {
-        Ok((Made::default(), None))
+        Ok(All::default())
     }
 
     fn push(&self, span: &mut Span, _task: usize, rows: RecordBatch) -> Result<()> {
@@ -167,39 +223,46 @@ impl Gather for Runs<'_> {
         Ok(())
     }
 
+    fn working(&self) -> usize {
+        // the rows of a span, and of one that waits for an earlier one
+        let width = |f: &Arc<Field>| f.data_type().primitive_width().unwrap_or(16);
+        2 * PART * (8 + self.plan.input.fields().iter().map(width).sum::<usize>())
+    }
+
     fn bytes(&self, span: &Span) -> usize {
         let run = |r: &Option<Run>| r.as_ref().map_or(0, |r| r.bytes);
         run(&span.first) + run(&span.last) + span.made_bytes
     }
 
-    fn merge(&self, (made, open): &mut Self::Whole, _span: usize, span: Span) -> Result<()> {
+    fn merge(&self, all: &mut All, _span: usize, span: Span) -> Result<()> {
         let Some(first) = span.first else { return Ok(()) };
-        match open {
+        match &mut all.open {
             Some(run) if run.number == first.number => run.extend(first),
-            _ => {
+            open => {
                 if let Some(whole) = open.replace(first) {
-                    self.keep(made, self.make(whole)?)?;
+                    self.follow(all, Next::Run(whole))?;
                 }
             }
         }
         if let Some(last) = span.last {
-            if let Some(whole) = open.replace(last) {
-                self.keep(made, self.make(whole)?)?;
+            if let Some(whole) = all.open.replace(last) {
+                self.follow(all, Next::Run(whole))?;
             }
-            span.made.into_iter().try_for_each(|rows| self.keep(made, rows))?;
+            span.made.into_iter().try_for_each(|rows| self.follow(all, Next::Made(rows)))?;
         }
         Ok(())
     }
 
-    fn whole_bytes(&self, (made, open): &Self::Whole) -> usize {
-        made.bytes + open.as_ref().map_or(0, |r| r.bytes)
+    fn whole_bytes(&self, all: &All) -> usize {
+        all.made.bytes + all.next_bytes + all.open.as_ref().map_or(0, |r| r.bytes)
     }
 
-    fn finish(&self, (mut made, open): Self::Whole) -> Result<Left> {
-        if let Some(whole) = open {
-            self.keep(&mut made, self.make(whole)?)?;
+    fn finish(&self, mut all: All) -> Result<Left> {
+        if let Some(whole) = all.open.take() {
+            self.follow(&mut all, Next::Run(whole))?;
         }
-        self.flush(&mut made)?;
-        Ok(Left::stored(StoredRows::new(self.schema, made.rows)))
+        self.settle(&mut all)?;
+        self.flush(&mut all.made)?;
+        Ok(Left::stored(StoredRows::new(self.schema, all.made.rows)))
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! All groups of a span but its first and its last are whole: their results are made beside those of other spans. Only the groups at the ends
 //! of spans are put together, in order; nothing is looked up in a common table, and nothing but results goes to disk.
+//!
+//! If what rows are in order of is a hash of the keys, a few groups may have one hash and come mixed: "the first" and "the last group" are
+//! then all groups with the first and with the last hash.
 
 use super::super::super::Runtime;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
+use super::super::keys::Keys;
 use super::super::pipeline::{Gather, Left};
 use super::super::store::{Disk, Stored, StoredRows, with_small_dictionaries};
 use super::GroupState;
@@ -25,15 +29,20 @@ pub(in super::super) struct GroupsInOrder<'a> {
     disk: &'a Disk<'a>,
     budget: &'a Budget,
     empty: GroupState,
+    /// Of the keys by whose order groups follow each other, and how many these are.
+    leading: Keys,
+    count: usize,
 }
 
-/// The groups of a span; once it has ended, its first and last one (or its only one), and the results of the others.
+/// The groups of a span; once it has ended, the first and the last ones, and the results of those between.
 pub(in super::super) struct Span {
     state: GroupState,
+    /// How many there are of the first ones.
+    first: u32,
     rows: Option<RecordBatch>,
 }
 
-/// The results of whole groups, and the group that may go on.
+/// The results of whole groups, and the groups that may go on.
 pub(in super::super) struct Done {
     rows: Vec<Stored>,
     bytes: usize,
@@ -48,7 +57,31 @@ impl<'a> GroupsInOrder<'a> {
         disk: &'a Disk<'a>,
         budget: &'a Budget,
     ) -> Result<GroupsInOrder<'a>> {
-        Ok(GroupsInOrder { plan, schema, rt, disk, budget, empty: GroupState::new(plan)? })
+        let count = plan.in_order.unwrap_or(plan.keys);
+        let leading = Keys::new(plan.program.outputs[..count].iter().map(|(_, t)| t.clone()))?;
+        Ok(GroupsInOrder { plan, schema, rt, disk, budget, empty: GroupState::new(plan)?, leading, count })
+    }
+
+    /// Whether two groups have the same leading keys.
+    fn are_one(&self, (a, group_a): (&GroupState, u32), (b, group_b): (&GroupState, u32)) -> Result<bool> {
+        let mut keys = self.leading.sibling();
+        let mut number = |state: &GroupState, group: u32| {
+            let mut slot = [0];
+            let columns = state.keys.columns_of(std::iter::once(group))?;
+            keys.number(&columns[..self.count], &mut slot).map(|()| slot[0])
+        };
+        Ok(number(a, group_a)? == number(b, group_b)?)
+    }
+
+    /// How many groups are the first ones of some in order, and where the last ones begin; all, if those are the same.
+    fn ends(&self, state: &GroupState) -> Result<(u32, u32)> {
+        let groups = state.len() as u32;
+        if groups == 0 || self.count == self.plan.keys {
+            return Ok((groups.min(1), groups.max(2) - 1));
+        }
+        let first = first_that(1, groups, |g| Ok(!self.are_one((state, 0), (state, g))?))?;
+        let last = first_that(first, groups, |g| self.are_one((state, g), (state, groups - 1)))?;
+        Ok((first, last))
     }
 
     /// The results of some groups.
@@ -56,6 +89,15 @@ impl<'a> GroupsInOrder<'a> {
         let mut some = self.empty.sibling();
         some.take_in(state, &groups.collect::<Vec<_>>())?;
         some.finish(self.plan, self.schema)
+    }
+
+    /// Ends the groups that were open.
+    fn end(&self, done: &mut Done) -> Result<()> {
+        let open = std::mem::replace(&mut done.open, self.empty.sibling());
+        if open.len() == 0 {
+            return Ok(());
+        }
+        self.keep(done, with_small_dictionaries(&open.finish(self.plan, self.schema)?)?)
     }
 
     /// Keeps results.
@@ -66,6 +108,16 @@ impl<'a> GroupsInOrder<'a> {
         done.rows.push(stored);
         Ok(())
     }
+}
+
+/// The first number from one to before another for which something holds, that holds for all after it; the end, if there is none.
+fn first_that(start: u32, end: u32, holds: impl Fn(u32) -> Result<bool>) -> Result<u32> {
+    let (mut low, mut high) = (start, end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle)? { high = middle } else { low = middle + 1 }
+    }
+    Ok(low)
 }
 
 impl GroupState {
@@ -101,7 +153,7 @@ impl Gather for GroupsInOrder<'_> {
     type Whole = Done;
 
     fn state(&self) -> Span {
-        Span { state: self.empty.sibling(), rows: None }
+        Span { state: self.empty.sibling(), first: 0, rows: None }
     }
 
     fn whole(&self) -> Result<Done> {
@@ -121,15 +173,20 @@ impl Gather for GroupsInOrder<'_> {
             span.state = state;
         }
         let groups = span.state.len() as u32;
-        if groups > 2 {
+        let (first, last) = self.ends(&span.state)?;
+        span.first = first;
+        if first < last && last < groups {
             // a function of the user's must not see a group that is not whole; to the kernels' folds it is all one
             let rows = match self.plan.hosts.is_empty() {
-                true => span.state.finish(self.plan, self.schema)?.slice(1, groups as usize - 2),
-                false => self.finished(&span.state, 1..groups - 1)?,
+                true => {
+                    let rows = span.state.finish(self.plan, self.schema)?;
+                    rows.slice(first as usize, (last - first) as usize)
+                }
+                false => self.finished(&span.state, first..last)?,
             };
             span.rows = Some(with_small_dictionaries(&rows)?);
             let mut ends = self.empty.sibling();
-            ends.take_in(&span.state, &[0, groups - 1])?;
+            ends.take_in(&span.state, &(0..first).chain(last..groups).collect::<Vec<_>>())?;
             span.state = ends;
         }
         Ok(())
@@ -146,24 +203,20 @@ impl Gather for GroupsInOrder<'_> {
     }
 
     fn merge(&self, done: &mut Done, _number: usize, span: Span) -> Result<()> {
-        let Some(last) = span.state.len().checked_sub(1) else { return Ok(()) };
-        done.open.take_in(&span.state, &[0])?;
-        // another group follows the open ones, or the first of two does
-        if last > 0 || done.open.len() > 1 {
-            let before = done.open.len() as u32;
-            // the group that may go on: the span's last, or the only one that it had
-            let (from, group, whole) = match last {
-                0 => (&done.open, before - 1, before - 1),
-                _ => (&span.state, last as u32, before),
-            };
-            let mut open = self.empty.sibling();
-            open.take_in(from, &[group])?;
-            let rows = self.finished(&done.open, 0..whole)?;
-            done.open = open;
-            self.keep(done, with_small_dictionaries(&rows)?)?;
+        let groups = span.state.len() as u32;
+        if groups == 0 {
+            return Ok(());
+        }
+        if done.open.len() > 0 && !self.are_one((&done.open, 0), (&span.state, 0))? {
+            self.end(done)?;
+        }
+        done.open.take_in(&span.state, &(0..span.first).collect::<Vec<_>>())?;
+        if span.first < groups {
+            self.end(done)?;
             if let Some(rows) = span.rows {
                 self.keep(done, rows)?;
             }
+            done.open.take_in(&span.state, &(span.first..groups).collect::<Vec<_>>())?;
         }
         Ok(())
     }
@@ -173,8 +226,7 @@ impl Gather for GroupsInOrder<'_> {
     }
 
     fn finish(&self, mut done: Done) -> Result<Left> {
-        let rows = done.open.finish(self.plan, self.schema)?;
-        self.keep(&mut done, rows)?;
+        self.end(&mut done)?;
         Ok(Left::stored(StoredRows::new(self.schema, done.rows)))
     }
 }

@@ -12,7 +12,8 @@ use blockwise::error::ErrorKind;
 use blockwise::frame::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use blockwise::frame::arrow::datatypes::{Float64Type, Int64Type};
 use blockwise::frame::{
-    Column, DataFrame, DataType, Field, JoinKind, Partition, RecordBatch, Schema, UserFold, col, len, lit,
+    Column, DataFrame, DataType, Field, FileFormat, IpcOptions, JoinKind, Partition, RecordBatch, Schema,
+    UserFold, col, len, lit, scan_ipc,
 };
 use blockwise::{Result, Session};
 use frames::collect;
@@ -317,6 +318,37 @@ fn functions_of_large_partitions() {
         let again = parts.filter(col("i").ge(0)).select(col("i").sum()).collect_with(&session).unwrap();
         assert_eq!(again.values::<i64>("i").unwrap(), [Some(n * (n - 1) / 2)]);
     }
+}
+
+#[test]
+fn a_file_for_every_partition() {
+    let (df, all) = rows(9, 3000, 50, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let by_rows = df.repartition(Partition::rows(700)).filter(col("i").ge(0));
+    let to = dir.path().join("rows");
+    by_rows.write_partitions(&to, FileFormat::Ipc(IpcOptions::default())).unwrap();
+    for (k, some) in all.chunks(700).enumerate() {
+        let found = collect(&scan_ipc(to.join(format!("part-{k:05}.arrow"))));
+        let want: Vec<Option<i64>> = some.iter().map(|r| r.1).filter(Option::is_some).collect();
+        assert_eq!(found.values::<i64>("i").unwrap(), want);
+    }
+    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 5);
+    assert_eq!(as_set(&scan_ipc(&to)), as_set(&df.filter(col("i").ge(0))));
+    let again = by_rows.write_partitions(&to, FileFormat::JsonLines).unwrap_err().to_string();
+    assert!(again.contains("is there already"), "{again}");
+    // rows of a key are in one file, and files are read in the order of partitions
+    let by_hash = df.repartition(Partition::by_hash("s", 12));
+    let to = dir.path().join("hash");
+    by_hash.write_partitions(&to, FileFormat::Ipc(IpcOptions::default())).unwrap();
+    assert_eq!(std::fs::read_dir(&to).unwrap().count(), by_hash.n_partitions().unwrap());
+    let (read, kept) = (collect(&scan_ipc(&to)), collect(&by_hash));
+    assert_eq!(read.to_batch().unwrap(), kept.to_batch().unwrap());
+    // without rows there are columns all the same
+    let to = dir.path().join("none");
+    by_hash.filter(col("i").gt(1000)).write_partitions(&to, FileFormat::Ipc(IpcOptions::default())).unwrap();
+    assert_eq!(scan_ipc(&to).columns().unwrap(), ["s", "i", "x"]);
+    let e = df.write_partitions(dir.path().join("no"), FileFormat::JsonLines).unwrap_err().to_string();
+    assert!(e.contains("repartition") && !dir.path().join("no").exists(), "{e}");
 }
 
 #[test]

@@ -2,13 +2,15 @@
 
 use super::functions::{builtins, failed};
 use super::{
-    DataFrame, DataType, Expr, GroupBy, IntoColumns, IntoSortKeys, Partition, RecordBatch, Schema, col,
-    group_number, len, row_number, when,
+    DataFrame, DataType, Expr, FileFormat, GroupBy, IntoColumns, IntoSortKeys, Partition, RecordBatch,
+    Schema, col, group_number, len, row_number, when,
 };
 use crate::error::{Error, Result};
 use crate::expr::frame::{Argument, BatchFn, HASH, NUMBER, Node, Relation, Runs};
+use crate::io::parts::PartsSink;
 use crate::schedule::frame::content_hashes;
 use arrow::array::{ArrayRef, UInt64Array};
+use std::path::Path;
 use std::sync::Arc;
 
 builtins! {
@@ -124,8 +126,8 @@ fn with_partitions(r: &Relation, op: &'static str) -> Result<(Relation, Partitio
 }
 
 impl DataFrame {
-    /// The rows cut into partitions: what [`DataFrame::map_partitions`] works on, and one batch each if the frame is collected as it is (writers
-    /// and other operations cut batches as they like). [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
+    /// The rows cut into partitions: what [`DataFrame::map_partitions`] works on and [`DataFrame::write_partitions`] writes, and one batch each if the frame is collected as it is (other
+    /// operations cut batches as they like). [`filter`](DataFrame::filter), [`select`](DataFrame::select) and [`with_columns`](DataFrame::with_columns) leave rows in their
     /// partitions. Partitions without rows are absent.
     ///
     /// Rows stay in their order by [`Partition::rows`] and [`Partition::count`]; by [`Partition::by_hash`] they are sorted by
@@ -221,6 +223,29 @@ impl DataFrame {
             let folded = DataFrame::new(Ok(rows)).group_by(NUMBER).agg(folds).sort(NUMBER);
             folded.drop([NUMBER]).with_row_number("partition").relation().cloned()
         }))
+    }
+
+    /// Runs the plan and writes a directory with a file for every partition of a frame that was [repartitioned](DataFrame::repartition):
+    /// `part-00000.parquet` and so on, by the numbers of partitions, of which those without rows are absent. The directory is there when it is
+    /// whole, and must not be there before; read, it gives the rows in the order of partitions. One file is open at a time.
+    ///
+    /// # Errors
+    /// As [`DataFrame::write`]; if the frame has no partitions, or the directory is there.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, FileFormat, Partition, scan_json_lines};
+    /// let dir = std::env::temp_dir().join(format!("blockwise-doc-parts-{}", std::process::id()));
+    /// let df = DataFrame::from_columns([("k", vec![3i64, 1, 2, 1, 3].into())]);
+    /// df.repartition(Partition::rows(2)).write_partitions(&dir, FileFormat::JsonLines)?;
+    /// assert_eq!(scan_json_lines(dir.join("part-00001.jsonl")).num_rows()?, 2);
+    /// assert_eq!(scan_json_lines(&dir).collect()?.values::<i64>("k")?.len(), 5);
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    pub fn write_partitions(&self, dir: impl AsRef<Path>, format: FileFormat) -> Result<()> {
+        let (rows, _) = with_partitions(self.relation()?, "write_partitions")?;
+        let sink = PartsSink::create(dir, rows.schema(), format)?;
+        DataFrame::new(Ok(rows)).write(Arc::new(sink))
     }
 
     /// The number of partitions of a frame that was [repartitioned](DataFrame::repartition): runs what is needed to count them.

@@ -19,6 +19,8 @@ pub mod npy;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 #[cfg(feature = "frame")]
+pub mod parts;
+#[cfg(feature = "frame")]
 pub mod sink;
 pub(crate) mod temp;
 #[cfg(feature = "frame")]

@@ -51,7 +51,7 @@ impl FileFormat {
         self.sink(Draft::beside(path.as_ref())?, path.as_ref(), schema)
     }
 
-    fn sink(&self, draft: Draft, path: &Path, schema: SchemaRef) -> Result<Arc<dyn BatchSink>> {
+    pub(super) fn sink(&self, draft: Draft, path: &Path, schema: SchemaRef) -> Result<Arc<dyn BatchSink>> {
         Ok(match self {
             FileFormat::Csv(options) => Arc::new(CsvSink::new(draft, path, &schema, options)?),
             FileFormat::JsonLines => Arc::new(JsonLinesSink::new(draft, path)),

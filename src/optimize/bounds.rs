@@ -1,11 +1,10 @@
 //! What a mask says of columns one by one, for sources that can tell where no row passes.
 
+use super::constants::constant;
 use crate::block::{Bound, Comparison};
-use crate::dtype::DType;
-use crate::expr::frame::{Expr, KernelOp, Literal, Typed, TypedOp};
+use crate::expr::frame::{Expr, KernelOp, Typed, TypedOp};
 use crate::op::{CompareOp, UnaryOp};
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, Schema};
 use std::sync::Arc;
 
@@ -54,8 +53,8 @@ fn null(t: &Typed, is: bool) -> Option<Bound> {
 
 fn compare(op: CompareOp, a: &Typed, b: &Typed) -> Option<Bound> {
     let (column, value, flipped) = match (column(a), column(b)) {
-        (Some(column), None) => (column, literal(b)?, false),
-        (None, Some(column)) => (column, literal(a)?, true),
+        (Some(column), None) => (column, value(b)?, false),
+        (None, Some(column)) => (column, value(a)?, true),
         _ => return None,
     };
     let op = match (op, flipped) {
@@ -82,22 +81,6 @@ fn column(t: &Typed) -> Option<usize> {
 }
 
 /// The one value that this is; not null.
-fn literal(t: &Typed) -> Option<ArrayRef> {
-    let value: ArrayRef = match &t.op {
-        TypedOp::Cast | TypedOp::Kernel(KernelOp::Cast) => literal(&t.inputs[0])?,
-        TypedOp::Literal(Literal::Text(text)) => Arc::new(StringArray::from(vec![&**text])),
-        TypedOp::Literal(Literal::Number(s)) => match s.dtype() {
-            DType::Bool => Arc::new(BooleanArray::from(vec![s.bits() != 0])),
-            DType::U64 => Arc::new(UInt64Array::from(vec![s.bits()])),
-            d if d.is_float() => Arc::new(Float64Array::from(vec![s.as_f64()])),
-            _ => Arc::new(Int64Array::from(vec![s.as_i64()])),
-        },
-        TypedOp::Literal(Literal::Typed(DataType::Date32 | DataType::Time32(_), v)) => {
-            Arc::new(arrow::array::Int32Array::from(vec![i32::try_from(*v).ok()?]))
-        }
-        TypedOp::Literal(Literal::Typed(_, v)) => Arc::new(Int64Array::from(vec![*v])),
-        _ => return None,
-    };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(&value, &t.data_type, &options).ok().filter(|v| v.null_count() == 0)
+fn value(t: &Typed) -> Option<ArrayRef> {
+    constant(t).filter(|v| v.null_count() == 0)
 }

@@ -5,7 +5,10 @@
 //! something above it uses, so that a scan reads no other. A filter that reaches a scan also tells the source which rows are wanted.
 
 use super::bounds::bound_of;
+use super::constants::truth;
+use super::inline;
 use super::partitions::use_partitions;
+use crate::block::MemoryBatches;
 use crate::error::Result;
 use crate::expr::frame::{
     Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, WindowColumn, col,
@@ -42,7 +45,7 @@ fn used(e: &Expr) -> Names {
 }
 
 /// The expression with columns replaced; none if something in it may not be done twice or elsewhere.
-fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
+pub(super) fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
     let go = |x: &Expr| substitute(x, by);
     Some(match e.node() {
         // a bare number would take the types of what it meets there
@@ -111,6 +114,13 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             // the lower filter's parts go first: later ones may rely on it
             let mut all = vec![];
             split(mask, &mut all);
+            let truths: Vec<Option<bool>> = all.iter().map(|m| truth(m, r.schema())).collect();
+            if truths.contains(&Some(false)) {
+                // not a row is read
+                return Relation::scan(Arc::new(MemoryBatches::new(r.schema().clone(), vec![])));
+            }
+            let mut known = truths.into_iter();
+            all.retain(|_| known.next() == Some(None));
             all.append(&mut masks);
             push_filters(&r.inputs()[0], all)
         }
@@ -143,7 +153,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
                 }
             }
             let input = push_filters(&r.inputs()[0], below)?;
-            filtered(input.aggregate(keys.clone(), aggregates.clone())?, above)
+            filtered(inline::aggregate(&input, keys, aggregates)?, above)
         }
         RelOp::Join { kind, right, .. } => {
             let (left_schema, other) = (r.inputs()[0].schema(), &r.inputs()[1]);

@@ -126,3 +126,53 @@ fn bounds_of_computed_values() {
     assert!(parts(&some) < most, "{}", passes(&some));
     assert_eq!(some.num_rows().unwrap(), 56);
 }
+
+/// Text that a file has as codes comes as codes, if it is nothing but a key.
+#[cfg(feature = "parquet")]
+#[test]
+fn keys_of_text_are_read_as_codes() {
+    use blockwise::frame::scan_parquet;
+    let dir = tempfile::tempdir().unwrap();
+    let df = rows(11, 5000);
+    let (a, b) = (dir.path().join("a.parquet"), dir.path().join("b.parquet"));
+    df.write_parquet(&a).unwrap();
+    df.filter(col("k").gt(3))
+        .with_columns(col("s").str().to_uppercase().alias("s"))
+        .write_parquet(&b)
+        .unwrap();
+    let twice = DataFrame::concat([&df, &scan_parquet(&b)]);
+    let folds = [col("x").sum().alias("sum"), len(), col("s").n_unique().alias("n")];
+    for (read, plain) in [(scan_parquet(&a), df), (scan_parquet(dir.path()), twice)] {
+        let plain = plain.persist().unwrap();
+        for (keys, kept, coded) in [
+            (&["s"][..], 2, true),
+            (&["k", "s"], 2, true),
+            // what else it is used for wants it as it is
+            (&["s", "k"], 3, false),
+        ] {
+            let of = |df: &DataFrame| {
+                df.filter(col("d").gt(15_100)).group_by(keys.to_vec()).agg(folds[..kept].to_vec())
+            };
+            let got = of(&read);
+            assert_eq!(passes(&got).contains("s as codes"), coded, "{}", passes(&got));
+            assert_eq!(got.schema().unwrap(), of(&plain).schema().unwrap());
+            assert_eq!(collect(&got).to_batch().unwrap(), collect(&of(&plain)).to_batch().unwrap());
+            // nulls are a key, too
+            let of = |df: &DataFrame| df.group_by(keys.to_vec()).keep_nulls().agg(folds[..kept].to_vec());
+            assert_eq!(collect(&of(&read)).to_batch().unwrap(), collect(&of(&plain)).to_batch().unwrap());
+        }
+        let of = |df: &DataFrame| df.filter(col("s").ne("t3")).group_by("s").agg(len());
+        assert!(!passes(&of(&read)).contains("as codes"));
+        assert_eq!(collect(&of(&read)).to_batch().unwrap(), collect(&of(&plain)).to_batch().unwrap());
+    }
+    // of nearly as many texts as rows a file has no codes
+    let many = DataFrame::from_columns([(
+        "s",
+        Column::from((0..200_000).map(|i| format!("some text {i}")).collect::<Vec<_>>()),
+    )]);
+    let path = dir.path().join("many.pq");
+    many.write_parquet(&path).unwrap();
+    let count = scan_parquet(&path).group_by("s").agg(len());
+    assert!(!passes(&count).contains("as codes"), "{}", passes(&count));
+    assert_eq!(count.num_rows().unwrap(), 200_000);
+}

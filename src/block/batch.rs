@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanArray, RecordBatch, make_array};
 use arrow::buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -48,6 +48,12 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     /// The same without rows that certainly do not meet a bound, if there is any such part; rows that do not meet it may stay. None, as
     /// by default, leaves all to the filter that the bound is of.
     fn narrowed(&self, _bound: &Bound) -> Option<Arc<dyn BatchSource>> {
+        None
+    }
+
+    /// The same with a column of text as codes into dictionaries, if it is stored so: reading it like that then costs less, and a dictionary
+    /// is looked at once, not row by row.
+    fn with_codes(&self, _column: usize) -> Option<Arc<dyn BatchSource>> {
         None
     }
 }
@@ -168,6 +174,16 @@ pub trait BatchSink: Send + Sync + fmt::Debug {
 
     /// Publishes what was written. Called once, after the last write.
     fn finish(&self) -> Result<()>;
+}
+
+/// The columns of a schema, one of which is text, with that one as codes into dictionaries.
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+pub(crate) fn coded(schema: &SchemaRef, column: usize) -> Option<SchemaRef> {
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    let field = fields.get_mut(column).filter(|f| *f.data_type() == DataType::Utf8)?;
+    let codes = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    *field = Arc::new(field.as_ref().clone().with_data_type(codes));
+    Some(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
 
 /// The values of a column as a block of this dtype, without a copy except for bools. Values at nulls are whatever they are.

@@ -2,6 +2,7 @@
 //! (`year=2013/month=1/part.parquet`).
 
 use super::sink::{NULL, unescaped};
+use crate::block::batch::coded;
 use crate::block::{BatchSource, Bound, Facts};
 use crate::error::{Error, Result};
 use arrow::array::{
@@ -204,6 +205,12 @@ impl Files {
         Ok(Arc::new(Files { files, schema, columns: columns.into(), parts, name, all }))
     }
 
+    /// The same table of these files.
+    fn of(&self, files: Vec<Member>, schema: SchemaRef) -> Files {
+        let parts = parts_of(&files);
+        Files { files, schema, columns: self.columns.clone(), parts, name: self.name.clone(), all: self.all }
+    }
+
     /// What a bound says of a file's own columns, given its keys.
     fn inside(&self, bound: &Bound, file: &Member) -> Bound {
         bound.map(&|leaf| {
@@ -374,9 +381,15 @@ impl BatchSource for Files {
         if !changed {
             return None;
         }
-        let (schema, columns, name) = (self.schema.clone(), self.columns.clone(), self.name.clone());
-        let parts = parts_of(&files);
-        Some(Arc::new(Files { files, schema, columns, parts, name, all: self.all }))
+        Some(Arc::new(self.of(files, self.schema.clone())))
+    }
+
+    fn with_codes(&self, column: usize) -> Option<Arc<dyn BatchSource>> {
+        let Place::File(inside) = *self.columns.get(column)? else { return None };
+        let coded_file =
+            |f: &Member| Some(Member { source: f.source.with_codes(inside)?, keys: f.keys.clone() });
+        let files = self.files.iter().map(coded_file).collect::<Option<_>>()?;
+        Some(Arc::new(self.of(files, coded(&self.schema, column)?)))
     }
 }
 

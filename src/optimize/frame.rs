@@ -6,8 +6,8 @@
 
 use super::bounds::bound_of;
 use super::constants::truth;
-use super::inline;
 use super::partitions::use_partitions;
+use super::{codes, inline};
 use crate::block::MemoryBatches;
 use crate::error::Result;
 use crate::expr::frame::{
@@ -28,10 +28,10 @@ pub fn optimize(r: &Relation) -> Result<Relation> {
     prune(&pushed, &wanted)
 }
 
-type Names = BTreeSet<Arc<str>>;
+pub(super) type Names = BTreeSet<Arc<str>>;
 
 /// The columns that an expression uses.
-fn uses(e: &Expr, into: &mut Names) {
+pub(super) fn uses(e: &Expr, into: &mut Names) {
     if let Node::Column(name) = e.node() {
         into.insert(name.clone());
     }
@@ -234,7 +234,7 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             let mut below = Names::new();
             keys.iter().for_each(|k| uses(&k.expr, &mut below));
             kept.iter().for_each(|a| uses(&a.input, &mut below));
-            prune(&r.inputs()[0], &below)?.aggregate(keys.clone(), kept)
+            codes::aggregate(&prune(&r.inputs()[0], &below)?, keys, &kept)
         }
         RelOp::Sort(by) => {
             let mut below = wanted.clone();

@@ -52,7 +52,7 @@ pub(super) fn parts_within(source: &ParquetSource, bound: &Bound) -> Vec<Part> {
 }
 
 /// The leaf column that is all of a column of the schema, if one is and its statistics can be relied on.
-fn leaf(metadata: &ParquetMetaData, column: usize) -> Option<usize> {
+pub(super) fn leaf(metadata: &ParquetMetaData, column: usize) -> Option<usize> {
     let schema = metadata.file_metadata().schema_descr();
     let mut leaves = (0..schema.num_columns()).filter(|&l| schema.get_column_root_idx(l) == column);
     let (leaf, None) = (leaves.next()?, leaves.next()) else { return None };

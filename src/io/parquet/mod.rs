@@ -7,6 +7,7 @@ mod write;
 pub use write::{ParquetCompression, ParquetOptions, ParquetSink};
 
 use super::files::{file_label, guarded, narrowed_label};
+use crate::block::batch::coded;
 use crate::block::{BatchSource, Bound};
 use crate::error::{Error, Result};
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -15,6 +16,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::fs::File;
 use std::ops::Range;
@@ -35,6 +37,8 @@ pub struct ParquetSource {
 struct ParquetFile {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
+    /// How the columns are wanted.
+    options: ArrowReaderOptions,
     /// Number of parts before any was left out.
     parts: usize,
     /// The metadata with the index of pages, if the file has one; read when it is asked for.
@@ -74,7 +78,8 @@ impl ParquetSource {
         let path = path.as_ref().to_owned();
         let file = File::open(&path).map_err(|e| Error::io("reading", &path, e))?;
         let options = ArrowReaderOptions::new();
-        let metadata = whole(&path, || ArrowReaderMetadata::load(&file, options))?.map_err(bad(&path))?;
+        let load = || ArrowReaderMetadata::load(&file, options.clone());
+        let metadata = whole(&path, load)?.map_err(bad(&path))?;
         let mut parts = vec![];
         for (group, g) in metadata.metadata().row_groups().iter().enumerate() {
             let rows = usize::try_from(g.num_rows())
@@ -85,7 +90,7 @@ impl ParquetSource {
             let piece = |at: usize| std::iter::once(at..rows.min(at + step)).collect();
             parts.extend(cuts.map(|at| Part { group, rows: piece(at) }));
         }
-        let file = ParquetFile { path, metadata, parts: parts.len(), index: OnceLock::new() };
+        let file = ParquetFile { path, metadata, options, parts: parts.len(), index: OnceLock::new() };
         Ok(ParquetSource { file: Arc::new(file), parts })
     }
 
@@ -107,7 +112,7 @@ impl ParquetSource {
             if !there {
                 return None;
             }
-            let again = || ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
+            let again = || ArrowReaderMetadata::try_new(Arc::new(metadata), self.file.options.clone());
             whole(&self.file.path, again).ok()?.ok()
         };
         self.file.index.get_or_init(read).as_ref()
@@ -229,5 +234,30 @@ impl BatchSource for ParquetSource {
         let parts = whole(&self.file.path, || facts::parts_within(self, bound)).ok()?;
         (parts.len() < self.parts.len() || parts.iter().zip(&self.parts).any(|(a, b)| a.rows != b.rows))
             .then(|| Arc::new(ParquetSource { file: self.file.clone(), parts }) as Arc<dyn BatchSource>)
+    }
+
+    fn with_codes(&self, column: usize) -> Option<Arc<dyn BatchSource>> {
+        let leaf = facts::leaf(self.metadata(), column)?;
+        let is_coded = |part: &Part| {
+            let pages =
+                self.metadata().row_group(part.group).columns().get(leaf)?.page_encoding_stats_mask()?;
+            Some(pages.is_only(Encoding::RLE_DICTIONARY) || pages.is_only(Encoding::PLAIN_DICTIONARY))
+        };
+        if !self.parts.iter().all(|part| is_coded(part) == Some(true)) {
+            return None;
+        }
+        let file = &self.file;
+        let options = file.options.clone().with_schema(coded(self.schema(), column)?);
+        let with = |m: &ArrowReaderMetadata| {
+            let again = || ArrowReaderMetadata::try_new(m.metadata().clone(), options.clone());
+            whole(&file.path, again).ok()?.ok()
+        };
+        let index = OnceLock::new();
+        if let Some(known) = file.index.get() {
+            index.set(known.as_ref().and_then(with)).ok()?;
+        }
+        let metadata = with(&file.metadata)?;
+        let file = ParquetFile { path: file.path.clone(), metadata, options, parts: file.parts, index };
+        Some(Arc::new(ParquetSource { file: Arc::new(file), parts: self.parts.clone() }))
     }
 }

@@ -227,8 +227,13 @@ impl fmt::Display for FramePlan {
             for chain in &pipeline.chains {
                 match &chain.input {
                     Input::Scan { source, columns } => {
-                        let names: Vec<&str> =
-                            columns.iter().map(|&c| source.schema().field(c).name().as_str()).collect();
+                        let name = |&c: &usize| match source.schema().field(c) {
+                            f if matches!(f.data_type(), DataType::Dictionary(..)) => {
+                                format!("{} as codes", f.name())
+                            }
+                            f => f.name().clone(),
+                        };
+                        let names: Vec<String> = columns.iter().map(name).collect();
                         writeln!(
                             f,
                             "  read {} [{}], {} parts",

@@ -2,8 +2,8 @@
 #![cfg(feature = "parquet")]
 
 use blockwise::frame::{
-    DataFrame, DataType, Every, Expr, JoinKind, Table, TimeUnit, col, concat_str, corr, cov, date, len,
-    scan_parquet, selectors, timestamp,
+    DataFrame, DataType, Every, Expr, JoinKind, Table, TimeUnit, col, concat_str, corr, cov, date, len, lit,
+    scan_parquet, selectors, timestamp, when,
 };
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/frames");
@@ -318,4 +318,116 @@ fn time_in_spans_and_tables_turned() {
     check("pivot_two", &two.sort("k"));
     let found = known.pivot_eager("k", "b", [len(), col("i").max()]).unwrap();
     check("pivot_two", &found.sort("k"));
+}
+
+#[test]
+fn functions_of_rows_in_order() {
+    let rows = rows();
+    let (i, y) = (col("i"), col("y"));
+    let all = |over: bool| {
+        let of = |e: Expr, name: &str| if over { e.over(["s", "b"]).alias(name) } else { e.alias(name) };
+        vec![
+            col("n"),
+            of(i.cum_sum(), "sum"),
+            of(i.clip(1, 2).cum_prod(), "prod"),
+            of(y.cum_min(), "min"),
+            of(y.cum_max(), "max"),
+            of(i.cum_count(), "count"),
+            of(i.shift(3), "before"),
+            of(col("s").shift(-2), "after"),
+            of(y.diff(1), "diff"),
+            of(y.pct_change(2), "change"),
+            of(col("s").forward_fill(), "forward"),
+            of(y.backward_fill(), "backward"),
+            of(y.rolling(5).min_periods(2).mean(), "rolled"),
+            of(i.rolling(4).min_periods(1).min(), "least"),
+            of(i.rolling(4).max(), "most"),
+            of(i.rolling(7).min_periods(3).sum(), "total"),
+            of(y.rolling(6).min_periods(3).std(), "spread"),
+        ]
+    };
+    check_within("in_order", &rows.select(all(false)), 1e-9);
+    check_within("in_order_over", &rows.select(all(true)), 1e-9);
+    let timed = rows.filter(col("t").is_not_null()).sort("t");
+    let days = |n: u64| std::time::Duration::from_secs(n * 86_400);
+    let found = timed.select([
+        col("n"),
+        y.rolling_by(col("t"), days(300)).mean().alias("mean"),
+        i.rolling_by(col("t"), days(1000)).max().alias("most"),
+        i.rolling_by(col("t"), days(90)).sum().fill_null(0).alias("total"),
+    ]);
+    check_within("rolling_by", &found, 1e-9);
+    let later = timed.filter(i.gt(20));
+    let pairs = timed.select(["t", "n"]).join_asof(&later.select(["t", "n"]), "t", [], None);
+    check("join_asof", &pairs);
+    let near = lit(700i64 * 86_400).cast(DataType::Duration(TimeUnit::Second));
+    let of = |df: &DataFrame| df.filter(col("s").is_not_null()).select(["t", "s", "n"]);
+    check("join_asof_by", &of(&timed).join_asof(&of(&later), "t", ["s"], Some(near)));
+}
+
+#[test]
+fn lists_and_more_rows() {
+    let (rows, right) = (rows(), file("right"));
+    let by_k = |fold: Expr| rows.group_by("k").agg(fold).sort("k");
+    check("top_k", &by_k(col("i").top_k(3)).explode("i"));
+    check("bottom_k", &by_k(col("d").bottom_k(2)).explode("d"));
+    check("collect_list", &by_k(col("w").collect_list()).explode("w"));
+    check("prod", &by_k((col("i").clip(1, 3) % 3 + 1).cast(DataType::Float64).prod().alias("prod")));
+    let other = right.select([col("v").alias("n"), col("k"), col("s")]);
+    check("concat", &DataFrame::concat([&rows.select(["n", "k", "s"]), &other]));
+    check("cross", &rows.head(40).select(["n", "s"]).cross_join(&right.select("v").head(13)));
+    check("tail", &rows.tail(7));
+    check("slice", &rows.slice(700, 50));
+    check("nsmallest", &rows.nsmallest(6, "y"));
+}
+
+#[test]
+fn numbers_and_conversions() {
+    let rows = rows();
+    let (i, u, x, y, b) = (col("i"), col("u").cast(DataType::Int32), col("x"), col("y"), col("b"));
+    let found = rows.select([
+        col("n"),
+        (&y - 100).abs().alias("absolute"),
+        y.round(1).alias("rounded"),
+        i.clip(-10, 20).alias("clipped"),
+        i.cast(DataType::Int64).pow(2).alias("squared"),
+        (&y - 90).sqrt().alias("sqrt"),
+        (&y / 50).exp().alias("exp"),
+        y.log().alias("log"),
+        x.floor().alias("floor"),
+        x.ceil().alias("ceil"),
+        i.floor_div(&u).alias("floor_div"),
+        (&i % &u).alias("rem"),
+        y.floor_div(&i / 4).alias("floor_div_f"),
+        (&y % (&i / 4)).alias("rem_f"),
+        (-&i).alias("negative"),
+        when(i.gt(0)).then(&y).otherwise(&x).alias("chosen"),
+        i.is_in([1, 2, 3, -7]).alias("is_in"),
+        i.between(-5, 5).alias("between"),
+        i.gt(0).and(&b).alias("both"),
+        i.gt(0).or(&b).alias("either"),
+    ]);
+    check("numbers", &found);
+    let casts = [
+        col("n"),
+        i.cast(DataType::Utf8).alias("text"),
+        col("f").cast(DataType::Int32).alias("whole"),
+        col("u").cast(DataType::Int64).alias("wide"),
+        b.cast(DataType::Int8).alias("number"),
+        col("t").dt().date().alias("day"),
+        col("d").cast(DataType::Utf8).alias("date"),
+        (&i % 3).cast(DataType::Boolean).alias("truth"),
+        y.cast(DataType::Float32).alias("single"),
+    ];
+    check("casts", &rows.select(casts));
+    let days = [
+        col("n"),
+        col("w").str().like("_a%").alias("like"),
+        col("d").dt().is_month_start().alias("month_start"),
+        col("d").dt().is_month_end().alias("month_end"),
+        (col("t") - timestamp(1970, 1, 1, 0, 0, 0)).dt().total_seconds().alias("seconds"),
+    ];
+    check("days", &rows.select(days));
+    check("nan_compare", &rows.filter(x.gt(0.5)));
+    check("nan_median", &rows.group_by("k").agg(x.median().alias("median")).sort("k"));
 }

@@ -518,16 +518,22 @@ operators! {
     BitXor bitxor Xor;
 }
 
-impl std::ops::Neg for Expr {
-    type Output = Expr;
-    fn neg(self) -> Expr {
-        self.unary(UnaryOp::Neg)
-    }
+macro_rules! prefix_operators {
+    ($($trait:ident $method:ident $op:expr),*) => {$(
+        impl std::ops::$trait for Expr {
+            type Output = Expr;
+            fn $method(self) -> Expr {
+                self.unary($op)
+            }
+        }
+
+        impl std::ops::$trait for &Expr {
+            type Output = Expr;
+            fn $method(self) -> Expr {
+                self.unary($op)
+            }
+        }
+    )*};
 }
 
-impl std::ops::Not for Expr {
-    type Output = Expr;
-    fn not(self) -> Expr {
-        self.unary(UnaryOp::Not)
-    }
-}
+prefix_operators!(Neg neg UnaryOp::Neg, Not not UnaryOp::Not);

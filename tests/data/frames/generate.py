@@ -10,6 +10,7 @@ this library's documented meaning differs from a default, the option that means 
 - the mean of float32 is a float64: cast before;
 - the sum of no values is 0: coalesce in SQL;
 - Monday is day 0 of a week: weekday() - 1;
+- the sum of a window without values is null, as of pandas: the test fills it;
 - a cell of a pivot without rows is null.
 """
 import datetime as dt
@@ -195,3 +196,43 @@ wide = rows.drop_nulls("k").pivot("s", on_columns=["a", "B", "ä"], index="k", v
 case("pivot", wide)
 counts = rows.drop_nulls("k").filter(col("b").is_not_null()).group_by("k", "b").agg(pl.len(), col("i").max())
 case("pivot_two", counts.pivot("b", on_columns=[False, True], index="k", values=["len", "i"]).sort("k"))
+
+# --- rows in order ---
+i, y = col("i"), col("y")
+ordered = dict(
+    sum=i.cast(pl.Int64).cum_sum(), prod=i.clip(1, 2).cast(pl.Int64).cum_prod(), min=y.cum_min(), max=y.cum_max(), count=i.cum_count(), before=i.shift(3),
+    after=col("s").shift(-2), diff=y.diff(), change=y / y.shift(2) - 1, forward=col("s").forward_fill(), backward=y.backward_fill(),
+    rolled=y.rolling_mean(5, min_samples=2), least=i.rolling_min(4, min_samples=1), most=i.rolling_max(4), total=i.cast(pl.Int64).rolling_sum(7, min_samples=3),
+    spread=y.rolling_std(6, min_samples=3))
+case("in_order", rows.select("n", **ordered))
+case("in_order_over", rows.select("n", **{name: e.over("s", "b") for name, e in ordered.items()}))
+timed = rows.drop_nulls("t").sort("t")
+case("rolling_by", timed.select(
+    "n", mean=y.rolling_mean_by("t", "300d"), most=i.rolling_max_by("t", "1000d"), total=i.cast(pl.Int64).rolling_sum_by("t", "90d")))
+later = timed.filter(col("i") > 20).select("t", "s", "n")
+case("join_asof", timed.select("t", "n").join_asof(later.select("t", "n"), on="t", strategy="backward", suffix="_right").select("n", "n_right"))
+case("join_asof_by", timed.drop_nulls("s").select("t", "s", "n").join_asof(
+    later.drop_nulls("s"), on="t", by="s", strategy="backward", tolerance="700d", suffix="_right").select("n", "n_right"))
+
+# --- lists, more rows, numbers ---
+known = rows.drop_nulls("k").group_by("k")
+case("top_k", known.agg(i.drop_nulls().sort(descending=True).head(3)).sort("k").explode("i"))
+case("bottom_k", known.agg(col("d").drop_nulls().sort().head(2)).sort("k").explode("d"))
+case("collect_list", known.agg(col("w").drop_nulls()).sort("k").explode("w"))
+case("prod", known.agg(prod=(i.clip(1, 3) % 3 + 1).cast(pl.Float64).product()).sort("k"))
+case("concat", pl.concat([rows.select("n", "k", "s"), right.select(n="v", k="k", s="s")]))
+case("cross", rows.head(40).select("n", "s").join(right.select("v").head(13), how="cross"))
+case("tail", rows.tail(7).select("n"))
+case("slice", rows.slice(700, 50).select("n", "k"))
+case("nsmallest", rows.sort("y", nulls_last=True, maintain_order=True).head(6).select("n", "y"))
+case("numbers", rows.select(
+    "n", absolute=(y - 100).abs(), rounded=y.round(1), clipped=i.clip(-10, 20), squared=i.cast(pl.Int64).pow(2), sqrt=(y - 90).sqrt(), exp=(y / 50).exp(),
+    log=y.log(), floor=col("x").floor(), ceil=col("x").ceil(), floor_div=i // col("u").cast(pl.Int32), rem=i % col("u").cast(pl.Int32), floor_div_f=y // (i / 4), rem_f=y % (i / 4),
+    negative=-i, chosen=pl.when(i > 0).then(y).otherwise(col("x")), is_in=i.is_in([1, 2, 3, -7]), between=i.is_between(-5, 5), both=(i > 0) & col("b"), either=(i > 0) | col("b")))
+case("casts", rows.select(
+    "n", text=i.cast(pl.String), whole=col("f").cast(pl.Int32), wide=col("u").cast(pl.Int64), number=col("b").cast(pl.Int8), day=col("t").cast(pl.Date),
+    date=col("d").cast(pl.String), truth=(i % 3).cast(pl.Boolean), single=y.cast(pl.Float32)))
+case("days", rows.select("n", like=w.contains("^.a"), month_start=col("d").dt.day() == 1, month_end=col("d").dt.month_end() == col("d"), seconds=(col("t") - dt.datetime(1970, 1, 1)).dt.total_microseconds() / 1e6))
+# comparisons with NaN are false here, of IEEE 754; a median of values of which one is NaN is NaN
+case("nan_compare", rows.filter((col("x") > 0.5) & col("x").is_not_nan()).select("n"))
+case("nan_median", rows.drop_nulls("k").group_by("k").agg(median=pl.when(col("x").is_nan().any()).then(math.nan).otherwise(col("x").median())).sort("k"))

@@ -224,10 +224,33 @@ impl Error {
         ErrorKind::Format { format, path: path.as_ref().to_owned(), message: message.to_string() }.into()
     }
 
+    /// An [`ErrorKind::Column`], with the name among those known that is most like the one asked for.
+    pub fn no_column<'a>(name: &str, known: impl IntoIterator<Item = &'a String>) -> Error {
+        let known: Vec<String> = known.into_iter().cloned().collect();
+        let near = known.iter().map(|k| (distance(k, name), k)).min();
+        let nearest = near.filter(|(d, k)| *d <= k.len().max(name.len()) / 2).map(|(_, k)| k.clone());
+        ErrorKind::Column { name: name.into(), nearest, known }.into()
+    }
+
     /// An [`ErrorKind::Internal`].
     pub fn internal(message: impl Into<String>) -> Error {
         ErrorKind::Internal(message.into()).into()
     }
+}
+
+/// Insertions, deletions and replacements that make one text of the other (Levenshtein), without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
 }
 
 impl From<ErrorKind> for Error {

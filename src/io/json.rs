@@ -3,7 +3,7 @@
 use super::files::{file_label, guarded};
 use super::sink::written;
 use super::temp::Draft;
-use super::text::{NO_END, Place, Text, row_end, with_text};
+use super::text::{Head, LONGEST_ROW, NO_END, Place, Text, row_end, with_text};
 use crate::block::{BatchSink, BatchSource};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::RecordBatch;
@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::{Decoder, infer_json_schema};
 use arrow::json::writer::LineDelimited;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -24,12 +24,14 @@ pub struct JsonLinesOptions {
     pub infer_rows: usize,
     /// Bytes of a part.
     pub part_bytes: usize,
+    /// Bytes of a line from which on it is an error (1 GiB at most).
+    pub longest_row: usize,
 }
 
 impl Default for JsonLinesOptions {
-    /// Types from 10 000 rows.
+    /// Types from 10 000 rows; lines of up to 16 MiB.
     fn default() -> JsonLinesOptions {
-        JsonLinesOptions { types: vec![], infer_rows: 10_000, part_bytes: 8 << 20 }
+        JsonLinesOptions { types: vec![], infer_rows: 10_000, part_bytes: 8 << 20, longest_row: LONGEST_ROW }
     }
 }
 
@@ -42,6 +44,8 @@ pub struct JsonLinesSource {
 
 /// Rows of a batch.
 const BATCH: usize = 1 << 14;
+/// Bytes from which columns are inferred at most.
+const MOST_INFERRED: usize = 64 << 20;
 const FORMAT: &str = "file of JSON lines";
 
 impl JsonLinesSource {
@@ -54,7 +58,7 @@ impl JsonLinesSource {
         options: &JsonLinesOptions,
         schema: Option<SchemaRef>,
     ) -> Result<JsonLinesSource> {
-        let text = Text::open(path, 0, options.part_bytes, None)?;
+        let text = Text::open(path, 0, options.part_bytes, None, options.longest_row)?;
         let schema = match schema {
             Some(schema) => schema,
             None => Arc::new(infer(path, options)?),
@@ -145,11 +149,14 @@ fn first_bad(
 }
 
 /// The first lines of a file.
-fn first_lines(path: &Path, most: usize) -> Result<Vec<u8>> {
+fn first_lines(path: &Path, options: &JsonLinesOptions) -> Result<Vec<u8>> {
+    let most = options.infer_rows.max(1);
     with_text(path, |text| {
+        let mut text = Head::new(path, text, None, options.longest_row);
         let (mut bytes, mut lines, mut piece) = (vec![], 0, vec![0; 1 << 16]);
-        while lines < most && bytes.len() < 1 << 28 {
-            let n = text.read(&mut piece).map_err(|e| Error::io("reading", path, e))?;
+        while lines < most && bytes.len() < MOST_INFERRED {
+            let n = text.read(&mut piece);
+            let n = n.map_err(|e| text.failed.take().unwrap_or_else(|| Error::io("reading", path, e)))?;
             if n == 0 {
                 return Ok(bytes);
             }
@@ -169,7 +176,7 @@ fn first_lines(path: &Path, most: usize) -> Result<Vec<u8>> {
 }
 
 fn infer(path: &Path, options: &JsonLinesOptions) -> Result<Schema> {
-    let bytes = first_lines(path, options.infer_rows.max(1))?;
+    let bytes = first_lines(path, options)?;
     let found = guarded(FORMAT, path, || infer_json_schema(bytes.as_slice(), None))?;
     let found = found.map(|(schema, _)| schema).map_err(|e| {
         let mut check = |line: &[u8]| infer_json_schema(line, None).map(drop).map_err(|e| e.to_string());

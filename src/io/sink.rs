@@ -111,11 +111,9 @@ impl PartitionedSink {
         }
         let mut places = vec![];
         for name in by {
-            let known = || schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-            let place = schema.index_of(name).map_err(|_| -> Error {
-                let (name, known) = ((*name).into(), known());
-                crate::error::ErrorKind::Column { name, nearest: None, known }.into()
-            })?;
+            let place = schema
+                .index_of(name)
+                .map_err(|_| Error::no_column(name, schema.fields().iter().map(|f| f.name())))?;
             let t = schema.field(place).data_type();
             let is_bytes = matches!(
                 t,

@@ -22,6 +22,8 @@ pub(super) struct Text {
     step: usize,
     /// How values are told apart, if a line end in one ends no row.
     quotes: Option<Quotes>,
+    /// Bytes of a row from which on it is an error.
+    longest: usize,
     /// By part: where in a row it begins, as far as that was asked for.
     places: Mutex<Vec<Place>>,
 }
@@ -46,16 +48,32 @@ pub(super) enum Place {
     Closed,
 }
 
-/// Bytes of a row from which on it is an error: something that is no text has no line ends.
-const LONGEST_ROW: usize = 1 << 28;
+/// Bytes of a row from which on it is an error, if nothing else is asked for: what is no text has no line ends, and neither has what
+/// follows a quote without a second one.
+pub(super) const LONGEST_ROW: usize = 16 << 20;
 
 impl Text {
-    /// A file whose rows start at a byte.
-    pub fn open(path: &Path, start: u64, step: usize, quotes: Option<Quotes>) -> Result<Text> {
+    /// A file whose rows start at a byte, and have at most so many.
+    pub fn open(
+        path: &Path,
+        start: u64,
+        step: usize,
+        quotes: Option<Quotes>,
+        longest: usize,
+    ) -> Result<Text> {
         let len = std::fs::metadata(path).map_err(|e| Error::io("reading", path, e))?.len();
         let (path, compressed) = (path.to_owned(), is_compressed(path));
-        let (step, places) = (step.clamp(1, 1 << 30), Mutex::new(vec![Place::Start]));
-        Ok(Text { path, len, start, compressed, step, quotes, places })
+        let (step, longest) = (step.clamp(1, 1 << 30), longest.clamp(1, 1 << 30));
+        Ok(Text {
+            path,
+            len,
+            start,
+            compressed,
+            step,
+            quotes,
+            longest,
+            places: Mutex::new(vec![Place::Start]),
+        })
     }
 
     /// Number of parts.
@@ -88,8 +106,8 @@ impl Text {
                 rows.drain(..skipped);
                 header -= skipped;
                 let whole = if n == 0 { rows.len() } else { last_row_end(&rows, self.quotes) };
-                if whole == 0 && rows.len() > LONGEST_ROW {
-                    return Err(self.endless(start));
+                if whole == 0 && rows.len() > self.longest {
+                    return Err(endless(&self.path, start, &rows, self.quotes, self.longest));
                 }
                 let go_on = each(start, &rows[..whole])?;
                 rows.drain(..whole);
@@ -99,13 +117,6 @@ impl Text {
                 }
             }
         })
-    }
-
-    fn endless(&self, start: u64) -> Error {
-        let message = format!(
-            "the row that starts at byte {start} has no end within {LONGEST_ROW} bytes; is a quote missing?"
-        );
-        Error::format("text file", &self.path, message)
     }
 
     /// The rows of a part of a plain file, and where they start. A part's rows start after its first byte, up to the next part's first byte
@@ -130,8 +141,9 @@ impl Text {
             if end != NO_END || more.is_empty() {
                 break;
             }
-            if at - to > LONGEST_ROW as u64 {
-                return Err(self.endless(from + skipped as u64));
+            if at - to > self.longest as u64 {
+                let row = skipped + last_row_end(&bytes[skipped..], self.quotes);
+                return Err(endless(&self.path, from + row as u64, &bytes[row..], self.quotes, self.longest));
             }
         }
         bytes.drain(..skipped);
@@ -158,20 +170,121 @@ impl Text {
 
     /// The number of lines before a byte of the text.
     pub fn lines_before(&self, byte: u64) -> usize {
-        let count = |text: &mut dyn Read| -> Result<usize> {
-            let (mut lines, mut left, mut piece) = (0, byte, vec![0; 1 << 16]);
-            while left > 0 {
-                let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                let n = text.read(&mut piece[..most]).map_err(|e| Error::io("reading", &self.path, e))?;
-                if n == 0 {
-                    break;
-                }
-                lines += memchr::memchr_iter(b'\n', &piece[..n]).count();
-                left -= n as u64;
+        lines_before(&self.path, byte)
+    }
+}
+
+/// The number of lines before a byte of a file's text.
+fn lines_before(path: &Path, byte: u64) -> usize {
+    let count = |text: &mut dyn Read| -> Result<usize> {
+        let (mut lines, mut left, mut piece) = (0, byte, vec![0; 1 << 16]);
+        while left > 0 {
+            let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = text.read(&mut piece[..most]).map_err(|e| Error::io("reading", path, e))?;
+            if n == 0 {
+                break;
             }
-            Ok(lines)
+            lines += memchr::memchr_iter(b'\n', &piece[..n]).count();
+            left -= n as u64;
+        }
+        Ok(lines)
+    };
+    with_text(path, count).unwrap_or(0)
+}
+
+/// The error of a row that starts at this byte of a text, with these bytes, and has no end.
+fn endless(path: &Path, start: u64, row: &[u8], quotes: Option<Quotes>, longest: usize) -> Error {
+    let open = quotes.and_then(|q| walk(row, &mut Place::Start, q, q.quote, |_| false));
+    let place = |byte: u64| format!("line {}, byte {byte}", lines_before(path, byte) + 1);
+    let why = match open {
+        Some(at) => format!("the quote that opens at {} is not closed", place(start + at as u64)),
+        None => "there is no line end".into(),
+    };
+    let message = format!(
+        "the row that starts at {} has no end within {longest} bytes: {why}; if rows are that long, set longest_row",
+        place(start)
+    );
+    Error::format("text file", path, message)
+}
+
+/// The start of a file's text, to infer from: rows that are too long are an error, and what is no UTF-8 is replaced, since it may be in a
+/// row that is left out.
+pub(super) struct Head<'a> {
+    path: &'a Path,
+    text: &'a mut dyn Read,
+    quotes: Option<Quotes>,
+    longest: usize,
+    /// Where in a row the text has been read to, and the bytes of that row.
+    place: Place,
+    row: Vec<u8>,
+    read: u64,
+    /// Bytes that are not replaced yet, and text that is not handed over yet.
+    bytes: Vec<u8>,
+    ready: Vec<u8>,
+    /// What went wrong.
+    pub failed: Option<Error>,
+}
+
+impl<'a> Head<'a> {
+    pub fn new(path: &'a Path, text: &'a mut dyn Read, quotes: Option<Quotes>, longest: usize) -> Head<'a> {
+        let (place, row, bytes, ready) = (Place::Start, vec![], vec![], vec![]);
+        Head { path, text, quotes, longest, place, row, read: 0, bytes, ready, failed: None }
+    }
+
+    fn more(&mut self) -> Result<()> {
+        let mut piece = vec![0; 1 << 16];
+        let n = self.text.read(&mut piece).map_err(|e| Error::io("reading", self.path, e))?;
+        piece.truncate(n);
+        self.read += n as u64;
+        // the row that the piece ends in
+        let mut rest = piece.as_slice();
+        loop {
+            let end = row_end(rest, &mut self.place, self.quotes);
+            if end == NO_END {
+                break;
+            }
+            (rest, self.place) = (&rest[end..], Place::Start);
+            self.row.clear();
+        }
+        self.row.extend_from_slice(rest);
+        if self.row.len() > self.longest {
+            let start = self.read - self.row.len() as u64;
+            return Err(endless(self.path, start, &self.row, self.quotes, self.longest));
+        }
+        self.bytes.append(&mut piece);
+        let whole = match std::str::from_utf8(&self.bytes) {
+            // the rest of the last character is to come
+            Err(e) if e.error_len().is_none() && n > 0 => e.valid_up_to(),
+            Err(_) => {
+                let whole = self.bytes.len() - self.bytes.len().min(if n > 0 { 3 } else { 0 });
+                (whole..self.bytes.len())
+                    .find(|&at| self.bytes[at] & 0xc0 != 0x80)
+                    .unwrap_or(self.bytes.len())
+            }
+            Ok(_) => self.bytes.len(),
         };
-        with_text(&self.path, count).unwrap_or(0)
+        self.ready.extend_from_slice(String::from_utf8_lossy(&self.bytes[..whole]).as_bytes());
+        self.bytes.drain(..whole);
+        Ok(())
+    }
+}
+
+impl Read for Head<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let before = self.read;
+        while self.ready.is_empty() {
+            if let Err(e) = self.more() {
+                self.failed = Some(e.clone());
+                return Err(std::io::Error::other(e));
+            }
+            if self.read == before {
+                break;
+            }
+        }
+        let n = into.len().min(self.ready.len());
+        into[..n].copy_from_slice(&self.ready[..n]);
+        self.ready.drain(..n);
+        Ok(n)
     }
 }
 
@@ -180,12 +293,20 @@ pub(super) const NO_END: usize = usize::MAX;
 
 /// Goes through bytes from quote to quote, and to each `other` byte outside quotes until `f` of its place is true. `place` is where in a row
 /// the bytes start, and then where they end. Quotes are those of the parser of rows: a quote within a value without quotes is a character.
-fn walk(bytes: &[u8], place: &mut Place, quotes: Quotes, other: u8, mut f: impl FnMut(usize) -> bool) {
+/// Gives the quote among the bytes that is open where they end.
+fn walk(
+    bytes: &[u8],
+    place: &mut Place,
+    quotes: Quotes,
+    other: u8,
+    mut f: impl FnMut(usize) -> bool,
+) -> Option<usize> {
     let is_start = |b: u8| b == quotes.delimiter || b == b'\n' || b == b'\r';
     let before = *place;
     let mut quoted = before == Place::Quoted;
     // the byte after the quote that closed the last quotes
     let mut closed = (before == Place::Closed).then_some(0);
+    let mut opened = None;
     for at in memchr::memchr2_iter(quotes.quote, other, bytes) {
         if bytes[at] != quotes.quote {
             if !quoted && f(at) {
@@ -196,6 +317,7 @@ fn walk(bytes: &[u8], place: &mut Place, quotes: Quotes, other: u8, mut f: impl 
         } else {
             let opens = at.checked_sub(1).map_or(before == Place::Start, |p| is_start(bytes[p]));
             quoted = opens || closed == Some(at);
+            opened = if opens { Some(at) } else { opened };
         }
     }
     *place = match bytes.last() {
@@ -205,6 +327,7 @@ fn walk(bytes: &[u8], place: &mut Place, quotes: Quotes, other: u8, mut f: impl 
         Some(_) => Place::Inside,
         None => before,
     };
+    opened.filter(|_| quoted)
 }
 
 /// The number of bytes up to and including the first line end that is outside quotes; [`NO_END`] if there is none. `place` is where in a row

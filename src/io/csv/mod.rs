@@ -5,7 +5,7 @@ mod write;
 pub use write::{CsvQuotes, CsvSink, CsvWriteOptions};
 
 use super::files::file_label;
-use super::text::{Quotes, Text, with_text};
+use super::text::{Head, LONGEST_ROW, Quotes, Text, with_text};
 use crate::block::BatchSource;
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{
@@ -27,7 +27,7 @@ pub enum BadRows {
     /// An error that names file, line and column.
     #[default]
     Error,
-    /// Null in place of each such value and of missing ones; values too many are dropped.
+    /// Null in place of each such value and of missing ones; values too many are dropped. Text that is no UTF-8 is such a value.
     Null,
     /// The row is left out.
     Skip,
@@ -53,10 +53,13 @@ pub struct CsvOptions {
     pub bad_rows: BadRows,
     /// Bytes of a part.
     pub part_bytes: usize,
+    /// Bytes of a row from which on it is an error (1 GiB at most): behind a quote that is never closed the rest of the file is one value. A row
+    /// longer than a part is held beside the memory limit.
+    pub longest_row: usize,
 }
 
 impl Default for CsvOptions {
-    /// Commas, double quotes, a header; empty, `NA`, `null` and `NaN`-less text are null; types from 10 000 rows.
+    /// Commas, double quotes, a header; empty, `NA`, `null` and `NaN`-less text are null; types from 10 000 rows; rows of up to 16 MiB.
     fn default() -> CsvOptions {
         CsvOptions {
             delimiter: b',',
@@ -67,7 +70,14 @@ impl Default for CsvOptions {
             infer_rows: 10_000,
             bad_rows: BadRows::Error,
             part_bytes: 8 << 20,
+            longest_row: LONGEST_ROW,
         }
+    }
+}
+
+impl CsvOptions {
+    fn quotes(&self) -> Quotes {
+        Quotes { quote: self.quote, delimiter: self.delimiter }
     }
 }
 
@@ -82,6 +92,9 @@ pub struct CsvSource {
 
 /// Rows of a batch.
 const BATCH: usize = 1 << 15;
+
+/// Characters of a value that errors show.
+const SHOWN: usize = 200;
 
 impl CsvSource {
     /// Opens a file: with the columns of this schema, or else those that its first rows tell.
@@ -98,8 +111,7 @@ impl CsvSource {
             None => Arc::new(infer(path, &options, &nulls)?),
         };
         let start = if options.has_header { header(path, &options, &schema)? } else { 0 };
-        let quotes = Quotes { quote: options.quote, delimiter: options.delimiter };
-        let text = Text::open(path, start, options.part_bytes, Some(quotes))?;
+        let text = Text::open(path, start, options.part_bytes, Some(options.quotes()), options.longest_row)?;
         Ok(CsvSource { text, options, nulls, schema })
     }
 
@@ -161,19 +173,25 @@ impl CsvSource {
     fn locate(&self, start: u64, bytes: &[u8], e: &arrow::error::ArrowError) -> Error {
         let before = self.text.lines_before(start);
         let mut reader = self.records(bytes);
-        let mut record = csv::StringRecord::new();
-        while let Ok(true) = reader.read_record(&mut record) {
+        let mut record = csv::ByteRecord::new();
+        while let Ok(true) = reader.read_byte_record(&mut record) {
             let line = before + record.position().map_or(1, |p| p.line() as usize);
             let row = |message: String| ErrorKind::Row { path: self.text.path.clone(), line, message }.into();
             let fields = self.schema.fields();
             if record.len() != fields.len() {
                 return row(format!("has {} values, not {}", record.len(), fields.len()));
             }
-            for (value, field) in record.iter().zip(fields) {
+            for (bytes, field) in record.iter().zip(fields) {
+                let name = field.name();
+                let shown = || String::from_utf8_lossy(bytes).chars().take(SHOWN).collect::<String>();
+                let Ok(value) = std::str::from_utf8(bytes) else {
+                    let hint = "convert the file to UTF-8, or give BadRows::Null";
+                    return row(format!("column {name:?} is no UTF-8 text: {:?}; {hint}", shown()));
+                };
                 if !self.nulls.is_match(value) && !parses(value, field.data_type()) {
                     let hint = "give the column's type, a null value, or BadRows::Null";
-                    let name = field.name();
-                    return row(format!("column {name:?} is {}, not {value:?}; {hint}", field.data_type()));
+                    let t = field.data_type();
+                    return row(format!("column {name:?} is {t}, not {:?}; {hint}", shown()));
                 }
             }
         }
@@ -208,11 +226,14 @@ impl CsvSource {
                     Ok(false) => break,
                     Err(e) => return Err(Error::internal(e.to_string())),
                 }
-                fits.push(record.len() == fields.len());
+                let mut fit = record.len() == fields.len();
                 for (k, text) in texts.iter_mut().enumerate() {
-                    let value = record.get(k).map(String::from_utf8_lossy);
+                    let value = record.get(k).map(std::str::from_utf8);
+                    fit &= !matches!(value, Some(Err(_)));
+                    let value = value.and_then(|v| v.ok());
                     text.append_option(value.filter(|v| !self.nulls.is_match(v)));
                 }
+                fits.push(fit);
             }
             if fits.is_empty() {
                 return Ok(true);
@@ -292,8 +313,9 @@ fn infer(path: &Path, options: &CsvOptions, nulls: &Regex) -> Result<Schema> {
         .with_null_regex(nulls.clone())
         .with_truncated_rows(options.bad_rows != BadRows::Error);
     let schema = with_text(path, |text| {
-        let found = format.infer_schema(text, Some(options.infer_rows));
-        Ok(found.map_err(|e| Error::format("CSV", path, e))?.0)
+        let mut head = Head::new(path, text, Some(options.quotes()), options.longest_row);
+        let found = format.infer_schema(&mut head, Some(options.infer_rows));
+        Ok(found.map_err(|e| head.failed.take().unwrap_or_else(|| Error::format("CSV", path, e)))?.0)
     })?;
     let mut fields: Vec<Field> =
         schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
@@ -303,10 +325,7 @@ fn infer(path: &Path, options: &CsvOptions, nulls: &Regex) -> Result<Schema> {
     for (name, t) in &options.types {
         match fields.iter_mut().find(|f| f.name() == name) {
             Some(field) => *field = Field::new(name, t.clone(), true),
-            None => {
-                let known = fields.iter().map(|f| f.name().clone()).collect();
-                return Err(ErrorKind::Column { name: name.clone(), nearest: None, known }.into());
-            }
+            None => return Err(Error::no_column(name, fields.iter().map(|f| f.name()))),
         }
     }
     // a column without any value in the first rows may hold anything

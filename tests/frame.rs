@@ -107,7 +107,7 @@ proptest! {
             (col("x").gt(0.5) & col("b")).alias("and"),
             (col("x").gt(0.5) | col("b")).alias("or"),
             (!col("b")).alias("not"),
-            col("i").fill_null(col("k").cast(blockwise::frame::DataType::Int32)).alias("filled"),
+            col("i").fill_null(col("k").clip(i32::MIN, i32::MAX).cast(blockwise::frame::DataType::Int32)).alias("filled"),
             when(col("b")).then(col("i")).otherwise(7).alias("when"),
             col("s").is_null().alias("null"),
             col("s").eq("a").alias("is_a"),
@@ -140,7 +140,7 @@ proptest! {
         prop_assert_eq!(table.values::<bool>("and").unwrap(), rows.iter().map(and).collect::<Vec<_>>());
         prop_assert_eq!(table.values::<bool>("or").unwrap(), rows.iter().map(or).collect::<Vec<_>>());
         prop_assert_eq!(table.values::<bool>("not").unwrap(), rows.iter().map(|r| r.b.map(|b| !b)).collect::<Vec<_>>());
-        prop_assert_eq!(table.values::<i32>("filled").unwrap(), rows.iter().map(|r| r.i.or(r.k.map(|k| k as i32))).collect::<Vec<_>>());
+        prop_assert_eq!(table.values::<i32>("filled").unwrap(), rows.iter().map(|r| r.i.or(r.k.map(|k| k.clamp(i32::MIN.into(), i32::MAX.into()) as i32))).collect::<Vec<_>>());
         prop_assert_eq!(table.values::<i32>("when").unwrap(), rows.iter().map(|r| if r.b == Some(true) { r.i } else { Some(7) }).collect::<Vec<_>>());
         prop_assert_eq!(table.values::<bool>("null").unwrap(), rows.iter().map(|r| Some(r.s.is_none())).collect::<Vec<_>>());
         prop_assert_eq!(table.values::<bool>("is_a").unwrap(), rows.iter().map(|r| r.s.as_ref().map(|s| s == "a")).collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 use super::verbs::{named, with_new};
 use super::{AggOp, DataFrame, DataType, Expr, IntoColumns, JoinKind, Literal, col};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{Aggregate, Named, Node, Relation, is_text, kernel_dtype, name_of};
+use crate::expr::frame::{Aggregate, Named, Node, Relation, in_pairs, is_text, kernel_dtype, name_of};
 use std::sync::Arc;
 
 /// A frame whose rows are grouped; made by [`DataFrame::group_by`].
@@ -120,7 +120,7 @@ impl GroupBy {
         if self.keep_nulls {
             return Ok(relation);
         }
-        match self.keys.iter().map(Expr::is_not_null).reduce(|a, b| a.and(b)) {
+        match in_pairs(self.keys.iter().map(Expr::is_not_null), |a, b| a.and(b)) {
             Some(mask) => relation.filter(mask),
             None => Ok(relation),
         }
@@ -139,7 +139,7 @@ fn some_value(t: &DataType) -> Option<Expr> {
 
 /// Whether an expression folds rows.
 pub(super) fn has_aggregate(e: &Expr) -> bool {
-    matches!(e.node(), Node::Aggregate(..)) || e.children().into_iter().any(has_aggregate)
+    e.all_parts().iter().any(|part| matches!(part.node(), Node::Aggregate(..)))
 }
 
 /// The folds in expressions, each under a name of its own.
@@ -151,65 +151,34 @@ struct Folds<'a> {
 impl Folds<'_> {
     /// The expression with folds replaced by the columns that they make.
     fn take(&mut self, e: &Expr) -> Result<Expr> {
-        Ok(match e.node() {
-            Node::Aggregate(op, x) => {
-                if has_aggregate(x) {
-                    return Err(ErrorKind::ColumnType {
-                        expression: e.to_string(),
-                        message: "a fold of a fold; fold once, then fold the result".into(),
-                    }
-                    .into());
-                }
-                let same = |a: &&Aggregate| {
-                    let one = Arc::ptr_eq(&a.input.0, &x.0)
-                        || matches!((a.input.node(), x.node()), (Node::Column(p), Node::Column(q)) if p == q);
-                    a.op == *op && (one || *op == AggOp::Len)
-                };
-                let name = match self.found.iter().find(same) {
-                    Some(known) => known.name.clone(),
-                    None => {
-                        let name: Arc<str> = format!("\0fold {}", self.found.len()).into();
-                        self.found.push(Aggregate { name: name.clone(), op: op.clone(), input: x.clone() });
-                        name
-                    }
-                };
-                col(name)
+        e.replaced(|part| match part.node() {
+            Node::Aggregate(op, x) => self.column(part, op, x).map(Some),
+            Node::Column(name) if self.keys.iter().all(|k| k.name != *name) => {
+                let message = "has many values a group; fold it (sum(), first()...) or make it a key".into();
+                Err(ErrorKind::ColumnType { expression: name.to_string(), message }.into())
             }
-            Node::Column(name) if self.keys.iter().any(|k| k.name == *name) => e.clone(),
-            Node::Column(name) => {
-                return Err(ErrorKind::ColumnType {
-                    expression: name.to_string(),
-                    message: "has many values a group; fold it (sum(), first()...) or make it a key".into(),
-                }
-                .into());
-            }
-            _ => with_children(e, |x| self.take(x))?,
+            _ => Ok(None),
         })
     }
-}
 
-/// The expression with what it is made of replaced.
-pub(super) fn with_children(e: &Expr, mut f: impl FnMut(&Expr) -> Result<Expr>) -> Result<Expr> {
-    Ok(match e.node() {
-        Node::Column(_) | Node::Literal(_) | Node::Failed(_) => e.clone(),
-        Node::Unary(op, x) => Expr::new(Node::Unary(*op, f(x)?)),
-        Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), f(x)?)),
-        Node::IsNull(x) => Expr::new(Node::IsNull(f(x)?)),
-        Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), f(x)?)),
-        Node::Aggregate(op, x) => Expr::new(Node::Aggregate(op.clone(), f(x)?)),
-        Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, f(a)?, f(b)?)),
-        Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, f(a)?, f(b)?)),
-        Node::FillNull(a, b) => Expr::new(Node::FillNull(f(a)?, f(b)?)),
-        Node::When(c, a, b) => Expr::new(Node::When(f(c)?, f(a)?, f(b)?)),
-        Node::Function(function, inputs) => {
-            let inputs = inputs.iter().map(f).collect::<Result<Vec<_>>>()?;
-            Expr::new(Node::Function(function.clone(), inputs))
+    /// The column that a fold makes.
+    fn column(&mut self, e: &Expr, op: &AggOp, x: &Expr) -> Result<Expr> {
+        if has_aggregate(x) {
+            let message = "a fold of a fold; fold once, then fold the result".into();
+            return Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into());
         }
-        Node::Window(op, inputs, keys) => {
-            let inputs = inputs.iter().map(&mut f).collect::<Result<Vec<_>>>()?;
-            Expr::new(Node::Window(op.clone(), inputs, keys.iter().map(f).collect::<Result<Vec<_>>>()?))
+        let same = |a: &&Aggregate| {
+            let one = a.input.address() == x.address()
+                || matches!((a.input.node(), x.node()), (Node::Column(p), Node::Column(q)) if p == q);
+            a.op == *op && (one || *op == AggOp::Len)
+        };
+        if let Some(known) = self.found.iter().find(same) {
+            return Ok(col(&known.name));
         }
-    })
+        let name: Arc<str> = format!("\0fold {}", self.found.len()).into();
+        self.found.push(Aggregate { name: name.clone(), op: op.clone(), input: x.clone() });
+        Ok(col(name))
+    }
 }
 
 /// Groups, folds, and what is computed of them.

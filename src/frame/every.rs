@@ -1,6 +1,6 @@
 //! Spans of time that cut the calendar into buckets, and the zones in which they do.
 
-use super::functions::{constant, failed};
+use super::functions::{constant, failed, whole};
 use super::{Argument, DataType, TimeUnit};
 use crate::error::{Error, Result};
 use arrow::array::timezone::Tz;
@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, make_array};
 use arrow::compute::cast;
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Datelike, Months, NaiveDate, Offset, TimeZone};
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -307,6 +308,39 @@ pub(super) fn map(x: &[Argument], f: fn(Clock, i64, Every) -> i64) -> Result<Arr
         _ => values.unary(|v| f(clock, v, every)),
     };
     as_times(moved, t)
+}
+
+/// Times moved by the months of the second argument, by the clocks of their zone.
+pub(super) fn months_later(x: &[Argument]) -> Result<ArrayRef> {
+    let (t, months) = (x[0].array.data_type(), whole(&x[1]));
+    let (values, clock) = (stored(&x[0].array)?, Clock::of(t)?);
+    let step = if *t == DataType::Date32 { DAY } else { 1 };
+    let moved = values.try_unary::<_, Int64Type, Error>(|v| {
+        let fits = Cell::new(true);
+        let later = clock.moved(v.wrapping_mul(step), |t, ticks| {
+            let day = DAY * ticks;
+            let found = month_later(t.div_euclid(day), months);
+            let found = found.and_then(|d| d.checked_mul(day)?.checked_add(t.rem_euclid(day)));
+            fits.set(fits.get() && found.is_some());
+            found.unwrap_or(t)
+        });
+        match fits.get() {
+            true => Ok(later.div_euclid(step)),
+            false => {
+                let message = format!("{months} months after {v} there is no {t}; null such values, or convert to a coarser unit");
+                Err(failed("dt.add_months", message))
+            }
+        }
+    });
+    as_times(moved?, t)
+}
+
+/// The day so many months later, or the last one of that month if it has no such day.
+fn month_later(day: i64, months: i64) -> Option<i64> {
+    let by = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
+    let day = day_of(day)?;
+    let found = if months < 0 { day.checked_sub_months(by) } else { day.checked_add_months(by) };
+    Some(found?.to_epoch_days().into())
 }
 
 /// Timestamps of another zone at the same instants.

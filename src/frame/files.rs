@@ -216,7 +216,8 @@ impl DataFrame {
         self.write_file(path, &FileFormat::JsonLines)
     }
 
-    /// Runs the plan and writes an Arrow IPC file (also known as Feather), compressed by lz4. It is there when it is whole.
+    /// Runs the plan and writes an Arrow IPC file (also known as Feather), compressed by lz4. It is there when it is whole. Categories are written
+    /// as text.
     ///
     /// # Errors
     /// As [`DataFrame::write`].

@@ -1,11 +1,12 @@
 //! Functions of columns that belong to no kind of column, and the table that the others are entries of.
 
+use super::every::ticks_of;
+use super::texts::{Texts, bytes, plain};
 use super::{Argument, DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
 use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{is_text, plain_type};
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray};
 use std::sync::Arc;
 
 /// A day of the proleptic Gregorian calendar as a value; months and days count from 1.
@@ -34,6 +35,51 @@ pub fn timestamp(year: i32, month: u32, day: u32, hour: u32, minute: u32, second
         _ => {
             let what = format!("{year}-{month}-{day} {hour}:{minute}:{second} is no time");
             Expr::failed(Error::invalid("timestamp", what))
+        }
+    }
+}
+
+/// A length of time as a value, in seconds; each part may be negative.
+///
+/// Durations are added to times and to each other, multiplied by whole numbers, and divided by each other, which gives a number. A
+/// [`std::time::Duration`] is a value too: `lit(std::time::Duration::from_millis(20))`.
+///
+/// # Errors
+/// Carried: if the seconds do not fit into an i64.
+///
+/// ```
+/// use blockwise::frame::{DataFrame, col, duration, timestamp};
+/// let df = DataFrame::from_columns([("n", vec![1i64, 3].into())]);
+/// let df = df.with_columns((timestamp(2024, 2, 28, 12, 0, 0) + col("n") * duration(0, 12, 30, 0)).alias("t"));
+/// let table = df.select(col("t").dt().strftime("%d %H:%M")).collect()?;
+/// assert_eq!(table.texts("t")?, [Some("29 00:30".into()), Some("01 01:30".into())]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[track_caller]
+pub fn duration(days: i64, hours: i64, minutes: i64, seconds: i64) -> Expr {
+    let parts = [(days, 86_400), (hours, 3600), (minutes, 60), (seconds, 1)];
+    let sum = parts.iter().map(|(n, of)| i128::from(*n) * of).sum::<i128>();
+    match i64::try_from(sum) {
+        Ok(sum) => Expr::from(Literal::Typed(DataType::Duration(TimeUnit::Second), sum)),
+        Err(_) => {
+            Expr::failed(Error::invalid("duration", format!("{sum} seconds are more than an i64 holds")))
+        }
+    }
+}
+
+/// In the coarsest unit that holds it exactly.
+impl From<std::time::Duration> for Expr {
+    #[track_caller]
+    fn from(v: std::time::Duration) -> Expr {
+        let units = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
+        let ticks = |unit: &TimeUnit| v.as_nanos() * ticks_of(*unit) as u128;
+        let unit = units.into_iter().find(|u| ticks(u) % 1_000_000_000 == 0).unwrap_or(TimeUnit::Nanosecond);
+        match i64::try_from(ticks(&unit) / 1_000_000_000) {
+            Ok(n) => Expr::from(Literal::Typed(DataType::Duration(unit), n)),
+            Err(_) => Expr::failed(Error::invalid(
+                "duration",
+                format!("{v:?} is more than an i64 of its unit holds"),
+            )),
         }
     }
 }
@@ -164,24 +210,6 @@ pub(super) fn texts(types: &[DataType], out: DataType) -> std::result::Result<Da
     }
 }
 
-/// Text in Arrow's plain storage.
-pub(super) fn plain(x: &Argument) -> Result<Argument> {
-    let array = cast(&x.array, &DataType::Utf8).map_err(|e| failed("str", e))?;
-    Ok(Argument { array, is_scalar: x.is_scalar })
-}
-
-/// A text of every text, or null; a dictionary's values are worked on once.
-pub(super) fn map_text(x: &Argument, f: impl Fn(&str) -> Option<String>) -> Result<ArrayRef> {
-    if let DataType::Dictionary(..) = x.array.data_type() {
-        let dictionary = x.array.as_any_dictionary();
-        let values = Argument { array: dictionary.values().clone(), is_scalar: false };
-        let whole = dictionary.with_values(map_text(&values, f)?);
-        return cast(&whole, &DataType::Utf8).map_err(|e| failed("str", e));
-    }
-    let x = plain(x)?;
-    Ok(Arc::new(x.array.as_string::<i32>().iter().map(|v| v.and_then(&f)).collect::<StringArray>()))
-}
-
 /// A value of every text, or null.
 pub(super) fn of_text<A, V>(x: &Argument, f: impl Fn(&str) -> Option<V>) -> Result<ArrayRef>
 where
@@ -204,26 +232,38 @@ pub(super) fn whole(x: &Argument) -> i64 {
     x.array.as_primitive::<arrow::datatypes::Int64Type>().value(0)
 }
 
-/// Entries of the table of functions: `NAME = "name in plans", type of the result, result;`.
+/// Entries of the table of functions: `NAME = "name in plans", type of the result, result;`, with `may_fail` after the name of one that some
+/// values are an error for.
 macro_rules! builtins {
-    ($($NAME:ident = $name:literal, |$types:ident| $output:expr, |$x:ident| $call:expr;)*) => {$(
-        pub(super) static $NAME: $crate::expr::frame::Builtin =
-            $crate::expr::frame::Builtin { name: $name, output: |$types| $output, call: |$x| $call };
+    ($($NAME:ident = $name:literal $($may_fail:ident)?, |$types:ident| $output:expr, |$x:ident| $call:expr;)*) => {$(
+        pub(super) static $NAME: $crate::expr::frame::Builtin = $crate::expr::frame::Builtin {
+            name: $name,
+            output: |$types| $output,
+            may_fail: !stringify!($($may_fail)?).is_empty(),
+            call: |$x| $call,
+        };
     )*};
 }
 pub(super) use builtins;
 
 builtins! {
-    CONCAT = "str.concat", |t| texts(t, DataType::Utf8), |x| {
+    CONCAT = "str.concat" may_fail, |t| texts(t, DataType::Utf8), |x| {
         let rows = x.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
         let parts = x.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        let of = |p: &Argument, i: usize| {
-            let a = p.array.as_string::<i32>();
-            let i = if p.is_scalar { 0 } else { i };
-            a.is_valid(i).then(|| a.value(i).to_owned())
-        };
-        let joined = (0..rows).map(|i| parts.iter().map(|p| of(p, i)).collect::<Option<String>>());
-        Ok(Arc::new(joined.collect::<StringArray>()))
+        let parts: Vec<_> = parts.iter().map(|p| (p.array.as_string::<i32>(), p.is_scalar)).collect();
+        // one column may come many times
+        let given = parts.iter().map(|(texts, _)| bytes(texts)).max();
+        let mut joined = Texts::new("str.concat", rows, given.unwrap_or(0));
+        for row in 0..rows {
+            let place = |is_scalar: bool| if is_scalar { 0 } else { row };
+            if parts.iter().any(|(texts, is_scalar)| texts.is_null(place(*is_scalar))) {
+                joined.push(None)?;
+                continue;
+            }
+            parts.iter().try_for_each(|(texts, is_scalar)| joined.write(texts.value(place(*is_scalar))))?;
+            joined.end();
+        }
+        Ok(joined.finish())
     };
 }
 

@@ -22,6 +22,10 @@
 //! Columns are numbers, bools, text (plain or as categories: [`Expr::to_categorical`]), dates, times and durations; zones are those of the
 //! IANA database.
 //!
+//! NaN is a float like others, not a null. Arithmetic and comparisons are those of IEEE 754, as in NumPy: `x > NaN` and `x == NaN` are false, `x != NaN` is
+//! true. Where rows are put in order or told apart (sort, groups, joins, distinct rows, `top_k`, `n_unique`) all NaN are one value, the largest, and
+//! `-0.0` is `0.0`. `sum`, `mean`, `var`, `median` and `quantile` are NaN if a value is; `min` and `max` leave NaN out unless there is nothing else.
+//!
 //! Decimals compute with decimals, integers and numbers written as text (`col("price").lt("9.99")`) by Arrow's rules: sums and differences have the
 //! larger scale, products the sum of both, quotients four more digits than the dividend; a division by 0 is null, a result of more digits than
 //! there can be an error. `%` has the sign of the dividend, as for decimals elsewhere (of integers and floats it has the divisor's, as in NumPy). With
@@ -41,6 +45,7 @@ pub mod selectors;
 mod series;
 mod table;
 mod text;
+mod texts;
 mod time;
 mod user;
 mod verbs;
@@ -65,7 +70,7 @@ pub use every::Every;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
 pub use files::{scan_csv, scan_ipc, scan_json_lines};
-pub use functions::{concat_str, corr, cov, date, timestamp};
+pub use functions::{concat_str, corr, cov, date, duration, timestamp};
 pub use selectors::Selector;
 pub use series::Series;
 pub use table::Table;

@@ -1,6 +1,6 @@
 //! Long tables from wide ones, wide ones from long ones, and time in even steps.
 
-use super::aggregate::{has_aggregate, plan_aggregates, with_children};
+use super::aggregate::{has_aggregate, plan_aggregates};
 use super::every::{self, Every};
 use super::{
     AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, RecordBatch, Schema,
@@ -263,25 +263,23 @@ fn is_value(column: &Expr, value: &Expr) -> Expr {
 
 /// An expression of folds over the rows where a bool is true; null if there is no such row.
 fn fold_where(e: &Expr, mask: &Expr) -> Result<Expr> {
-    fn masked(e: &Expr, mask: &Expr) -> Result<Expr> {
-        match e.node() {
-            Node::Aggregate(AggOp::Len, _) => Ok(mask.sum()),
-            // it would see the rows of other cells
-            Node::Aggregate(op @ AggOp::User(_), _) => {
-                let message = format!(
-                    "{op} is a fold of your own; group by the index and the column, then pivot its first()"
-                );
-                Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into())
-            }
-            Node::Aggregate(op, x) => Ok(when(mask).then(x).otherwise(Expr::null()).aggregate(op.clone())),
-            _ => with_children(e, |x| masked(x, mask)),
+    let masked = |part: &Expr| match part.node() {
+        Node::Aggregate(AggOp::Len, _) => Ok(Some(mask.sum())),
+        // it would see the rows of other cells
+        Node::Aggregate(op @ AggOp::User(_), _) => {
+            let message = format!(
+                "{op} is a fold of your own; group by the index and the column, then pivot its first()"
+            );
+            Err(ErrorKind::ColumnType { expression: part.to_string(), message }.into())
         }
-    }
+        Node::Aggregate(op, x) => Ok(Some(when(mask).then(x).otherwise(Expr::null()).aggregate(op.clone()))),
+        _ => Ok(None),
+    };
     if !has_aggregate(e) {
         let message = "has many values a cell; fold it (sum(), first()...)".into();
         return Err(ErrorKind::ColumnType { expression: e.to_string(), message }.into());
     }
-    Ok(when(mask.any()).then(masked(e, mask)?).otherwise(Expr::null()))
+    Ok(when(mask.any()).then(e.replaced::<Error>(masked)?).otherwise(Expr::null()))
 }
 
 /// The values of a column as literals, each called what it is.

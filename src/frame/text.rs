@@ -1,14 +1,19 @@
 //! Functions of text.
 
-use super::functions::{CONCAT, builtins, constant, failed, map_text, of_text, plain, texts, whole};
+use super::functions::{CONCAT, builtins, constant, failed, of_text, texts, whole};
+use super::texts::{list_of_texts, map_text, plain, split, write_text};
 use super::{Argument, DataType, Expr, UserFunction};
 use crate::error::{Error, Result};
 use crate::expr::frame::Builtin;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int32Array};
 use regex::Regex;
 use std::sync::Arc;
 
 /// Functions of text; made by [`Expr::str`]. Characters are Unicode scalar values; null stays null.
+///
+/// # Errors
+/// To the run: a function that would make more than 256 MiB of text of a batch of rows (at most 32 768 of them), and more than four times what
+/// it is given; in any case more than 2 GiB.
 pub struct Text(pub(super) Expr);
 
 impl Expr {
@@ -53,38 +58,21 @@ fn swapped(s: &str) -> String {
     s.chars().map(swap).collect()
 }
 
-/// Filled up to `width` characters on the left and on the right by shares.
-fn padded(s: &str, width: i64, fill: &str, left: fn(usize) -> usize) -> String {
-    let lacking = usize::try_from(width).unwrap_or(0).saturating_sub(s.chars().count());
-    let before = left(lacking);
-    format!("{}{s}{}", fill.repeat(before), fill.repeat(lacking - before))
-}
-
-/// An error if a column of texts would have more bytes than Arrow's can.
-fn bounded(x: &Argument, op: &str, longest: impl Fn(&str) -> usize) -> Result<()> {
-    let texts = plain(x)?;
-    let bytes = texts.array.as_string::<i32>().iter().flatten();
-    match bytes.fold(0usize, |sum, s| sum.saturating_add(longest(s))) {
-        bytes if bytes > i32::MAX as usize => {
-            Err(failed(op, format!("{bytes} bytes of text in one batch are too many")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Texts filled up to a width; the last two arguments are that and the character.
-fn pad(x: &[Argument], op: &str, left: fn(usize) -> usize) -> Result<ArrayRef> {
+/// Texts filled up to a width, on the left and on the right by shares; the last two arguments are the width and the character.
+fn pad(x: &[Argument], op: &'static str, left: fn(usize) -> usize) -> Result<ArrayRef> {
     let (width, fill) = (whole(&x[1]), constant(&x[2], op)?.unwrap_or_default());
-    bounded(&x[0], op, |s| {
-        s.len().saturating_add(usize::try_from(width).unwrap_or(0).saturating_mul(fill.len()))
-    })?;
-    map_text(&x[0], |s| Some(padded(s, width, fill, left)))
+    write_text(&x[0], op, |s, out| {
+        let lacking = lacking(s, width);
+        let before = left(lacking);
+        out.repeat(fill, before)?;
+        out.write(s)?;
+        out.repeat(fill, lacking - before)
+    })
 }
 
-/// Zeros before the digits, after a sign.
-fn zero_filled(s: &str, width: i64) -> String {
-    let (sign, digits) = s.split_at(usize::from(s.starts_with(['+', '-'])));
-    format!("{sign}{}", padded(digits, width - sign.len() as i64, "0", |n| n))
+/// How many characters a text has fewer than a width.
+fn lacking(s: &str, width: i64) -> usize {
+    usize::try_from(width).unwrap_or(0).saturating_sub(s.chars().count())
 }
 
 /// The character at which a byte is.
@@ -129,17 +117,39 @@ builtins! {
     };
     EXTRACT = "str.extract", |t| texts(&t[..2], DataType::Utf8), |x| {
         let (pattern, group) = (expression(&x[1], "str.extract")?, whole(&x[2]) as usize);
-        map_text(&x[0], |s| Some(pattern.captures(s)?.get(group)?.as_str().to_owned()))
+        map_text(&x[0], "str.extract", |s| Some(pattern.captures(s)?.get(group)?.as_str().to_owned()))
     };
-    REPLACE = "str.replace", |t| texts(t, DataType::Utf8), |x| {
+    REPLACE = "str.replace" may_fail, |t| texts(t, DataType::Utf8), |x| {
         let from = constant(&x[1], "str.replace")?.unwrap_or_default();
         let to = constant(&x[2], "str.replace")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(if from.is_empty() { s.to_owned() } else { s.replace(from, to) }))
+        write_text(&x[0], "str.replace", |s, out| {
+            let mut at = 0;
+            for (found, _) in s.match_indices(from).filter(|_| !from.is_empty()) {
+                out.write(&s[at..found])?;
+                out.write(to)?;
+                at = found + from.len();
+            }
+            out.write(&s[at..])
+        })
     };
-    REPLACE_REGEX = "str.replace_regex", |t| texts(t, DataType::Utf8), |x| {
+    REPLACE_REGEX = "str.replace_regex" may_fail, |t| texts(t, DataType::Utf8), |x| {
         let pattern = expression(&x[1], "str.replace_regex")?;
         let to = constant(&x[2], "str.replace_regex")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(pattern.replace_all(s, to).into_owned()))
+        let groups = to.matches('$').count();
+        write_text(&x[0], "str.replace_regex", |s, out| {
+            let (mut at, mut new) = (0, String::new());
+            for caught in pattern.captures_iter(s) {
+                let Some(all) = caught.get(0) else { continue };
+                // no group is longer than the match
+                out.room_for(all.len().saturating_mul(groups).saturating_add(to.len()))?;
+                out.write(&s[at..all.start()])?;
+                new.clear();
+                caught.expand(to, &mut new);
+                out.write(&new)?;
+                at = all.end();
+            }
+            out.write(&s[at..])
+        })
     };
     FIND = "str.find", |t| texts(t, DataType::Int32), |x| {
         let what = constant(&x[1], "str.find")?.unwrap_or_default();
@@ -151,7 +161,7 @@ builtins! {
     };
     SLICE = "str.slice", |t| texts(&t[..1], DataType::Utf8), |x| {
         let (start, len) = (whole(&x[1]), whole(&x[2]));
-        map_text(&x[0], |s| {
+        map_text(&x[0], "str.slice", |s| {
             let skip = if start < 0 { s.chars().count() as i64 + start } else { start };
             // characters that would be before the first are missing from the length
             let len = if skip < 0 { len.saturating_add(skip) } else { len };
@@ -160,35 +170,40 @@ builtins! {
     };
     SPLIT_PART = "str.split_part", |t| texts(&t[..2], DataType::Utf8), |x| {
         let (by, n) = (constant(&x[1], "str.split_part")?.unwrap_or_default(), whole(&x[2]));
-        map_text(&x[0], |s| {
+        map_text(&x[0], "str.split_part", |s| {
             let part = if n >= 0 { s.split(by).nth(n as usize) } else { s.rsplit(by).nth((-1 - n) as usize) };
             part.map(str::to_owned)
         })
     };
-    REPEAT = "str.repeat", |t| texts(&t[..1], DataType::Utf8), |x| {
+    SPLIT = "str.split", |t| texts(t, list_of_texts()), |x| split(&x[0], constant(&x[1], "str.split")?.unwrap_or_default());
+    REPEAT = "str.repeat" may_fail, |t| texts(&t[..1], DataType::Utf8), |x| {
         let n = usize::try_from(whole(&x[1])).unwrap_or(0);
-        bounded(&x[0], "str.repeat", |s| s.len().saturating_mul(n))?;
-        map_text(&x[0], |s| Some(s.repeat(n)))
+        write_text(&x[0], "str.repeat", |s, out| out.repeat(s, n))
     };
-    PAD_START = "str.pad_start", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_start", |n| n);
-    PAD_END = "str.pad_end", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_end", |_| 0);
-    CENTER = "str.center", |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.center", |n| n / 2);
-    ZFILL = "str.zfill", |t| texts(&t[..1], DataType::Utf8), |x| {
+    PAD_START = "str.pad_start" may_fail, |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_start", |n| n);
+    PAD_END = "str.pad_end" may_fail, |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.pad_end", |_| 0);
+    CENTER = "str.center" may_fail, |t| texts(&t[..1], DataType::Utf8), |x| pad(x, "str.center", |n| n / 2);
+    ZFILL = "str.zfill" may_fail, |t| texts(&t[..1], DataType::Utf8), |x| {
         let width = whole(&x[1]);
-        bounded(&x[0], "str.zfill", |s| s.len().saturating_add(usize::try_from(width).unwrap_or(0)))?;
-        map_text(&x[0], |s| Some(zero_filled(s, width)))
+        write_text(&x[0], "str.zfill", |s, out| {
+            // zeros come after a sign
+            let (sign, digits) = s.split_at(usize::from(s.starts_with(['+', '-'])));
+            out.write(sign)?;
+            out.repeat("0", lacking(s, width))?;
+            out.write(digits)
+        })
     };
     TRIM_CHARS = "str.trim_chars", |t| texts(t, DataType::Utf8), |x| {
         let chars: Vec<char> = constant(&x[1], "str.trim_chars")?.unwrap_or_default().chars().collect();
-        map_text(&x[0], |s| Some(s.trim_matches(chars.as_slice()).to_owned()))
+        map_text(&x[0], "str.trim_chars", |s| Some(s.trim_matches(chars.as_slice()).to_owned()))
     };
     STRIP_PREFIX = "str.strip_prefix", |t| texts(t, DataType::Utf8), |x| {
         let what = constant(&x[1], "str.strip_prefix")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(s.strip_prefix(what).unwrap_or(s).to_owned()))
+        map_text(&x[0], "str.strip_prefix", |s| Some(s.strip_prefix(what).unwrap_or(s).to_owned()))
     };
     STRIP_SUFFIX = "str.strip_suffix", |t| texts(t, DataType::Utf8), |x| {
         let what = constant(&x[1], "str.strip_suffix")?.unwrap_or_default();
-        map_text(&x[0], |s| Some(s.strip_suffix(what).unwrap_or(s).to_owned()))
+        map_text(&x[0], "str.strip_suffix", |s| Some(s.strip_suffix(what).unwrap_or(s).to_owned()))
     };
 }
 
@@ -198,6 +213,7 @@ macro_rules! of_one_text {
         $(static $NAME: Builtin = Builtin {
             name: $name,
             output: |t| texts(t, DataType::$t),
+            may_fail: false,
             call: |x| { let $x = &x[0]; $call },
         };)*
         /// Functions of the text alone.
@@ -212,23 +228,23 @@ macro_rules! of_one_text {
 
 of_one_text! {
     /// In capital letters.
-    to_uppercase UPPER = "str.to_uppercase", Utf8, |x| map_text(x, |s| Some(s.to_uppercase()));
+    to_uppercase UPPER = "str.to_uppercase", Utf8, |x| map_text(x, "str.to_uppercase", |s| Some(s.to_uppercase()));
     /// In small letters.
-    to_lowercase LOWER = "str.to_lowercase", Utf8, |x| map_text(x, |s| Some(s.to_lowercase()));
+    to_lowercase LOWER = "str.to_lowercase", Utf8, |x| map_text(x, "str.to_lowercase", |s| Some(s.to_lowercase()));
     /// The first character in capitals, the rest in small letters.
-    capitalize CAPITALIZE = "str.capitalize", Utf8, |x| map_text(x, |s| Some(capitalized(s)));
+    capitalize CAPITALIZE = "str.capitalize", Utf8, |x| map_text(x, "str.capitalize", |s| Some(capitalized(s)));
     /// Every run of letters and digits with its first character in capitals and the rest in small letters.
-    to_titlecase TITLE = "str.to_titlecase", Utf8, |x| map_text(x, |s| Some(titled(s)));
+    to_titlecase TITLE = "str.to_titlecase", Utf8, |x| map_text(x, "str.to_titlecase", |s| Some(titled(s)));
     /// Small letters in capitals, and capitals in small letters.
-    swapcase SWAPCASE = "str.swapcase", Utf8, |x| map_text(x, |s| Some(swapped(s)));
+    swapcase SWAPCASE = "str.swapcase", Utf8, |x| map_text(x, "str.swapcase", |s| Some(swapped(s)));
     /// Its characters from the last to the first.
-    reverse REVERSE = "str.reverse", Utf8, |x| map_text(x, |s| Some(s.chars().rev().collect()));
+    reverse REVERSE = "str.reverse", Utf8, |x| map_text(x, "str.reverse", |s| Some(s.chars().rev().collect()));
     /// Without white space at both ends.
-    trim TRIM = "str.trim", Utf8, |x| map_text(x, |s| Some(s.trim().to_owned()));
+    trim TRIM = "str.trim", Utf8, |x| map_text(x, "str.trim", |s| Some(s.trim().to_owned()));
     /// Without white space at its start.
-    trim_start TRIM_START = "str.trim_start", Utf8, |x| map_text(x, |s| Some(s.trim_start().to_owned()));
+    trim_start TRIM_START = "str.trim_start", Utf8, |x| map_text(x, "str.trim_start", |s| Some(s.trim_start().to_owned()));
     /// Without white space at its end.
-    trim_end TRIM_END = "str.trim_end", Utf8, |x| map_text(x, |s| Some(s.trim_end().to_owned()));
+    trim_end TRIM_END = "str.trim_end", Utf8, |x| map_text(x, "str.trim_end", |s| Some(s.trim_end().to_owned()));
     /// Number of characters, i32.
     len_chars LEN = "str.len_chars", Int32, |x| of_text::<Int32Array, _>(x, |s| Some(s.chars().count() as i32));
     /// Number of bytes in UTF-8, i32.
@@ -247,6 +263,11 @@ of_one_text! {
     is_lowercase IS_LOWERCASE = "str.is_lowercase", Boolean, |x| of_text::<BooleanArray, _>(x, |s| one_case(s, char::is_lowercase, char::is_uppercase));
     /// Whether it has a capital and no small letter.
     is_uppercase IS_UPPERCASE = "str.is_uppercase", Boolean, |x| of_text::<BooleanArray, _>(x, |s| one_case(s, char::is_uppercase, char::is_lowercase));
+}
+
+/// A number as an argument.
+fn count(n: usize) -> Expr {
+    i64::try_from(n).unwrap_or(i64::MAX).into()
 }
 
 impl Text {
@@ -309,7 +330,7 @@ impl Text {
     /// ```
     #[track_caller]
     pub fn extract(&self, pattern: &str, group: usize) -> Expr {
-        self.by_pattern(&EXTRACT, pattern, [Expr::from(group as i64)])
+        self.by_pattern(&EXTRACT, pattern, [count(group)])
     }
 
     /// With every occurrence of a text replaced by another.
@@ -345,31 +366,55 @@ impl Text {
         self.call(&SPLIT_PART, [by.into(), n.into()])
     }
 
+    /// The pieces between occurrences of a text, in a list: one if it does not occur. [`explode`](super::DataFrame::explode) makes rows of them.
+    ///
+    /// # Errors
+    /// Carried: if the text is empty.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col};
+    /// let df = DataFrame::from_columns([("id", vec![1, 2].into()), ("tags", vec!["red,green", ""].into())]);
+    /// let tags = df.with_columns(col("tags").str().split(",")).explode("tags").collect()?;
+    /// assert_eq!(tags.values::<i32>("id")?, [Some(1), Some(1), Some(2)]);
+    /// assert_eq!(tags.texts("tags")?, [Some("red".into()), Some("green".into()), Some("".into())]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn split(&self, by: &str) -> Expr {
+        match by {
+            "" => Expr::failed(Error::invalid(
+                "split",
+                "an empty text is nowhere and everywhere; give one of some characters",
+            )),
+            by => self.call(&SPLIT, [by.into()]),
+        }
+    }
+
     /// `n` times, one after the other.
     pub fn repeat(&self, n: usize) -> Expr {
-        self.call(&REPEAT, [Expr::from(n as i64)])
+        self.call(&REPEAT, [count(n)])
     }
 
     /// With characters before it, so that there are at least `width`: right-justified.
     #[doc(alias = "rjust")]
     pub fn pad_start(&self, width: usize, fill: char) -> Expr {
-        self.call(&PAD_START, [Expr::from(width as i64), fill.to_string().into()])
+        self.call(&PAD_START, [count(width), fill.to_string().into()])
     }
 
     /// With characters after it, so that there are at least `width`: left-justified.
     #[doc(alias = "ljust")]
     pub fn pad_end(&self, width: usize, fill: char) -> Expr {
-        self.call(&PAD_END, [Expr::from(width as i64), fill.to_string().into()])
+        self.call(&PAD_END, [count(width), fill.to_string().into()])
     }
 
     /// With characters on both sides, so that there are at least `width`; one more after than before where their number is odd.
     pub fn center(&self, width: usize, fill: char) -> Expr {
-        self.call(&CENTER, [Expr::from(width as i64), fill.to_string().into()])
+        self.call(&CENTER, [count(width), fill.to_string().into()])
     }
 
     /// With zeros before it, after a sign if it has one, so that there are at least `width` characters.
     pub fn zfill(&self, width: usize) -> Expr {
-        self.call(&ZFILL, [Expr::from(width as i64)])
+        self.call(&ZFILL, [count(width)])
     }
 
     /// Without any of these characters at both ends.
@@ -405,8 +450,8 @@ impl Text {
     /// ```
     pub fn map(&self, function: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Expr {
         let call = move |x: &[ArrayRef]| -> Result<ArrayRef> {
-            let texts = x[0].as_string::<i32>().iter();
-            Ok(Arc::new(texts.map(|s| s.and_then(&function)).collect::<StringArray>()))
+            let texts = Argument { array: x[0].clone(), is_scalar: false };
+            map_text(&texts, "str.map", &function)
         };
         let function = UserFunction { name: "str.map".into(), output: DataType::Utf8, call: Arc::new(call) };
         Expr::map_columns([self.0.cast(DataType::Utf8)], function)

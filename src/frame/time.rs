@@ -2,11 +2,14 @@
 
 use super::every::{self, Clock, Every};
 use super::functions::{builtins, constant, failed};
+use super::texts::{Texts, plain};
 use super::{Argument, DataType, Expr, Literal, Text, TimeUnit};
 use crate::error::{Error, Result};
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, PrimitiveArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, PrimitiveArray};
 use arrow::compute::{DatePart, cast, date_part};
-use arrow::datatypes::{ArrowPrimitiveType, Date32Type, Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse_and_remainder};
 use chrono::{NaiveDate, NaiveDateTime};
@@ -51,6 +54,14 @@ fn days(types: &[DataType]) -> std::result::Result<DataType, String> {
     }
 }
 
+/// The unit, if it is a duration.
+fn duration(types: &[DataType]) -> std::result::Result<TimeUnit, String> {
+    match &types[0] {
+        DataType::Duration(unit) => Ok(*unit),
+        t => Err(format!("takes durations, not {t}; the difference of two times is one")),
+    }
+}
+
 /// The type of timestamps in the zone that the type of a second value carries.
 fn in_zone(types: &[DataType]) -> std::result::Result<DataType, String> {
     match (&types[0], &types[1]) {
@@ -80,13 +91,12 @@ fn formatted(x: &Argument, format: &str) -> Result<ArrayRef> {
         .with_time_format(format)
         .with_display_error(false);
     let formatter = ArrayFormatter::try_new(&x.array, &options).map_err(|e| failed("dt.strftime", e))?;
-    let text = |k: usize| -> Result<Option<String>> {
-        match x.array.is_valid(k) {
-            true => formatter.value(k).try_to_string().map(Some).map_err(|e| failed("dt.strftime", e)),
-            false => Ok(None),
-        }
-    };
-    Ok(Arc::new((0..x.array.len()).map(text).collect::<Result<StringArray>>()?))
+    let mut texts = Texts::new("dt.strftime", x.array.len(), 0);
+    for row in 0..x.array.len() {
+        let text = x.array.is_valid(row).then(|| formatter.value(row).try_to_string()).transpose();
+        texts.push(text.map_err(|e| failed("dt.strftime", e))?.as_deref())?;
+    }
+    Ok(texts.finish())
 }
 
 /// Values read from texts by a format; a text that is none is an error.
@@ -96,7 +106,7 @@ fn parsed<T: ArrowPrimitiveType>(
     read: fn(&str, &str) -> Option<T::Native>,
 ) -> Result<ArrayRef> {
     let format = constant(&x[1], op)?.unwrap_or_default();
-    let texts = super::functions::plain(&x[0])?;
+    let texts = plain(&x[0])?;
     let value = |s: Option<&str>| match s {
         None => Ok(None),
         Some(s) => read(s, format).map(Some).ok_or_else(|| {
@@ -179,16 +189,22 @@ builtins! {
         let last = dates.as_primitive::<Date32Type>().unary::<_, Date32Type>(every::month_end);
         Ok(Arc::new(last))
     };
-    STRFTIME = "dt.strftime", |t| times(t).map(|_| DataType::Utf8), |x| {
+    TOTAL_SECONDS = "dt.total_seconds", |t| duration(t).map(|_| DataType::Float64), |x| {
+        let counted = cast(&x[0].array, &DataType::Int64).map_err(|e| failed("dt.total_seconds", e))?;
+        let second = duration(&[x[0].array.data_type().clone()]).map_or(1, every::ticks_of) as f64;
+        Ok(Arc::new(counted.as_primitive::<Int64Type>().unary::<_, Float64Type>(|n| n as f64 / second)))
+    };
+    STRFTIME = "dt.strftime" may_fail, |t| times(t).map(|_| DataType::Utf8), |x| {
         formatted(&x[0], constant(&x[1], "dt.strftime")?.unwrap_or_default())
     };
     TRUNCATE = "dt.truncate", |t| days(t), |x| every::map(x, Clock::floor);
     ROUND = "dt.round", |t| days(t), |x| every::map(x, Clock::nearest);
     CEIL = "dt.ceil", |t| days(t), |x| every::map(x, Clock::ceil);
+    ADD_MONTHS = "dt.add_months" may_fail, |t| days(t), |x| every::months_later(x);
     CONVERT_ZONE = "dt.convert_time_zone", |t| in_zone(t), |x| every::relabelled(&x[0].array, x[1].array.data_type());
     REPLACE_ZONE = "dt.replace_time_zone", |t| in_zone(t), |x| every::rezoned(&x[0].array, x[1].array.data_type());
-    TO_DATE = "str.to_date", |t| super::functions::texts(t, DataType::Date32), |x| parsed::<Date32Type>(x, "str.to_date", read_date);
-    TO_TIMESTAMP = "str.to_timestamp", |t| super::functions::texts(t, MICROSECONDS), |x| {
+    TO_DATE = "str.to_date" may_fail, |t| super::functions::texts(t, DataType::Date32), |x| parsed::<Date32Type>(x, "str.to_date", read_date);
+    TO_TIMESTAMP = "str.to_timestamp" may_fail, |t| super::functions::texts(t, MICROSECONDS), |x| {
         parsed::<TimestampMicrosecondType>(x, "str.to_timestamp", read_time)
     };
 }
@@ -244,7 +260,7 @@ parts! {
 impl Time {
     /// The number of seconds of a duration, f64.
     pub fn total_seconds(&self) -> Expr {
-        self.0.cast(DataType::Duration(TimeUnit::Nanosecond)).cast(DataType::Int64) / 1e9
+        Expr::call(&TOTAL_SECONDS, [self.0.clone()])
     }
 
     /// Milliseconds since the second began.
@@ -350,6 +366,24 @@ impl Time {
         self.by(&CEIL, every)
     }
 
+    /// The same time of the day this many months of the calendar later, or earlier if negative, as the clocks of the column's zone show it; in a month
+    /// that has no such day on its last one. The type stays. (Days and hours are durations, which are added: `col("t") + duration(1, 0, 0, 0)`.)
+    ///
+    /// # Errors
+    /// To the run: where the result is beyond what the type can hold.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, col, date};
+    /// let df = DataFrame::from_columns([("n", vec![0].into())]).with_columns(date(2024, 1, 31).alias("d"));
+    /// let next = df.select(col("d").dt().add_months(1).dt().strftime("%Y-%m-%d")).collect()?;
+    /// assert_eq!(next.texts("d")?, [Some("2024-02-29".into())]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[doc(alias = "offset_by")]
+    pub fn add_months(&self, months: i32) -> Expr {
+        Expr::call(&ADD_MONTHS, [self.0.clone(), i64::from(months).into()])
+    }
+
     #[track_caller]
     fn by(&self, f: &'static crate::expr::frame::Builtin, every: Every) -> Expr {
         match every.check() {
@@ -413,8 +447,7 @@ impl Text {
     #[track_caller]
     pub fn to_date(&self, format: &str) -> Expr {
         match checked(format) {
-            // the cast changes nothing but marks what may fail, so that it is done after filters
-            Ok(()) => Expr::call(&TO_DATE, [self.0.clone(), format.into()]).cast(DataType::Date32),
+            Ok(()) => Expr::call(&TO_DATE, [self.0.clone(), format.into()]),
             Err(e) => Expr::failed(e),
         }
     }
@@ -427,7 +460,7 @@ impl Text {
     #[track_caller]
     pub fn to_timestamp(&self, format: &str) -> Expr {
         match checked(format) {
-            Ok(()) => Expr::call(&TO_TIMESTAMP, [self.0.clone(), format.into()]).cast(MICROSECONDS),
+            Ok(()) => Expr::call(&TO_TIMESTAMP, [self.0.clone(), format.into()]),
             Err(e) => Expr::failed(e),
         }
     }

@@ -7,8 +7,8 @@ use super::{
     DataFrame, DataType, Expr, Field, IntoColumns, IntoSortKeys, JoinKind, Literal, RecordBatch, Schema, col,
 };
 use crate::dtype::DType;
-use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{Named, Node, Relation, is_text, name_of};
+use crate::error::{Error, Result};
+use crate::expr::frame::{Named, Node, Relation, find, in_pairs, is_text, name_of};
 use std::sync::Arc;
 
 /// Expressions with the names of the columns that they make.
@@ -143,7 +143,7 @@ impl DataFrame {
         let names: Vec<(&str, &str)> = names.into_iter().collect();
         self.then(|r| {
             for (old, _) in &names {
-                crate::expr::frame::find(r.schema(), old)?;
+                find(r.schema(), old)?;
             }
             let column = |name: &String| {
                 let new = names.iter().find(|(old, _)| old == name).map_or(name.as_str(), |(_, new)| new);
@@ -161,7 +161,7 @@ impl DataFrame {
             let mut gone = vec![];
             for c in &columns {
                 match c.node() {
-                    Node::Column(name) => gone.push(crate::expr::frame::find(r.schema(), name)?),
+                    Node::Column(name) => gone.push(find(r.schema(), name)?),
                     _ => return Err(Error::invalid("drop", format!("{c} is no column's name"))),
                 }
             }
@@ -201,8 +201,9 @@ impl DataFrame {
     }
 
     /// Pairs of rows with equal values in these columns of both. Nulls equal nothing. A column of `other` whose name this one has gets the
-    /// suffix `_right`. Rows come in this frame's order; `other` is held in memory with a table of its keys, or in parts on disk if
-    /// that is too large.
+    /// suffix `_right`. Rows come in this frame's order, and those with one partner after the other in the order of `other`; a right join's come in the
+    /// order of `other`, and a full join's rows of `other` without a partner come last. `other` is held in memory with a table of its keys, or in parts
+    /// on disk if that is too large; where both sides are known to be in the order of their keys, it is read beside this one, some rows at a time.
     ///
     /// ```
     /// use blockwise::frame::{DataFrame, JoinKind};
@@ -281,7 +282,7 @@ impl DataFrame {
         self.then(|r| {
             let all = || r.schema().fields().iter().map(|f| col(f.name())).collect();
             let columns: Vec<Expr> = if columns.is_empty() { all() } else { columns };
-            match columns.iter().map(Expr::is_not_null).reduce(|a, b| a.and(b)) {
+            match in_pairs(columns.iter().map(Expr::is_not_null), |a, b| a.and(b)) {
                 Some(mask) => r.filter(mask),
                 None => Ok(r.clone()),
             }
@@ -375,17 +376,9 @@ impl DataFrame {
     /// A column as an expression, or the error if there is none of this name.
     ///
     /// # Errors
-    /// [`ErrorKind::Column`].
+    /// [`ErrorKind::Column`](crate::error::ErrorKind::Column), with the nearest name.
     pub fn column(&self, name: &str) -> Result<Expr> {
-        let schema = self.schema()?;
-        match schema.column_with_name(name) {
-            Some(_) => Ok(col(name)),
-            None => Err(ErrorKind::Column {
-                name: name.into(),
-                nearest: None,
-                known: schema.fields().iter().map(|f| f.name().clone()).collect(),
-            }
-            .into()),
-        }
+        find(self.relation()?.schema(), name)?;
+        Ok(col(name))
     }
 }

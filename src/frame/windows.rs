@@ -1,6 +1,5 @@
 //! Columns that depend on the order of rows, and verbs made of them.
 
-use super::aggregate::with_children;
 use super::{DataFrame, DataType, Expr, Field, RecordBatch, Schema, col, lit, when};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{Named, Node, Relation, WindowColumn, WindowOp, random, row_number};
@@ -9,14 +8,14 @@ use arrow::compute::take as take_values;
 use std::sync::Arc;
 
 fn has_window(e: &Expr) -> bool {
-    matches!(e.node(), Node::Window(..)) || e.children().into_iter().any(has_window)
+    e.all_parts().iter().any(|part| matches!(part.node(), Node::Window(..)))
 }
 
 /// Whether keys are certainly the same: what is not is a pass of its own.
 fn are_same(a: &[Expr], b: &[Expr]) -> bool {
     let same = |(a, b): (&Expr, &Expr)| match (a.node(), b.node()) {
         (Node::Column(a), Node::Column(b)) => a == b,
-        _ => Arc::ptr_eq(&a.0, &b.0),
+        _ => a.address() == b.address(),
     };
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
@@ -44,17 +43,17 @@ pub(super) fn with_windows(r: &Relation, columns: Vec<Named>) -> Result<(Relatio
 
 /// The expression with its innermost functions of rows in order replaced by columns.
 fn take(e: &Expr, level: usize, found: &mut Vec<(WindowColumn, Vec<Expr>)>) -> Result<Expr> {
-    match e.node() {
+    e.replaced(|part| match part.node() {
         Node::Window(op, inputs, keys) if !inputs.iter().chain(keys).any(has_window) => {
             let name: Arc<str> = format!("\0window {level} {}", found.len()).into();
             found.push((
                 WindowColumn { name: name.clone(), op: op.clone(), inputs: inputs.clone() },
                 keys.clone(),
             ));
-            Ok(col(name))
+            Ok(Some(col(name)))
         }
-        _ => with_children(e, |x| take(x, level, found)),
-    }
+        _ => Ok(None),
+    })
 }
 
 /// The rows with a column of lists in place of which its values are.

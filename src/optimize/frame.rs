@@ -12,10 +12,11 @@ use crate::block::MemoryBatches;
 use crate::error::Result;
 use crate::expr::frame::{
     Aggregate, Expr, Function, JoinKind, Literal, Named, Node, RelOp, Relation, SortKey, WindowColumn, col,
+    in_pairs,
 };
 use crate::op::BinaryOp;
-use arrow::datatypes::DataType;
-use std::collections::BTreeSet;
+use arrow::datatypes::{DataType, Schema};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// A relation of the same rows that does less.
@@ -32,10 +33,10 @@ pub(super) type Names = BTreeSet<Arc<str>>;
 
 /// The columns that an expression uses.
 pub(super) fn uses(e: &Expr, into: &mut Names) {
-    if let Node::Column(name) = e.node() {
-        into.insert(name.clone());
-    }
-    e.children().into_iter().for_each(|c| uses(c, into));
+    into.extend(e.all_parts().into_iter().filter_map(|part| match part.node() {
+        Node::Column(name) => Some(name.clone()),
+        _ => None,
+    }));
 }
 
 fn used(e: &Expr) -> Names {
@@ -46,25 +47,19 @@ fn used(e: &Expr) -> Names {
 
 /// The expression with columns replaced; none if something in it may not be done twice or elsewhere.
 pub(super) fn substitute(e: &Expr, by: &dyn Fn(&str) -> Option<Expr>) -> Option<Expr> {
-    let go = |x: &Expr| substitute(x, by);
-    Some(match e.node() {
+    let e = match e.node() {
+        Node::Alias(_, x) => x,
+        _ => e,
+    };
+    let replaced = e.replaced(|part| match part.node() {
         // a bare number would take the types of what it meets there
-        Node::Column(name) => by(name).filter(|e| !is_weak(e))?,
-        Node::Literal(_) => e.clone(),
-        Node::Failed(_) | Node::Aggregate(..) | Node::Window(..) => return None,
-        Node::Function(Function::User(_), _) => return None,
-        Node::Unary(op, x) => Expr::new(Node::Unary(*op, go(x)?)),
-        Node::Cast(to, x) => Expr::new(Node::Cast(to.clone(), go(x)?)),
-        Node::IsNull(x) => Expr::new(Node::IsNull(go(x)?)),
-        Node::Alias(_, x) => go(x)?,
-        Node::Binary(op, a, b) => Expr::new(Node::Binary(*op, go(a)?, go(b)?)),
-        Node::Compare(op, a, b) => Expr::new(Node::Compare(*op, go(a)?, go(b)?)),
-        Node::FillNull(a, b) => Expr::new(Node::FillNull(go(a)?, go(b)?)),
-        Node::When(c, a, b) => Expr::new(Node::When(go(c)?, go(a)?, go(b)?)),
-        Node::Function(f, inputs) => {
-            Expr::new(Node::Function(f.clone(), inputs.iter().map(go).collect::<Option<Vec<_>>>()?))
-        }
-    })
+        Node::Column(name) => by(name).filter(|e| !is_weak(e)).map(Some).ok_or(()),
+        Node::Failed(_) | Node::Aggregate(..) | Node::Window(..) => Err(()),
+        Node::Function(Function::User(_), _) => Err(()),
+        _ => Ok(None),
+    });
+    // together they may be nested too deeply
+    replaced.ok().filter(|e| e.all_parts().iter().all(|part| !matches!(part.node(), Node::Failed(_))))
 }
 
 /// Whether an expression is a value without a type of its own.
@@ -77,34 +72,41 @@ fn is_weak(e: &Expr) -> bool {
     }
 }
 
+/// The conditions that a mask joins by `and`, each once.
 fn split(mask: &Expr, into: &mut Vec<Expr>) {
-    match mask.node() {
-        // a row stays if both are true: neither false nor null
-        Node::Binary(BinaryOp::And, a, b) => {
-            split(a, into);
-            split(b, into);
+    let mut seen = HashSet::new();
+    let mut left = vec![mask];
+    while let Some(mask) = left.pop() {
+        match mask.node() {
+            _ if !seen.insert(mask.address()) => {}
+            // a row stays if both are true: neither false nor null
+            Node::Binary(BinaryOp::And, a, b) => left.extend([b, a]),
+            Node::Alias(_, x) => left.push(x),
+            Node::Literal(Literal::Number(s)) if s.bits() == 1 => {}
+            Node::Literal(Literal::Null) => into.push(mask.cast(DataType::Boolean)),
+            _ => into.push(mask.clone()),
         }
-        Node::Literal(Literal::Number(s)) if s.bits() == 1 => {}
-        Node::Literal(Literal::Null) => into.push(mask.cast(DataType::Boolean)),
-        _ => into.push(mask.clone()),
     }
+}
+
+/// Whether a mask must not see rows that an earlier one takes away.
+fn is_strict(mask: &Expr, schema: &Schema) -> Result<bool> {
+    Ok(mask.resolve(schema)?.is_strict())
 }
 
 /// The relation's rows for which all masks are true: in one filter, but for those that must see what earlier ones left.
 fn filtered(mut r: Relation, masks: Vec<Expr>) -> Result<Relation> {
-    let mut together: Option<Expr> = None;
+    let mut together: Vec<Expr> = vec![];
+    let all = |masks: Vec<Expr>| in_pairs(masks, |a, b| a.and(b));
     for mask in masks {
-        if mask.is_strict()
-            && let Some(before) = together.take()
+        if is_strict(&mask, r.schema())?
+            && let Some(before) = all(std::mem::take(&mut together))
         {
             r = r.filter(before)?;
         }
-        together = Some(match together {
-            Some(before) => before.and(mask),
-            None => mask,
-        });
+        together.push(mask);
     }
-    together.map_or(Ok(r.clone()), |mask| r.filter(mask))
+    all(together).map_or(Ok(r.clone()), |mask| r.filter(mask))
 }
 
 /// The relation's rows for which all masks are true.
@@ -143,11 +145,16 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             Relation::concat(&parts)
         }
         RelOp::Aggregate { keys, aggregates } => {
-            // a mask of keys alone takes away whole groups
-            let by = |name: &str| keys.iter().find(|k| *k.name == *name).map(|k| k.expr.clone());
+            // a mask of keys alone takes away whole groups; a float in a group's rows may be -0.0, or a NaN of other bits, where its key is not
+            let of_floats =
+                |name: &str| r.schema().field_with_name(name).is_ok_and(|f| f.data_type().is_floating());
+            let by = |name: &str| {
+                keys.iter().find(|k| *k.name == *name && !of_floats(name)).map(|k| k.expr.clone())
+            };
             let (mut below, mut above) = (vec![], vec![]);
             for mask in masks {
-                match substitute(&mask, &by).filter(|_| !keys.is_empty()) {
+                let may_pass = above.is_empty() || !is_strict(&mask, r.schema())?;
+                match substitute(&mask, &by).filter(|_| may_pass) {
                     Some(m) if !used(&mask).is_empty() => below.push(m),
                     _ => above.push(mask),
                 }
@@ -166,7 +173,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
             for mask in masks {
                 let keeps_left = !matches!(kind, JoinKind::Right | JoinKind::Full);
                 let keeps_right = matches!(kind, JoinKind::Inner | JoinKind::Cross);
-                let strict = mask.is_strict();
+                let strict = is_strict(&mask, r.schema())?;
                 if keeps_left && !strict && used(&mask).is_subset(&left_names) {
                     to_left.push(mask);
                 } else if let Some(m) = substitute(&mask, &of_right).filter(|_| keeps_right && !strict) {

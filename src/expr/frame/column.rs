@@ -2,6 +2,7 @@
 
 use super::fold::UserFold;
 use super::function::{Builtin, Function, UserFunction};
+use super::graph::in_pairs;
 use super::window::WindowOp;
 use crate::dtype::{Element, Scalar};
 use crate::error::Error;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// How one column is computed from a frame's columns. Cheap to clone; knows no frame until one takes it.
 ///
 /// Nulls follow SQL: an operation with a null is null, `and`/`or` know that `false and null` is false. Numbers are promoted as
-/// arrays are ([`crate::dtype::promote`]); a bare number takes the column's type.
+/// arrays are ([`crate::dtype::promote`]); a bare number takes the column's type. Comparisons with NaN are false, but for `ne`, which is true.
 ///
 /// ```
 /// use blockwise::frame::{col, when};
@@ -22,8 +23,15 @@ use std::sync::Arc;
 /// assert_eq!(speed.to_string(), "(distance / (air_time / 60))");
 /// # let _ = late;
 /// ```
+///
+/// Up to 1000 operations may be inside each other; an expression of more carries an error. One that is used several times in
+/// another is computed once.
 #[derive(Clone)]
-pub struct Expr(pub(crate) Arc<Node>);
+pub struct Expr {
+    pub(super) node: Arc<Node>,
+    /// Nodes from here to the furthest column or value.
+    pub(super) depth: usize,
+}
 
 /// A node of an expression.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ pub enum Node {
     Binary(BinaryOp, Expr, Expr),
     /// A comparison.
     Compare(CompareOp, Expr, Expr),
-    /// Conversion; an error where a text is no such value.
+    /// Conversion; an error where a text is no such value, or an integer beyond the type.
     Cast(DataType, Expr),
     /// Whether the value is null.
     IsNull(Expr),
@@ -93,9 +101,9 @@ pub enum AggOp {
     Var(u8),
     /// Standard deviation.
     Std(u8),
-    /// The value in the middle, or the mean of the two.
+    /// The value in the middle, or the mean of the two; NaN if any value is.
     Median,
-    /// The quantile, linear between neighbours (NumPy's and pandas' default).
+    /// The quantile, linear between neighbours (NumPy's and pandas' default); NaN if any value is.
     Quantile(f64),
     /// The first row's value that is not null, in the frame's order.
     First,
@@ -124,7 +132,7 @@ pub enum AggOp {
 /// assert_eq!((col("a") + 1).to_string(), "(a + 1)");
 /// ```
 pub fn col(name: impl AsRef<str>) -> Expr {
-    Expr(Arc::new(Node::Column(name.as_ref().into())))
+    Expr::new(Node::Column(name.as_ref().into()))
 }
 
 /// A value that is the same for all rows.
@@ -163,35 +171,9 @@ impl Then {
 }
 
 impl Expr {
-    pub(crate) fn new(node: Node) -> Expr {
-        Expr(Arc::new(node))
-    }
-
-    /// What it is made of.
-    pub(crate) fn children(&self) -> Vec<&Expr> {
-        match self.node() {
-            Node::Column(_) | Node::Literal(_) | Node::Failed(_) => vec![],
-            Node::Unary(_, x)
-            | Node::Cast(_, x)
-            | Node::IsNull(x)
-            | Node::Alias(_, x)
-            | Node::Aggregate(_, x) => vec![x],
-            Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => vec![a, b],
-            Node::When(c, a, b) => vec![c, a, b],
-            Node::Function(_, inputs) => inputs.iter().collect(),
-            Node::Window(_, inputs, keys) => inputs.iter().chain(keys).collect(),
-        }
-    }
-
-    /// Whether it may fail, or is a user's: then it must not see rows that an earlier filter takes away.
-    pub(crate) fn is_strict(&self) -> bool {
-        matches!(self.node(), Node::Cast(..) | Node::Function(Function::User(_), _))
-            || self.children().into_iter().any(Expr::is_strict)
-    }
-
     /// The node.
     pub fn node(&self) -> &Node {
-        &self.0
+        &self.node
     }
 
     /// An expression that fails when used.
@@ -220,7 +202,22 @@ impl Expr {
         Expr::new(Node::Alias(name.as_ref().into(), self.clone()))
     }
 
-    /// Converted to another type; a text that is no such value is an error, a float truncates and saturates.
+    /// Converted to another type. Floats become integers without what is after the point; those beyond the type become its nearest value, and NaN
+    /// becomes 0.
+    ///
+    /// # Errors
+    /// Carried: types that do not convert. To the run: a text that is no such value, an integer or decimal that the type cannot hold, a time
+    /// beyond the finer unit. Rows that a filter before takes away are no error.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, DataType, col};
+    /// let df = DataFrame::from_columns([("n", vec![1i64, 300].into())]);
+    /// let e = df.select(col("n").cast(DataType::UInt8)).collect().unwrap_err();
+    /// assert!(e.to_string().contains("300"));
+    /// let small = df.filter(col("n").lt(256)).select(col("n").cast(DataType::UInt8)).collect()?;
+    /// assert_eq!(small.values::<u8>("n")?, [Some(1)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
     pub fn cast(&self, to: DataType) -> Expr {
         Expr::new(Node::Cast(to, self.clone()))
     }
@@ -277,13 +274,8 @@ impl Expr {
     /// Whether one of these values; null if this is. Compiles to comparisons: for thousands of values, join with
     /// [`JoinKind::Semi`](super::JoinKind::Semi) instead.
     pub fn is_in<T: Into<Expr>>(&self, values: impl IntoIterator<Item = T>) -> Expr {
-        let mut any: Vec<Expr> = values.into_iter().map(|v| self.eq(v)).collect();
-        // in pairs, so that the tree of many values is not deep
-        while any.len() > 1 {
-            let or = |two: &[Expr]| if let [a, b] = two { a.or(b) } else { two[0].clone() };
-            any = any.chunks(2).map(or).collect();
-        }
-        any.pop().unwrap_or_else(|| self.ne(self.clone()).and(false))
+        let any = in_pairs(values.into_iter().map(|v| self.eq(v)), |a, b| a.or(b));
+        any.unwrap_or_else(|| self.ne(self.clone()).and(false))
     }
 
     /// Logical and, three-valued: false wins over null.
@@ -296,12 +288,12 @@ impl Expr {
         self.binary(BinaryOp::Or, other)
     }
 
-    /// Power.
+    /// Power; of integers in their type, wrapping.
     pub fn pow(&self, exponent: impl Into<Expr>) -> Expr {
         self.binary(BinaryOp::Pow, exponent)
     }
 
-    /// `floor(a / b)`, as Python's; null where an integer divisor is 0.
+    /// `floor(a / b)`, as Python's; null where an integer divisor is 0, infinite or NaN where a float one is.
     pub fn floor_div(&self, divisor: impl Into<Expr>) -> Expr {
         self.binary(BinaryOp::FloorDiv, divisor)
     }
@@ -356,16 +348,24 @@ impl Expr {
         self.unary(UnaryOp::Ceil)
     }
 
-    /// Rounded to this many decimals, half to even, as NumPy does: multiply, round, divide.
+    /// Rounded to this many decimals, half to even, as NumPy does: multiply, round, divide. A negative number rounds to tens, hundreds... A
+    /// value that is so large that the product is none stays as it is: it has no such decimals.
     pub fn round(&self, decimals: i32) -> Expr {
-        match decimals {
-            0 => self.unary(UnaryOp::Rint),
-            d if d > 0 => (self * 10f64.powi(d)).unary(UnaryOp::Rint) / 10f64.powi(d),
-            d => (self / 10f64.powi(-d)).unary(UnaryOp::Rint) * 10f64.powi(-d),
-        }
+        // as near as floats are, which products are not
+        let power: f64 = format!("1e{}", decimals.unsigned_abs()).parse().unwrap_or(f64::INFINITY);
+        let rounded = match decimals {
+            0 => return self.unary(UnaryOp::Rint),
+            d if d > 0 => (self * power).unary(UnaryOp::Rint) / power,
+            _ => {
+                let near = (self / power).unary(UnaryOp::Rint) * power;
+                // the power may be infinite in the column's type
+                when(self.abs().lt(power / 2.0)).then(self * 0.0).otherwise(near)
+            }
+        };
+        when(rounded.unary(UnaryOp::IsFinite)).then(rounded).otherwise(self)
     }
 
-    /// Held between two values.
+    /// Held between two values; null where one of the three is.
     pub fn clip(&self, low: impl Into<Expr>, high: impl Into<Expr>) -> Expr {
         self.binary(BinaryOp::Max, low).binary(BinaryOp::Min, high)
     }
@@ -381,7 +381,7 @@ macro_rules! aggregations {
         impl Expr {
             $($(#[$doc])* pub fn $name(&self) -> Expr { self.aggregate($op) })*
 
-            /// Quantile between 0 and 1, linear between neighbours.
+            /// Quantile between 0 and 1, linear between neighbours; NaN if any value is.
             #[track_caller]
             pub fn quantile(&self, q: f64) -> Expr {
                 if !(0.0..=1.0).contains(&q) {
@@ -439,7 +439,7 @@ aggregations! {
     var = AggOp::Var(1);
     /// Sample standard deviation (`ddof` 1).
     std = AggOp::Std(1);
-    /// Median.
+    /// Median; NaN if any value is.
     median = AggOp::Median;
     /// First value.
     first = AggOp::First;

@@ -124,7 +124,20 @@ pub(super) fn binary(
     let (ta, tb) = (typed(a, b), typed(b, a));
     let wide = is_wide(&ta) || is_wide(&tb);
     let (ta, tb) = (widened(&ta, wide)?, widened(&tb, wide)?);
+    let (ta, tb) = match op {
+        // the larger or smaller of two is one of them: they meet first
+        BinaryOp::Max | BinaryOp::Min => meet(&ta, &tb).map(|t| (t.clone(), t))?,
+        _ => (ta, tb),
+    };
     let go = || {
+        if matches!(op, BinaryOp::Max | BinaryOp::Min) {
+            let inputs = vec![convert(a.clone(), &ta)?, convert(b.clone(), &ta)?];
+            return Ok(Typed::new(
+                TypedOp::Decimal(DecimalOp::Binary(op), name.to_string().into()),
+                inputs,
+                ta,
+            ));
+        }
         let hint = || format!("{op} is not defined for decimals; cast them to Float64");
         let output = kernel(op).ok_or_else(hint)?(&new_empty_array(&ta), &new_empty_array(&tb));
         let output = output.map_err(|e| e.to_string())?.data_type().clone();
@@ -161,11 +174,12 @@ pub(super) fn key_type(a: &DataType, b: &DataType) -> Option<DataType> {
 /// A key of a type as it is compared with one of another type: equal if and only if they are.
 pub(crate) fn key(e: &Expr, own: &DataType, other: &DataType) -> Option<Expr> {
     if differ_in_sign(own, other) {
-        let signed = e.cast(DataType::Int64);
         // what the other side cannot have equals nothing, as null does
         return Some(match own {
-            DataType::UInt64 => when(e.le(i64::MAX as u64)).then(signed).otherwise(Expr::null()),
-            _ => signed,
+            DataType::UInt64 => {
+                when(e.le(i64::MAX as u64)).then(e).otherwise(Expr::null()).cast(DataType::Int64)
+            }
+            _ => e.cast(DataType::Int64),
         });
     }
     let to = common(own, other)?;

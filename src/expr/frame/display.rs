@@ -6,7 +6,7 @@ use super::relation::{Named, RelOp, Relation, Runs};
 use super::resolve::name_of;
 use crate::dtype::DType;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
-use std::fmt;
+use std::fmt::{self, Write};
 
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,15 +38,43 @@ impl fmt::Display for AggOp {
     }
 }
 
-/// As it would be written, for plans and errors.
+/// The most bytes of an expression that are shown: one whose parts are shared may be longer than memory when it is written out.
+const SHOWN: usize = 2000;
+
+/// As it would be written, for plans and errors; what is very long ends with `…`.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        let mut short = Short(String::new());
+        match write!(short, "{}", Written(self)) {
+            Ok(()) => f.write_str(&short.0),
+            Err(_) => write!(f, "{}…", short.0),
+        }
+    }
+}
+
+/// Text that ends when it is long.
+struct Short(String);
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let left = SHOWN - self.0.len();
+        let end = (0..=left.min(s.len())).rev().find(|&at| s.is_char_boundary(at)).unwrap_or(0);
+        self.0.push_str(&s[..end]);
+        if end == s.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// An expression written out.
+struct Written<'a>(&'a Expr);
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.node() {
             Node::Column(name) => write!(f, "{name}"),
             Node::Literal(v) => write!(f, "{v}"),
-            Node::Unary(UnaryOp::Not, x) => write!(f, "!{x}"),
-            Node::Unary(UnaryOp::Neg, x) => write!(f, "-{x}"),
-            Node::Unary(op, x) => write!(f, "{op}({x})"),
+            Node::Unary(UnaryOp::Not, x) => write!(f, "!{}", Written(x)),
+            Node::Unary(UnaryOp::Neg, x) => write!(f, "-{}", Written(x)),
+            Node::Unary(op, x) => write!(f, "{op}({})", Written(x)),
             Node::Binary(op, a, b) => {
                 let sign = match op {
                     BinaryOp::Add => "+",
@@ -57,9 +85,9 @@ impl fmt::Display for Expr {
                     BinaryOp::And => "&",
                     BinaryOp::Or => "|",
                     BinaryOp::Xor => "^",
-                    other => return write!(f, "{other}({a}, {b})"),
+                    other => return write!(f, "{other}({}, {})", Written(a), Written(b)),
                 };
-                write!(f, "({a} {sign} {b})")
+                write!(f, "({} {sign} {})", Written(a), Written(b))
             }
             Node::Compare(op, a, b) => {
                 let sign = match op {
@@ -68,33 +96,37 @@ impl fmt::Display for Expr {
                     CompareOp::Lt => "<",
                     CompareOp::Le => "<=",
                 };
-                write!(f, "({a} {sign} {b})")
+                write!(f, "({} {sign} {})", Written(a), Written(b))
             }
-            Node::Cast(to, x) => write!(f, "cast({x}, {to})"),
-            Node::IsNull(x) => write!(f, "is_null({x})"),
-            Node::FillNull(a, b) => write!(f, "fill_null({a}, {b})"),
-            Node::When(c, a, b) => write!(f, "when({c}).then({a}).otherwise({b})"),
-            Node::Function(Function::Builtin(b), inputs) if b.name.is_empty() => {
-                let all: Vec<String> = inputs.iter().map(Expr::to_string).collect();
-                write!(f, "{}", all.join(", "))
+            Node::Cast(to, x) => write!(f, "cast({}, {to})", Written(x)),
+            Node::IsNull(x) => write!(f, "is_null({})", Written(x)),
+            Node::FillNull(a, b) => write!(f, "fill_null({}, {})", Written(a), Written(b)),
+            Node::When(c, a, b) => {
+                let (c, a, b) = (Written(c), Written(a), Written(b));
+                write!(f, "when({c}).then({a}).otherwise({b})")
             }
+            Node::Function(Function::Builtin(b), inputs) if b.name.is_empty() => listed(inputs, f),
             Node::Function(function, inputs) => {
                 write!(f, "{}(", function.name())?;
-                for (k, x) in inputs.iter().enumerate() {
-                    write!(f, "{}{x}", if k == 0 { "" } else { ", " })?;
-                }
+                listed(inputs, f)?;
                 write!(f, ")")
             }
             Node::Window(op, inputs, keys) => {
-                write!(f, "{op}({})", inputs[0])?;
-                keys.iter().try_for_each(|k| write!(f, " over {k}"))
+                write!(f, "{op}({})", Written(&inputs[0]))?;
+                keys.iter().try_for_each(|k| write!(f, " over {}", Written(k)))
             }
             Node::Aggregate(AggOp::Len, _) => write!(f, "len()"),
-            Node::Aggregate(op, x) => write!(f, "{op}({x})"),
-            Node::Alias(name, x) => write!(f, "{x} as {name}"),
+            Node::Aggregate(op, x) => write!(f, "{op}({})", Written(x)),
+            Node::Alias(name, x) => write!(f, "{} as {name}", Written(x)),
             Node::Failed(e) => write!(f, "failed({e})"),
         }
     }
+}
+
+fn listed(all: &[Expr], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    all.iter()
+        .enumerate()
+        .try_for_each(|(k, x)| write!(f, "{}{}", if k == 0 { "" } else { ", " }, Written(x)))
 }
 
 impl fmt::Debug for Expr {

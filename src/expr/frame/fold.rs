@@ -160,6 +160,7 @@ fn pack(fields: Fields, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef>
 pub(crate) static PACK: Builtin = Builtin {
     name: "",
     output: |types| Ok(DataType::Struct(fields("input", types.iter().cloned()))),
+    may_fail: false,
     call: |inputs| {
         let rows = inputs.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
         let whole = |x: &Argument| match x.is_scalar && x.array.len() != rows {

@@ -30,6 +30,8 @@ pub struct Builtin {
     pub name: &'static str,
     /// The type of its result; an error in words if it does not take these.
     pub output: fn(&[DataType]) -> std::result::Result<DataType, String>,
+    /// Whether there are values that it fails for.
+    pub may_fail: bool,
     /// The function. Its result has as many rows as its arguments, or one if all of them stand for all rows.
     pub call: fn(&[Argument]) -> Result<ArrayRef>,
 }

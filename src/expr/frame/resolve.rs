@@ -3,10 +3,12 @@
 use super::column::{Expr, Literal, Node};
 use super::decimal::{self, DecimalOp};
 use super::function::Function;
+use super::graph::in_order;
 use crate::dtype::{DType, Kind, Scalar, promote, promote_weak, to_float};
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// An expression with its types.
@@ -46,7 +48,7 @@ pub enum TypedOp {
 }
 
 /// Operations of the kernel IR with the rules for nulls that frames have.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KernelOp {
     /// Null where the operand is.
     Unary(UnaryOp),
@@ -117,16 +119,20 @@ pub(super) fn plain_dtype(t: &DataType) -> Option<DType> {
 
 /// The name of the column that an expression makes: its alias, or that of the first column in it.
 pub fn name_of(e: &Expr) -> Option<Arc<str>> {
-    match e.node() {
-        Node::Column(name) | Node::Alias(name, _) => Some(name.clone()),
-        Node::Literal(_) | Node::Failed(_) => None,
-        Node::Unary(_, x) | Node::Cast(_, x) | Node::IsNull(x) | Node::Aggregate(_, x) => name_of(x),
-        Node::Binary(_, a, b) | Node::Compare(_, a, b) | Node::FillNull(a, b) => {
-            name_of(a).or_else(|| name_of(b))
+    // not the whole of an expression, whose parts may be shared: the first part that has a name
+    let mut seen = HashSet::new();
+    let mut left = vec![e];
+    while let Some(e) = left.pop() {
+        match e.node() {
+            Node::Column(name) | Node::Alias(name, _) => return Some(name.clone()),
+            _ if !seen.insert(e.address()) => {}
+            // a choice is called as what is chosen
+            Node::When(c, a, b) => left.extend([c, b, a]),
+            Node::Window(_, inputs, _) => left.extend(inputs.iter().rev()),
+            _ => left.extend(e.children().into_iter().rev()),
         }
-        Node::When(c, a, b) => name_of(a).or_else(|| name_of(b)).or_else(|| name_of(c)),
-        Node::Function(_, inputs) | Node::Window(_, inputs, _) => inputs.iter().find_map(name_of),
     }
+    None
 }
 
 impl Expr {
@@ -136,50 +142,66 @@ impl Expr {
     /// [`ErrorKind::Column`] for a column that is not there, [`ErrorKind::ColumnType`] for an operation that its operands' types do not
     /// have; an error that the expression carries.
     pub fn resolve(&self, schema: &Schema) -> Result<Arc<Typed>> {
+        let mut known = HashMap::new();
+        let mut last = None;
+        for part in self.all_parts() {
+            let typed = part.typed(schema, &known)?;
+            known.insert(part.address(), typed.clone());
+            last = Some(typed);
+        }
+        last.ok_or_else(|| Error::internal("an expression without parts"))
+    }
+
+    /// The type and operation of this node alone; those of its parts are known.
+    fn typed(&self, schema: &Schema, known: &HashMap<*const Node, Arc<Typed>>) -> Result<Arc<Typed>> {
         let fail = |message: String| -> Error {
             ErrorKind::ColumnType { expression: self.to_string(), message }.into()
         };
+        let of = |part: &Expr| -> Result<Arc<Typed>> {
+            let found = known.get(&part.address()).cloned();
+            found.ok_or_else(|| Error::internal("a part that was not resolved before"))
+        };
         Ok(match self.node() {
             Node::Failed(e) => return Err(e.clone()),
-            Node::Alias(_, x) => x.resolve(schema)?,
+            Node::Alias(_, x) => of(x)?,
             Node::Column(name) => {
                 let at = find(schema, name)?;
                 Typed::new(TypedOp::Column(at), vec![], schema.field(at).data_type().clone())
             }
             Node::Literal(v) => Typed::literal(v.clone()),
             Node::Unary(op, x) => {
-                let x = x.resolve(schema)?;
+                let x = of(x)?;
                 decimal::unary(*op, &x, self).unwrap_or_else(|| unary(*op, x)).map_err(fail)?
             }
             Node::Binary(op, a, b) => {
-                let (a, b) = (a.resolve(schema)?, b.resolve(schema)?);
+                let (a, b) = (of(a)?, of(b)?);
                 decimal::binary(*op, &a, &b, self).unwrap_or_else(|| binary(*op, a, b)).map_err(fail)?
             }
-            Node::Compare(op, a, b) => compare(*op, a.resolve(schema)?, b.resolve(schema)?).map_err(fail)?,
-            Node::Cast(to, x) => convert(x.resolve(schema)?, to).map_err(fail)?,
+            Node::Compare(op, a, b) => compare(*op, of(a)?, of(b)?).map_err(fail)?,
+            Node::Cast(to, x) => cast(of(x)?, to).map_err(fail)?,
             Node::IsNull(x) => {
-                let x = x.resolve(schema)?;
+                let x = of(x)?;
                 let op = if x.is_kernel() { TypedOp::Kernel(KernelOp::IsNull) } else { TypedOp::IsNull };
                 Typed::new(op, vec![x], DataType::Boolean)
             }
             Node::FillNull(a, b) => {
-                let (a, b) = meet(a.resolve(schema)?, b.resolve(schema)?).map_err(fail)?;
+                let (a, b) = meet(of(a)?, of(b)?).map_err(fail)?;
                 let t = a.data_type.clone();
                 let op = if a.is_kernel() { TypedOp::Kernel(KernelOp::FillNull) } else { TypedOp::FillNull };
                 Typed::new(op, vec![a, b], t)
             }
             Node::When(c, a, b) => {
-                let c = c.resolve(schema)?;
+                let c = of(c)?;
                 if c.data_type != DataType::Boolean {
                     return Err(fail(format!("the condition is {}, not a bool", c.data_type)));
                 }
-                let (a, b) = meet(a.resolve(schema)?, b.resolve(schema)?).map_err(fail)?;
+                let (a, b) = meet(of(a)?, of(b)?).map_err(fail)?;
                 let t = a.data_type.clone();
                 let op = if a.is_kernel() { TypedOp::Kernel(KernelOp::When) } else { TypedOp::When };
                 Typed::new(op, vec![c, a, b], t)
             }
             Node::Function(function, inputs) => {
-                let inputs = inputs.iter().map(|x| x.resolve(schema)).collect::<Result<Vec<_>>>()?;
+                let inputs = inputs.iter().map(of).collect::<Result<Vec<_>>>()?;
                 let types: Vec<DataType> = inputs.iter().map(|x| x.data_type.clone()).collect();
                 let output = match function {
                     Function::Builtin(f) => (f.output)(&types).map_err(fail)?,
@@ -215,27 +237,8 @@ impl Expr {
 /// # Errors
 /// [`ErrorKind::Column`], with the nearest name.
 pub(crate) fn find(schema: &Schema, name: &str) -> Result<usize> {
-    schema.fields().iter().position(|f| f.name() == name).ok_or_else(|| {
-        let known: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let near = known.iter().map(|k| (distance(k, name), k)).min();
-        let nearest = near.filter(|(d, k)| *d <= k.len().max(name.len()) / 2).map(|(_, k)| k.clone());
-        ErrorKind::Column { name: name.into(), nearest, known }.into()
-    })
-}
-
-/// Insertions, deletions and replacements that make one text of the other (Levenshtein), without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.to_lowercase().chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
+    let place = schema.fields().iter().position(|f| f.name() == name);
+    place.ok_or_else(|| Error::no_column(name, schema.fields().iter().map(|f| f.name())))
 }
 
 type Found = std::result::Result<Arc<Typed>, String>;
@@ -257,6 +260,20 @@ impl Typed {
 
     fn kernel(op: KernelOp, inputs: Vec<Arc<Typed>>, t: DataType) -> Arc<Typed> {
         Typed::new(TypedOp::Kernel(op), inputs, t)
+    }
+
+    /// It and all that it is made of, each once, parts before what is made of them.
+    pub(crate) fn all_parts<'a>(roots: impl IntoIterator<Item = &'a Arc<Typed>>) -> Vec<&'a Arc<Typed>> {
+        in_order(roots, Arc::as_ptr, |x| x.inputs.iter().collect())
+    }
+
+    /// Whether it may fail for a value, or is a user's: then it must not see rows that an earlier filter takes away.
+    pub(crate) fn is_strict(self: &Arc<Typed>) -> bool {
+        Typed::all_parts([self]).iter().any(|part| match &part.op {
+            TypedOp::Cast | TypedOp::Decimal(..) | TypedOp::Function(Function::User(_)) => true,
+            TypedOp::Function(Function::Builtin(f)) => f.may_fail,
+            _ => false,
+        })
     }
 
     /// Whether kernels know its values.
@@ -339,7 +356,7 @@ fn binary(op: BinaryOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
     Ok(Typed::kernel(KernelOp::Binary(op), vec![a, b], to))
 }
 
-/// Sums and differences of times and durations: the finer unit of the two.
+/// Sums and differences of times and durations, in the finer unit of the two; multiples of durations, and how often one is in another.
 fn temporal(op: BinaryOp, a: &Arc<Typed>, b: &Arc<Typed>) -> Option<Found> {
     use DataType::{Date32, Duration, Timestamp};
     let as_time = |t: &DataType| match t {
@@ -369,8 +386,35 @@ fn temporal(op: BinaryOp, a: &Arc<Typed>, b: &Arc<Typed>) -> Option<Found> {
             let unit = finer(*x, *y);
             go(Duration(unit), Duration(unit), Duration(unit))
         }
+        (BinaryOp::Mul, Duration(_), n) | (BinaryOp::Mul, n, Duration(_)) if n.is_integer() => {
+            let out = if ta.is_integer() { tb } else { ta };
+            let integer = |x: &Arc<Typed>| {
+                if x.data_type == out { Ok(x.clone()) } else { convert(x.clone(), &DataType::Int64) }
+            };
+            integer(a)
+                .and_then(|a| Ok(Typed::kernel(KernelOp::Binary(op), vec![a, integer(b)?], out.clone())))
+        }
+        // the units may differ by more than an i64 of the finer one holds
+        (BinaryOp::Div, Duration(x), Duration(y)) => {
+            let float = DataType::Float64;
+            let number = |x: &Arc<Typed>| Typed::kernel(KernelOp::Cast, vec![x.clone()], float.clone());
+            let of = |op, a, b| Typed::kernel(KernelOp::Binary(op), vec![a, b], float.clone());
+            let scale = Typed::literal(Literal::Number((ticks(*y) / ticks(*x)).into()));
+            let ratio = of(BinaryOp::Div, number(a), number(b));
+            Ok(if x == y { ratio } else { of(BinaryOp::Mul, ratio, scale) })
+        }
         _ => return None,
     })
+}
+
+/// Ticks of a unit in a second.
+fn ticks(unit: TimeUnit) -> f64 {
+    match unit {
+        TimeUnit::Second => 1.0,
+        TimeUnit::Millisecond => 1e3,
+        TimeUnit::Microsecond => 1e6,
+        TimeUnit::Nanosecond => 1e9,
+    }
 }
 
 fn compare(op: CompareOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
@@ -465,6 +509,21 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (a, b) if a.is_decimal() || b.is_decimal() => decimal::meet(a, b)?,
         (a, b) => plain_type(promote(plain_dtype(a)?, plain_dtype(b)?)),
     })
+}
+
+/// The value converted as users ask for it: an integer that an integer type cannot hold is an error.
+fn cast(x: Arc<Typed>, to: &DataType) -> Found {
+    let (Some(from), Some(dtype)) = (plain_dtype(&x.data_type), plain_dtype(to)) else {
+        return convert(x, to);
+    };
+    let fits = match &x.op {
+        TypedOp::Literal(Literal::Number(s)) => widened(dtype, *s) == dtype,
+        _ => promote(from, dtype) == dtype,
+    };
+    match from.is_integer() && dtype.is_integer() && !fits {
+        true => Ok(Typed::new(TypedOp::Cast, vec![x], to.clone())),
+        false => convert(x, to),
+    }
 }
 
 /// The value converted: by a kernel where it can, at once if it is a literal.

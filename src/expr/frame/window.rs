@@ -4,6 +4,7 @@ use super::column::{AggOp, Expr, Node};
 use super::resolve::{kernel_dtype, plain_dtype};
 use crate::error::Error;
 use arrow::datatypes::DataType;
+use std::convert::Infallible;
 use std::fmt;
 
 /// A function of a column whose rows are in order; of each group's rows if it is [over](Expr::over) keys.
@@ -59,7 +60,10 @@ impl WindowOp {
             WindowOp::Rolling { fold: AggOp::Count, .. } => Ok(DataType::Int64),
             WindowOp::Cumulative(fold) | WindowOp::Rolling { fold, .. } => {
                 let is_extreme = matches!(fold, AggOp::Min | AggOp::Max);
-                if plain_dtype(t).is_none() && !(is_extreme && kernel_dtype(t).is_some()) {
+                let of_decimals = matches!(self, WindowOp::Cumulative(_))
+                    && matches!(t, DataType::Decimal128(..) | DataType::Decimal256(..))
+                    && (is_extreme || *fold == AggOp::Sum);
+                if plain_dtype(t).is_none() && !(is_extreme && kernel_dtype(t).is_some()) && !of_decimals {
                     return Err(format!("{self} is not defined for {t}"));
                 }
                 fold.output(t)
@@ -174,32 +178,34 @@ impl Expr {
     #[track_caller]
     pub fn over<K: Into<OverKey>>(&self, keys: impl IntoIterator<Item = K>) -> Expr {
         let keys: Vec<Expr> = keys.into_iter().map(|k| k.into().0).collect();
-        fn over(e: &Expr, keys: &[Expr]) -> Option<Expr> {
-            Some(match e.node() {
-                // with its own keys it is what it is
-                Node::Window(_, _, own) if !own.is_empty() => e.clone(),
-                Node::Window(op, inputs, _) => {
-                    let inputs = inputs.iter().map(|x| over(x, keys).unwrap_or_else(|| x.clone())).collect();
-                    Expr::new(Node::Window(op.clone(), inputs, keys.to_vec()))
-                }
-                Node::Alias(name, x) => Expr::new(Node::Alias(name.clone(), over(x, keys)?)),
-                Node::Binary(op, a, b) => {
-                    let (left, right) = (over(a, keys), over(b, keys));
-                    left.as_ref().or(right.as_ref())?;
-                    Expr::new(Node::Binary(
-                        *op,
-                        left.unwrap_or_else(|| a.clone()),
-                        right.unwrap_or_else(|| b.clone()),
-                    ))
-                }
-                _ => return None,
-            })
+        // and whether there was such a function
+        fn over(e: &Expr, keys: &[Expr]) -> (Expr, bool) {
+            let mut found = false;
+            let new = e.replaced::<Infallible>(|part| {
+                Ok(match part.node() {
+                    // with its own keys it is what it is
+                    Node::Window(_, _, own) if !own.is_empty() => {
+                        found = true;
+                        Some(part.clone())
+                    }
+                    Node::Window(op, inputs, _) => {
+                        found = true;
+                        let inputs = inputs.iter().map(|x| over(x, keys).0).collect();
+                        Some(Expr::new(Node::Window(op.clone(), inputs, keys.to_vec())))
+                    }
+                    Node::Alias(..) | Node::Binary(..) => None,
+                    _ => Some(part.clone()),
+                })
+            });
+            (new.unwrap_or_else(|never| match never {}), found)
         }
-        over(self, &keys).unwrap_or_else(|| {
+        let (over, found) = over(self, &keys);
+        if !found {
             let message =
                 format!("{self} is no function of rows in order; for folds of groups use transform(...)");
-            Expr::failed(Error::invalid("over", message))
-        })
+            return Expr::failed(Error::invalid("over", message));
+        }
+        over
     }
 
     /// The sum of all values up to the row's own; null where the value is. Types are those of [`Expr::sum`].

@@ -7,7 +7,6 @@ use super::{
     SortPlan, WindowPlan,
 };
 use crate::block::BatchSink;
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::frame::{
     AggOp, Aggregate, Expr, JoinKind, KernelOp, Named, Node, RelOp, Relation, SortKey, Typed, TypedOp,
@@ -259,26 +258,18 @@ struct Effects {
 
 impl Effects {
     fn add(&mut self, effect: Effect) -> usize {
-        let same = |e: &Effect| format!("{e:?}") == format!("{effect:?}");
-        self.effects.iter().position(same).unwrap_or_else(|| {
+        self.effects.iter().position(|e| *e == effect).unwrap_or_else(|| {
             self.effects.push(effect);
             self.effects.len() - 1
         })
     }
 
-    fn fold(&mut self, op: ReduceOp, value: &Code) -> usize {
-        self.add(Effect::Group { op, value: value.clone() })
+    fn fold(&mut self, op: ReduceOp, value: Code) -> usize {
+        self.add(Effect::Group { op, value })
     }
 
-    fn count(&mut self, value: &Code) -> usize {
-        self.add(Effect::GroupCount { value: value.clone() })
-    }
-}
-
-fn as_f64(value: Code) -> Code {
-    match &value {
-        Code::Load(_, DType::F64) | Code::Op(_, DType::F64, _) | Code::Literal(_, DType::F64) => value,
-        _ => Code::Op(KernelOp::Cast, DType::F64, vec![value]),
+    fn count(&mut self, value: Code) -> usize {
+        self.add(Effect::GroupCount { value })
     }
 }
 
@@ -291,12 +282,14 @@ fn grouping<'a>(
 ) -> Result<(&'a Relation, GroupPlan)> {
     if let RelOp::Filter(mask) = input.op()
         && keys.is_empty()
-        && !aggregates.iter().any(|a| a.input.is_strict())
     {
         let below = &input.inputs()[0];
-        let plan = group(keys, aggregates, Some(mask), below.schema())?;
-        if plan.hosts.is_empty() {
-            return Ok((below, plan));
+        let inputs = aggregates.iter().map(|a| Ok(a.input.resolve(below.schema())?.is_strict()));
+        if !inputs.collect::<Result<Vec<bool>>>()?.contains(&true) {
+            let plan = group(keys, aggregates, Some(mask), below.schema())?;
+            if plan.hosts.is_empty() {
+                return Ok((below, plan));
+            }
         }
     }
     Ok((input, group(keys, aggregates, None, input.schema())?))
@@ -355,37 +348,36 @@ fn group(
                 data_type: DataType::Boolean,
             };
             let value = e.compiler.code(&Arc::new(not)).0;
-            columns.push(FoldColumn::Plane(e.fold(ReduceOp::Sum, &value), output));
+            columns.push(FoldColumn::Plane(e.fold(ReduceOp::Sum, value), output));
             continue;
         }
         let value = e.compiler.code(&input).0;
         columns.push(match a.op {
-            AggOp::Sum => FoldColumn::Plane(e.fold(ReduceOp::Sum, &value), output),
-            AggOp::Prod => FoldColumn::Plane(e.fold(ReduceOp::Prod, &value), output),
-            AggOp::All => FoldColumn::Plane(e.fold(ReduceOp::All, &value), output),
-            AggOp::Any => FoldColumn::Plane(e.fold(ReduceOp::Any, &value), output),
-            AggOp::Count | AggOp::Len => FoldColumn::Plane(e.count(&value), output),
-            AggOp::Min => {
-                FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmin, &value), e.count(&value), output)
+            AggOp::Sum => FoldColumn::Plane(e.fold(ReduceOp::Sum, value), output),
+            AggOp::Prod => FoldColumn::Plane(e.fold(ReduceOp::Prod, value), output),
+            AggOp::All => FoldColumn::Plane(e.fold(ReduceOp::All, value), output),
+            AggOp::Any => FoldColumn::Plane(e.fold(ReduceOp::Any, value), output),
+            AggOp::Count | AggOp::Len => FoldColumn::Plane(e.count(value), output),
+            AggOp::Min => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmin, value), e.count(value), output),
+            AggOp::Max => FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmax, value), e.count(value), output),
+            AggOp::Mean => {
+                let float = e.compiler.as_f64(value);
+                FoldColumn::Mean(e.fold(ReduceOp::Sum, float), e.count(value))
             }
-            AggOp::Max => {
-                FoldColumn::PlaneUnlessEmpty(e.fold(ReduceOp::Fmax, &value), e.count(&value), output)
+            AggOp::Var(ddof) | AggOp::Std(ddof) => {
+                let float = e.compiler.as_f64(value);
+                let root = matches!(a.op, AggOp::Std(_));
+                FoldColumn::Variance { m2: e.fold(ReduceOp::M2, float), ddof, root }
             }
-            AggOp::Mean => FoldColumn::Mean(e.fold(ReduceOp::Sum, &as_f64(value.clone())), e.count(&value)),
-            AggOp::Var(ddof) | AggOp::Std(ddof) => FoldColumn::Variance {
-                m2: e.fold(ReduceOp::M2, &as_f64(value)),
-                ddof,
-                root: matches!(a.op, AggOp::Std(_)),
-            },
             _ => return Err(Error::internal("a fold of no kind")),
         });
     }
-    let (steps, registers) = e.compiler.finish();
+    let (steps, registers, code) = e.compiler.finish();
     Ok(GroupPlan {
         program: Program { steps, outputs, registers },
         keys: keys.len(),
         in_order: None,
-        kernel: KernelStep::new(e.effects, mask),
+        kernel: KernelStep::new(e.effects, mask, &code),
         hosts,
         columns,
     })

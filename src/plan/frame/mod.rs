@@ -5,7 +5,7 @@ mod program;
 mod sides;
 
 pub use lower::lower;
-pub use program::{Code, Effect, KernelStep, Program, Register, Step, Variant};
+pub use program::{Code, Effect, KernelStep, Operation, Program, Register, Step, Variant};
 
 use crate::block::{BatchSink, BatchSource};
 use crate::expr::frame::{BatchFn, JoinKind, UserFold, WindowOp};

@@ -48,9 +48,12 @@ pub enum Step {
     },
 }
 
-/// What kernels compute from registers: [`Typed`] with every operand that is in a register by its number.
-#[derive(Clone, Debug)]
-pub enum Code {
+/// A value that kernels compute: its number in a list of [`Operation`]s.
+pub type Code = usize;
+
+/// What kernels compute from registers and values before it in a list: [`Typed`] with every operand by its number.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Operation {
     /// A register's values.
     Load(Register, DType),
     /// A value; null if there is none.
@@ -64,6 +67,8 @@ pub enum Code {
 pub struct KernelStep {
     /// The registers it reads, without repetition.
     pub inputs: Vec<(Register, DType)>,
+    /// The values that it computes, each once; operands come first.
+    code: Vec<Operation>,
     /// What it does.
     pub effects: Vec<Effect>,
     /// Only rows where this is true take part in group effects.
@@ -72,7 +77,7 @@ pub struct KernelStep {
 }
 
 /// What a kernel does with a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     /// Makes a column.
     Store {
@@ -107,24 +112,24 @@ pub struct Variant {
     pub nullable: Vec<bool>,
 }
 
-impl Code {
-    fn dtype(&self) -> DType {
+impl Operation {
+    pub(super) fn dtype(&self) -> DType {
         match self {
-            Code::Load(_, d) | Code::Literal(_, d) | Code::Op(_, d, _) => *d,
-        }
-    }
-
-    fn registers(&self, into: &mut Vec<(Register, DType)>) {
-        match self {
-            Code::Load(r, d) if !into.contains(&(*r, *d)) => into.push((*r, *d)),
-            Code::Op(_, _, inputs) => inputs.iter().for_each(|i| i.registers(into)),
-            _ => {}
+            Operation::Load(_, d) | Operation::Literal(_, d) | Operation::Op(_, d, _) => *d,
         }
     }
 }
 
 impl Effect {
-    fn value(&self) -> &Code {
+    fn value(&self) -> Code {
+        match self {
+            Effect::Store { value, .. } | Effect::Group { value, .. } | Effect::GroupCount { value } => {
+                *value
+            }
+        }
+    }
+
+    fn value_mut(&mut self) -> &mut Code {
         match self {
             Effect::Store { value, .. } | Effect::Group { value, .. } | Effect::GroupCount { value } => value,
         }
@@ -136,12 +141,28 @@ impl Effect {
 }
 
 impl KernelStep {
-    pub(super) fn new(effects: Vec<Effect>, mask: Option<Code>) -> KernelStep {
-        let mut inputs = vec![];
-        for code in effects.iter().map(Effect::value).chain(&mask) {
-            code.registers(&mut inputs);
+    /// Of values in this list, of which it takes along those that it needs.
+    pub(super) fn new(mut effects: Vec<Effect>, mut mask: Option<Code>, all: &[Operation]) -> KernelStep {
+        let mut needed = vec![false; all.len()];
+        effects.iter().map(Effect::value).chain(mask).for_each(|code| needed[code] = true);
+        for (k, operation) in all.iter().enumerate().rev() {
+            if let (true, Operation::Op(_, _, inputs)) = (needed[k], operation) {
+                inputs.iter().for_each(|&i| needed[i] = true);
+            }
         }
-        KernelStep { inputs, effects, mask, variants: Mutex::default() }
+        let (mut code, mut inputs, mut place) = (vec![], vec![], vec![0; all.len()]);
+        for (k, operation) in all.iter().enumerate().filter(|(k, _)| needed[*k]) {
+            place[k] = code.len();
+            code.push(match operation {
+                Operation::Op(op, d, of) => Operation::Op(*op, *d, of.iter().map(|&i| place[i]).collect()),
+                other => other.clone(),
+            });
+            if let Operation::Load(register, d) = operation {
+                inputs.push((*register, *d));
+            }
+        }
+        effects.iter_mut().map(Effect::value_mut).chain(&mut mask).for_each(|value| *value = place[*value]);
+        KernelStep { inputs, code, effects, mask, variants: Mutex::default() }
     }
 
     /// The kernel for batches in which these inputs have nulls.
@@ -168,12 +189,16 @@ impl KernelStep {
         for (k, (register, _)) in self.inputs.iter().enumerate() {
             columns.insert(*register, (b.load(values[k]), valid[k].map(|v| b.load(v))));
         }
-        let mut lower = Lower { b, columns };
-        let mask = self.mask.as_ref().map(|m| lower.truth(m));
+        let mut lower = Lower { b, code: &self.code, values: vec![] };
+        for operation in &self.code {
+            let value = lower.value(operation, &columns);
+            lower.values.push(value);
+        }
+        let mask = self.mask.map(|m| lower.truth(m));
         let slot = slot.map(|s| lower.b.load(s));
         let mut nullable = vec![];
         for effect in &self.effects {
-            let (value, valid) = lower.value(effect.value());
+            let (value, valid) = lower.values[effect.value()];
             let counted = lower.both(mask, valid);
             match (effect, slot) {
                 (Effect::Store { .. }, _) => {
@@ -195,15 +220,16 @@ impl KernelStep {
     }
 }
 
-/// Lowers code into a kernel: every value with its validity, none if it is never null.
-struct Lower {
+/// Lowers values into a kernel: every value with its validity, none if it is never null.
+struct Lower<'a> {
     b: Builder,
-    columns: HashMap<Register, (Value, Option<Value>)>,
+    code: &'a [Operation],
+    values: Vec<Nullable>,
 }
 
 type Nullable = (Value, Option<Value>);
 
-impl Lower {
+impl Lower<'_> {
     fn both(&mut self, a: Option<Value>, b: Option<Value>) -> Option<Value> {
         match (a, b) {
             (Some(a), Some(b)) => Some(self.b.binary(BinaryOp::And, a, b)),
@@ -219,20 +245,22 @@ impl Lower {
         self.b.constant(x.into())
     }
 
-    /// True where the code is true and not null.
-    fn truth(&mut self, code: &Code) -> Value {
-        let (value, valid) = self.value(code);
+    /// True where the value is true and not null.
+    fn truth(&mut self, code: Code) -> Value {
+        let (value, valid) = self.values[code];
         self.both(Some(value), valid).unwrap_or(value)
     }
 
-    fn value(&mut self, code: &Code) -> Nullable {
-        let (op, dtype, inputs) = match code {
-            Code::Load(register, _) => return self.columns[register],
-            Code::Literal(Some(s), d) => return (self.b.constant(s.cast(*d)), None),
-            Code::Literal(None, d) => return (self.b.constant(Scalar::zero(*d)), Some(self.bool(false))),
-            Code::Op(op, dtype, inputs) => (*op, *dtype, inputs),
+    fn value(&mut self, operation: &Operation, columns: &HashMap<Register, Nullable>) -> Nullable {
+        let (op, dtype, inputs) = match operation {
+            Operation::Load(register, _) => return columns[register],
+            Operation::Literal(Some(s), d) => return (self.b.constant(s.cast(*d)), None),
+            Operation::Literal(None, d) => {
+                return (self.b.constant(Scalar::zero(*d)), Some(self.bool(false)));
+            }
+            Operation::Op(op, dtype, inputs) => (*op, *dtype, inputs),
         };
-        let x: Vec<Nullable> = inputs.iter().map(|i| self.value(i)).collect();
+        let x: Vec<Nullable> = inputs.iter().map(|&i| self.values[i]).collect();
         match op {
             KernelOp::Unary(op) => (self.b.unary(op, x[0].0), x[0].1),
             KernelOp::Cast => (self.b.cast(dtype, x[0].0), x[0].1),
@@ -244,7 +272,7 @@ impl Lower {
                     let zero = self.b.constant(Scalar::zero(dtype));
                     let defined = self.b.compare(CompareOp::Ne, x[1].0, zero);
                     // a divisor that is known needs no test
-                    if !matches!(inputs[1], Code::Literal(Some(s), _) if s.bits() != 0) {
+                    if !matches!(self.code[inputs[1]], Operation::Literal(Some(s), _) if s.bits() != 0) {
                         valid = self.both(valid, Some(defined));
                     }
                 }
@@ -310,21 +338,56 @@ impl Lower {
     }
 }
 
-/// Gathers expressions into a program.
+/// Gathers expressions into a program; what is equal is computed once.
 pub(super) struct Compiler {
     steps: Vec<Step>,
     registers: usize,
+    /// Values of kernels.
+    code: Vec<Operation>,
+    codes: HashMap<Operation, Code>,
     /// Registers by what is in them.
-    known: HashMap<String, (Register, usize)>,
+    held: HashMap<Held, Found<Register>>,
+    /// What expressions are, with the expressions: an address is that of another one when they are gone.
+    known: HashMap<*const Typed, (Arc<Typed>, Known)>,
     /// Kernel values to be stored, by the number of their kernel.
     stores: Vec<Vec<Effect>>,
     hosts: Vec<Vec<Step>>,
 }
 
+/// Something, and the number of the kernel after which a register is there, or of the first that can compute a value.
+type Found<T> = (T, usize);
+
+/// What a register holds.
+#[derive(PartialEq, Eq, Hash)]
+enum Held {
+    Value(Code),
+    Literal(String, DataType),
+    /// A function by its name of columns.
+    Result(String, DataType, Vec<Register>),
+}
+
+/// What an expression is.
+#[derive(Clone, Copy)]
+enum Known {
+    Register(Found<Register>),
+    Code(Found<Code>),
+    /// A value, for which a register is made if it is wanted.
+    Literal,
+}
+
 impl Compiler {
     /// For batches of this many columns.
     pub fn new(columns: usize) -> Compiler {
-        Compiler { steps: vec![], registers: columns, known: HashMap::new(), stores: vec![], hosts: vec![] }
+        Compiler {
+            steps: vec![],
+            registers: columns,
+            code: vec![],
+            codes: HashMap::new(),
+            held: HashMap::new(),
+            known: HashMap::new(),
+            stores: vec![],
+            hosts: vec![],
+        }
     }
 
     fn fresh(&mut self) -> Register {
@@ -332,76 +395,122 @@ impl Compiler {
         self.registers - 1
     }
 
-    /// The register of a value, and the number of the kernel after which it is there.
-    pub fn register(&mut self, e: &Arc<Typed>) -> (Register, usize) {
-        if let TypedOp::Column(c) = e.op {
-            return (c, 0);
+    /// The number of a value.
+    fn number(&mut self, operation: Operation) -> Code {
+        let Compiler { code, codes, .. } = self;
+        *codes.entry(operation).or_insert_with_key(|operation| {
+            code.push(operation.clone());
+            code.len() - 1
+        })
+    }
+
+    /// The value as f64.
+    pub fn as_f64(&mut self, value: Code) -> Code {
+        match self.code[value].dtype() {
+            DType::F64 => value,
+            _ => self.number(Operation::Op(KernelOp::Cast, DType::F64, vec![value])),
         }
-        let key = format!("{e:?}");
-        if let Some(&known) = self.known.get(&key) {
-            return known;
-        }
-        let made = match &e.op {
-            TypedOp::Kernel(_) => {
-                let (value, stage) = self.code(e);
-                let output = self.fresh();
-                let data_type = e.data_type.clone();
-                at(&mut self.stores, stage).push(Effect::Store { value, output, data_type });
-                (output, stage)
-            }
-            TypedOp::Literal(v) => {
-                let output = self.fresh();
-                self.steps.push(Step::Literal(v.clone(), e.data_type.clone(), output));
-                (output, 0)
+    }
+
+    /// What an expression is, whose parts are known.
+    fn add(&mut self, e: &Arc<Typed>) -> Known {
+        match &e.op {
+            TypedOp::Column(c) => Known::Register((*c, 0)),
+            TypedOp::Literal(_) => Known::Literal,
+            TypedOp::Kernel(op) => {
+                let inputs: Vec<Found<Code>> = e.inputs.iter().map(|i| self.code(i)).collect();
+                let stage = inputs.iter().map(|i| i.1).max().unwrap_or(0);
+                let inputs = inputs.into_iter().map(|i| i.0).collect();
+                // resolving gives kernels nothing that they do not know
+                let dtype = kernel_dtype(&e.data_type).unwrap_or(DType::Bool);
+                Known::Code((self.number(Operation::Op(*op, dtype, inputs)), stage))
             }
             op => {
-                let inputs: Vec<(Register, usize)> = e.inputs.iter().map(|i| self.register(i)).collect();
+                let inputs: Vec<Found<Register>> = e.inputs.iter().map(|i| self.register(i)).collect();
                 let stage = inputs.iter().map(|i| i.1).max().unwrap_or(0);
-                let (inputs, output) = (inputs.into_iter().map(|i| i.0).collect(), self.fresh());
+                let inputs: Vec<Register> = inputs.into_iter().map(|i| i.0).collect();
+                let key = Held::Result(format!("{op:?}"), e.data_type.clone(), inputs.clone());
+                if let Some(&known) = self.held.get(&key) {
+                    return Known::Register(known);
+                }
+                let output = self.fresh();
                 let host = Step::Host { op: op.clone(), data_type: e.data_type.clone(), inputs, output };
                 at(&mut self.hosts, stage).push(host);
                 // kernels that need it run after
-                (output, stage + 1)
-            }
-        };
-        self.known.insert(key, made);
-        made
-    }
-
-    /// The value as a kernel computes it, and the number of the first kernel that can.
-    pub fn code(&mut self, e: &Arc<Typed>) -> (Code, usize) {
-        // resolving gives kernels nothing that they do not know
-        let Some(dtype) = kernel_dtype(&e.data_type) else { return (Code::Literal(None, DType::Bool), 0) };
-        match &e.op {
-            TypedOp::Kernel(op) => {
-                let inputs: Vec<(Code, usize)> = e.inputs.iter().map(|i| self.code(i)).collect();
-                let stage = inputs.iter().map(|i| i.1).max().unwrap_or(0);
-                (Code::Op(*op, dtype, inputs.into_iter().map(|i| i.0).collect()), stage)
-            }
-            TypedOp::Literal(Literal::Null) => (Code::Literal(None, dtype), 0),
-            TypedOp::Literal(Literal::Number(s)) => (Code::Literal(Some(*s), dtype), 0),
-            TypedOp::Literal(Literal::Typed(_, v)) => {
-                (Code::Literal(Some(Scalar::from(*v).cast(dtype)), dtype), 0)
-            }
-            _ => {
-                let (register, stage) = self.register(e);
-                (Code::Load(register, dtype), stage)
+                self.held.insert(key, (output, stage + 1));
+                Known::Register((output, stage + 1))
             }
         }
     }
 
-    /// The steps so far, in order, and the number of registers.
-    pub fn finish(self) -> (Vec<Step>, usize) {
+    /// What an expression is, and all that it is made of.
+    fn known(&mut self, e: &Arc<Typed>) -> Known {
+        if let Some((_, known)) = self.known.get(&Arc::as_ptr(e)) {
+            return *known;
+        }
+        let mut last = Known::Literal;
+        for part in Typed::all_parts([e]) {
+            last = match self.known.get(&Arc::as_ptr(part)) {
+                Some((_, known)) => *known,
+                None => self.add(part),
+            };
+            self.known.insert(Arc::as_ptr(part), (part.clone(), last));
+        }
+        last
+    }
+
+    /// The register of a value, and the number of the kernel after which it is there.
+    pub fn register(&mut self, e: &Arc<Typed>) -> Found<Register> {
+        let (key, stage) = match (self.known(e), &e.op) {
+            (Known::Register(found), _) => return found,
+            (Known::Code((code, stage)), _) => (Held::Value(code), stage),
+            (Known::Literal, op) => (Held::Literal(format!("{op:?}"), e.data_type.clone()), 0),
+        };
+        if let Some(&known) = self.held.get(&key) {
+            return known;
+        }
+        let (output, data_type) = (self.fresh(), e.data_type.clone());
+        match (&key, &e.op) {
+            (Held::Value(value), _) => {
+                at(&mut self.stores, stage).push(Effect::Store { value: *value, output, data_type });
+            }
+            (_, TypedOp::Literal(v)) => self.steps.push(Step::Literal(v.clone(), data_type, output)),
+            _ => {}
+        }
+        self.held.insert(key, (output, stage));
+        (output, stage)
+    }
+
+    /// The value as a kernel computes it, and the number of the first kernel that can.
+    pub fn code(&mut self, e: &Arc<Typed>) -> Found<Code> {
+        let dtype = kernel_dtype(&e.data_type);
+        let (operation, stage) = match (self.known(e), &e.op, dtype) {
+            (Known::Code(found), _, _) => return found,
+            (Known::Register((register, stage)), _, Some(dtype)) => (Operation::Load(register, dtype), stage),
+            (_, TypedOp::Literal(Literal::Number(s)), Some(dtype)) => {
+                (Operation::Literal(Some(*s), dtype), 0)
+            }
+            (_, TypedOp::Literal(Literal::Typed(_, v)), Some(dtype)) => {
+                (Operation::Literal(Some(Scalar::from(*v).cast(dtype)), dtype), 0)
+            }
+            // resolving gives kernels nothing that they do not know
+            (_, _, dtype) => (Operation::Literal(None, dtype.unwrap_or(DType::Bool)), 0),
+        };
+        (self.number(operation), stage)
+    }
+
+    /// The steps so far, in order, the number of registers, and all values of kernels.
+    pub fn finish(self) -> (Vec<Step>, usize, Vec<Operation>) {
         let mut steps = self.steps;
         let stages = self.stores.len().max(self.hosts.len());
         let (mut stores, mut hosts) = (self.stores.into_iter(), self.hosts.into_iter());
         for _ in 0..stages {
             if let Some(effects) = stores.next().filter(|e| !e.is_empty()) {
-                steps.push(Step::Kernel(KernelStep::new(effects, None)));
+                steps.push(Step::Kernel(KernelStep::new(effects, None, &self.code)));
             }
             steps.extend(hosts.next().into_iter().flatten());
         }
-        (steps, self.registers)
+        (steps, self.registers, self.code)
     }
 }
 
@@ -417,7 +526,7 @@ impl Program {
     pub fn new(columns: usize, expressions: &[Arc<Typed>]) -> Program {
         let mut compiler = Compiler::new(columns);
         let outputs = expressions.iter().map(|e| (compiler.register(e).0, e.data_type.clone())).collect();
-        let (steps, registers) = compiler.finish();
+        let (steps, registers, _) = compiler.finish();
         Program { steps, outputs, registers }
     }
 
@@ -443,6 +552,6 @@ impl Program {
 impl KernelStep {
     /// Dtype of an effect's value.
     pub fn value_dtype(&self, effect: usize) -> DType {
-        self.effects[effect].value().dtype()
+        self.code[self.effects[effect].value()].dtype()
     }
 }

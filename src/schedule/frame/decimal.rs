@@ -4,18 +4,19 @@ use super::evaluate::internal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::{Argument, DecimalOp, decimal_kernel};
 use crate::op::{BinaryOp, UnaryOp};
-use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray, Scalar};
+use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray, PrimitiveArray, Scalar};
+use arrow::compute::kernels::zip::zip;
 use arrow::compute::kernels::{cmp, numeric};
-use arrow::compute::{cast, nullif};
+use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType};
 use std::sync::Arc;
 
-fn overflow(name: &str, e: impl std::fmt::Display) -> Error {
+pub(super) fn overflow(name: &str, e: impl std::fmt::Display) -> Error {
     ErrorKind::Value { op: name.into(), message: format!("overflow: {e}") }.into()
 }
 
 /// Fails if a value has more digits than its type.
-fn checked(array: ArrayRef, name: &str) -> Result<ArrayRef> {
+pub(super) fn checked(array: ArrayRef, name: &str) -> Result<ArrayRef> {
     let fits = match array.data_type() {
         DataType::Decimal128(p, _) => array.as_primitive::<Decimal128Type>().validate_decimal_precision(*p),
         DataType::Decimal256(p, _) => array.as_primitive::<Decimal256Type>().validate_decimal_precision(*p),
@@ -31,6 +32,14 @@ fn checked(array: ArrayRef, name: &str) -> Result<ArrayRef> {
 /// [`ErrorKind::Value`] under this name where a result has more digits than its type holds.
 pub(super) fn arithmetic(op: DecimalOp, inputs: &[Argument], name: &str) -> Result<ArrayRef> {
     let made = match op {
+        DecimalOp::Binary(op @ (BinaryOp::Max | BinaryOp::Min)) => {
+            let is_less = cmp::lt(&inputs[0], &inputs[1]).map_err(internal)?;
+            let (less, other) = if op == BinaryOp::Max { (1, 0) } else { (0, 1) };
+            let mask = BooleanArray::new(is_less.values().clone(), None);
+            // null where one of the two is
+            let chosen = zip(&mask, &inputs[less], &inputs[other]).map_err(internal)?;
+            nullif(&chosen, &is_null(&is_less).map_err(internal)?)
+        }
         DecimalOp::Binary(op) => {
             let kernel = decimal_kernel(op).ok_or_else(|| Error::internal("no operation of decimals"))?;
             let divides = matches!(op, BinaryOp::Div | BinaryOp::Rem);
@@ -42,7 +51,7 @@ pub(super) fn arithmetic(op: DecimalOp, inputs: &[Argument], name: &str) -> Resu
             let x = &inputs[0].array;
             let negative = numeric::neg(x).map_err(|e| overflow(name, e))?;
             let is_less = cmp::lt(x, &zero(x.data_type())?).map_err(internal)?;
-            arrow::compute::kernels::zip::zip(&is_less, &negative, x)
+            zip(&is_less, &negative, x)
         }
     };
     checked(made.map_err(|e| overflow(name, e))?, name)

@@ -69,18 +69,19 @@ impl Registers {
                     let inputs = inputs.iter().map(|&i| self.get(i).cloned()).collect::<Result<Vec<_>>>()?;
                     let is_scalar = inputs.iter().all(|i| i.is_scalar) && !inputs.is_empty();
                     let rows = if is_scalar { 1 } else { self.rows };
-                    let array = host(op, data_type, &inputs, rows)?;
+                    let name = match op {
+                        TypedOp::Function(f) => f.name().to_owned(),
+                        TypedOp::Cast => format!("cast to {data_type}"),
+                        other => format!("{other:?}"),
+                    };
+                    let array = guarded(&name, || host(op, data_type, &inputs, rows))?;
                     if array.len() != rows || array.data_type() != data_type {
                         let message = format!(
                             "gave {} values of {}; wanted {rows} of {data_type}",
                             array.len(),
                             array.data_type()
                         );
-                        let op = match op {
-                            TypedOp::Function(f) => f.name().to_owned(),
-                            other => format!("{other:?}"),
-                        };
-                        return Err(ErrorKind::Value { op, message }.into());
+                        return Err(ErrorKind::Value { op: name, message }.into());
                     }
                     self.columns[*output] = Some(Argument { array, is_scalar });
                 }
@@ -212,6 +213,11 @@ pub(super) fn internal(e: arrow::error::ArrowError) -> Error {
             Ok(own) => *own,
             Err(other) => Error::internal(other.to_string()),
         },
+        arrow::error::ArrowError::OffsetOverflowError(n) => ErrorKind::Unsupported {
+            what: format!("{n} bytes or items in one piece of a column of text, bytes or lists"),
+            hint: "such columns hold 2^31 - 1; cast the column to LargeUtf8 or LargeBinary before, or do without it there".into(),
+        }
+        .into(),
         other => Error::internal(other.to_string()),
     }
 }
@@ -276,13 +282,13 @@ fn host(op: &TypedOp, to: &DataType, inputs: &[Argument], rows: usize) -> Result
         TypedOp::Function(Function::Builtin(f)) => (f.call)(inputs),
         TypedOp::Function(Function::User(f)) => {
             let columns = (0..inputs.len()).map(whole).collect::<Result<Vec<_>>>()?;
-            guarded(&f.name, || (f.call)(&columns))
+            (f.call)(&columns)
         }
         other => Err(Error::internal(format!("{other:?} is no function of columns"))),
     }
 }
 
-/// What a user's function gives; an error if it panics.
+/// What a function gives; an error if it panics.
 pub(super) fn guarded<R>(name: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or_else(|_| {
         Err(ErrorKind::Value { op: name.into(), message: "the function panicked".into() }.into())

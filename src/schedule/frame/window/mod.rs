@@ -3,6 +3,7 @@
 //! Inputs are computed beside each other; the functions go through the rows one batch after the other, in order, with a few values for every
 //! group. Functions that look forward go through the kept rows from last to first, as if they looked back.
 
+mod decimals;
 mod numbers;
 mod pick;
 
@@ -18,7 +19,8 @@ use crate::expr::frame::{AggOp, WindowOp};
 use crate::plan::frame::WindowPlan;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef};
+use decimals::Decimals;
 use numbers::{Cumulative, Rolling};
 use pick::Pick;
 use std::sync::Arc;
@@ -40,7 +42,11 @@ fn function(op: WindowOp, output: &DataType) -> Box<dyn Function> {
         WindowOp::RowNumber => Box::new(Numbered { seed: None, counts: vec![] }),
         WindowOp::GroupNumber => Box::new(GroupNumbers),
         WindowOp::Random(seed) => Box::new(Numbered { seed: Some(seed), counts: vec![] }),
-        WindowOp::Cumulative(fold) => Box::new(Cumulative::new(fold, output.clone())),
+        WindowOp::Cumulative(fold) => match output {
+            DataType::Decimal128(..) => Box::new(Decimals::<Decimal128Type>::new(fold, output.clone())),
+            DataType::Decimal256(..) => Box::new(Decimals::<Decimal256Type>::new(fold, output.clone())),
+            _ => Box::new(Cumulative::new(fold, output.clone())),
+        },
         WindowOp::Rolling { fold, size, min_periods } => {
             let needed = if fold == AggOp::Count { 0 } else { min_periods.max(1) };
             Box::new(Rolling::new(fold, size, needed, output.clone()))

@@ -16,6 +16,19 @@ use arrow::datatypes::DataType;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+/// Bytes of rows that are moved to disk at once, if there are several batches.
+const TOGETHER: usize = 64 << 20;
+
+/// Whether a column of a type has offsets of 32 bits.
+fn is_short(t: &DataType) -> bool {
+    match t {
+        DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(..) => true,
+        DataType::LargeList(item) | DataType::FixedSizeList(item, _) => is_short(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|f| is_short(f.data_type())),
+        _ => false,
+    }
+}
+
 /// A root that keeps the side of a join that is looked up.
 pub(super) struct Build<'a> {
     keys: &'a Arc<Program>,
@@ -61,8 +74,7 @@ impl<'a> Build<'a> {
 
     /// Whether a table of this many bytes of rows would be too large. A join of all pairs has no keys to go by.
     fn is_too_large(&self, bytes: usize) -> bool {
-        // the table is one batch, whose texts may have offsets of 32 bits
-        let is_short = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Binary);
+        // the table is one batch, whose columns may have offsets of 32 bits
         let most = match self.run.pipeline.schema.fields().iter().any(|f| is_short(f.data_type())) {
             true => i32::MAX as usize,
             false => usize::MAX,
@@ -70,8 +82,21 @@ impl<'a> Build<'a> {
         !self.keys.outputs.is_empty() && bytes > self.run.budget.share(1).min(most)
     }
 
-    /// Moves rows to disk.
+    /// Moves rows to disk: some at a time, so that their copies do not add up and what is copied at once is no longer than a column can be.
     fn write(&self, rows: &[RecordBatch], to: &mut OnDisk) -> Result<()> {
+        let (mut start, mut bytes) = (0, 0);
+        for (k, batch) in rows.iter().enumerate() {
+            let more = batch_bytes(batch);
+            if k > start && bytes + more > TOGETHER {
+                self.write_some(&rows[start..k], to)?;
+                (start, bytes) = (k, 0);
+            }
+            bytes += more;
+        }
+        self.write_some(&rows[start..], to)
+    }
+
+    fn write_some(&self, rows: &[RecordBatch], to: &mut OnDisk) -> Result<()> {
         let Some(first) = rows.first() else { return Ok(()) };
         let bytes = rows.iter().map(batch_bytes).sum();
         let all = concat_batches(first.schema_ref(), rows).map_err(internal)?;
@@ -138,10 +163,7 @@ impl Gather for Build<'_> {
             }
             self.on_disk.store(true, Relaxed);
             let mut disk = OnDisk::default();
-            // a few at a time, so that their copies do not add up
-            for some in std::mem::take(rows).chunks(16) {
-                self.write(some, &mut disk)?;
-            }
+            self.write(&std::mem::take(rows), &mut disk)?;
             *whole = Side::Disk(disk);
         }
         if let Side::Disk(disk) = whole {

@@ -114,6 +114,12 @@ fn shared_parts_are_planned_once() {
         mask = mask.clone().and(&mask);
     }
     assert_eq!(df.filter(mask).num_rows().unwrap(), 1);
+    let (mut either, mut always) = (col("x").gt(1.0), Expr::from(true));
+    for _ in 0..40 {
+        either = either.clone().or(either.clone().and(&always));
+        always = always.clone().and(always.clone().or(true));
+    }
+    assert_eq!(df.filter(either.or(!always)).num_rows().unwrap(), 1);
     let folded =
         df.group_by("k").agg([e.sum().alias("s"), doubled(col("x").max()).alias("m")]).collect().unwrap();
     assert_eq!(folded.values::<f64>("s").unwrap(), [Some(3.0 * two_to_40)]);
@@ -175,6 +181,11 @@ fn what_overflows_does_not_see_rows_that_a_filter_took() {
     let other = DataFrame::from_columns([("k", vec![1, 3].into())]);
     let joined = df.join(&other, ["k"], JoinKind::Inner).filter(square().lt(40));
     assert_eq!(joined.collect().unwrap().values::<i32>("k").unwrap(), [Some(1)]);
+    // what always converts goes below a join as before
+    let early = df.with_columns(date(2024, 1, 1).alias("day")).join(&other, ["k"], JoinKind::Inner);
+    let early = early.filter(col("day").ge("2023-01-01").and(col("d").lt("9.5"))).explain().unwrap();
+    let plan = early.split("optimized").nth(1).unwrap();
+    assert!(plan.find("inner join").unwrap() < plan.find("filter").unwrap(), "{early}");
     // the same of conversions and texts
     let df = DataFrame::from_columns([("s", vec!["1", "x", "300"].into()), ("n", vec![1i64, 2, 300].into())]);
     let bytes = df.filter(col("n").lt(100)).filter(col("n").cast(DataType::UInt8).gt(0));

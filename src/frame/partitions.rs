@@ -67,7 +67,7 @@ impl Partition {
                 return Err(Error::invalid("repartition", "ranges of no keys"));
             }
             Partition::Rows(n) => {
-                rows().select(all(col(ROW).floor_div(*n as u64))).cast([(NUMBER, DataType::Int64)])
+                rows().select(all(col(ROW).floor_div(i64::try_from(*n).unwrap_or(i64::MAX))))
             }
             Partition::Count(n) => with_total(&rows(), df).select(all(of_total(col(ROW), *n))),
             Partition::Hash(keys, n) => {

@@ -44,6 +44,8 @@ pub struct JsonLinesSource {
 
 /// Rows of a batch.
 const BATCH: usize = 1 << 14;
+/// Characters of a message about a line.
+const SHOWN: usize = 500;
 /// Bytes from which columns are inferred at most.
 const MOST_INFERRED: usize = 64 << 20;
 const FORMAT: &str = "file of JSON lines";
@@ -141,7 +143,8 @@ fn first_bad(
         let n = row_end(&bytes[at..], &mut Place::Start, None);
         let end = if n == NO_END { bytes.len() } else { at + n };
         if let Err(message) = check(&bytes[at..end]) {
-            return Some((line, message));
+            // it may show the whole line
+            return Some((line, message.chars().take(SHOWN).collect()));
         }
         (at, line) = (end, line + 1);
     }

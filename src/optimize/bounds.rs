@@ -10,22 +10,27 @@ use std::sync::Arc;
 
 /// A condition that every row meets for which all masks are true; none if they say nothing that a source could use.
 pub(super) fn bound_of(masks: &[Expr], schema: &Schema) -> Option<Bound> {
-    let found: Vec<Bound> =
-        masks.iter().filter_map(|mask| mask.resolve(schema).ok()).filter_map(|t| bound(&t)).collect();
+    let mut room = MOST;
+    let masks = masks.iter().filter_map(|mask| mask.resolve(schema).ok());
+    let found: Vec<Bound> = masks.filter_map(|t| bound(&t, &mut room)).collect();
     (!found.is_empty()).then_some(Bound::All(found))
 }
 
+/// Parts of masks that are looked at: one that has parts several times may be very long when it is written out.
+const MOST: usize = 1 << 17;
+
 /// A condition that is met where an expression is true.
-fn bound(t: &Typed) -> Option<Bound> {
+fn bound(t: &Typed, room: &mut usize) -> Option<Bound> {
+    *room = room.checked_sub(1)?;
     let input = |k: usize| &*t.inputs[k];
     match &t.op {
         TypedOp::Column(column) => truth(*column, true, &t.data_type),
         TypedOp::Kernel(KernelOp::And) => {
-            let found: Vec<Bound> = t.inputs.iter().filter_map(|x| bound(x)).collect();
+            let found: Vec<Bound> = t.inputs.iter().filter_map(|x| bound(x, room)).collect();
             (!found.is_empty()).then_some(Bound::All(found))
         }
         TypedOp::Kernel(KernelOp::Or) => {
-            t.inputs.iter().map(|x| bound(x)).collect::<Option<Vec<Bound>>>().map(Bound::Any)
+            t.inputs.iter().map(|x| bound(x, room)).collect::<Option<Vec<Bound>>>().map(Bound::Any)
         }
         TypedOp::Kernel(KernelOp::Compare(op)) | TypedOp::Compare(op) => compare(*op, input(0), input(1)),
         TypedOp::Kernel(KernelOp::IsNull) | TypedOp::IsNull => null(t, true),

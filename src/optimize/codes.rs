@@ -58,9 +58,10 @@ fn with_codes(r: &Relation, mut names: Names) -> Option<Relation> {
 
 /// The columns of which a mask uses more than whether they are null.
 fn uses_values(mask: &Expr, into: &mut Names) {
-    match mask.node() {
-        Node::IsNull(x) if matches!(x.node(), Node::Column(_)) => {}
-        Node::Column(name) => _ = into.insert(name.clone()),
-        _ => mask.children().into_iter().for_each(|c| uses_values(c, into)),
+    let parts = mask.all_parts().into_iter().filter(|part| !matches!(part.node(), Node::IsNull(_)));
+    for used in parts.flat_map(Expr::children).chain([mask]) {
+        if let Node::Column(name) = used.node() {
+            into.insert(name.clone());
+        }
     }
 }

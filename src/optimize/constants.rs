@@ -3,7 +3,7 @@
 //! Kernels fold constants, too; here they are folded for what has no kernel: masks that are the same for all rows, and bounds for sources.
 
 use crate::dtype::DType;
-use crate::expr::frame::{Expr, KernelOp, Literal, Typed, TypedOp};
+use crate::expr::frame::{Expr, KernelOp, Literal, Typed, TypedOp, in_order};
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, UInt64Array,
@@ -12,6 +12,7 @@ use arrow::array::{
 use arrow::compute::kernels::{cmp, numeric};
 use arrow::compute::{CastOptions, and_kleene, cast_with_options, not, or_kleene};
 use arrow::datatypes::{DataType, Schema};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Whether a mask is true of every row (`Some(true)`), or of none.
@@ -24,6 +25,17 @@ pub(super) fn truth(mask: &Expr, schema: &Schema) -> Option<bool> {
 /// The one value of an expression of literals; none if it has another part, or is computed by what is not among the few operations that
 /// dates and numbers are combined by.
 pub(super) fn constant(t: &Typed) -> Option<ArrayRef> {
+    let mut known = HashMap::new();
+    for part in in_order([t], |x| std::ptr::from_ref(x), |x| x.inputs.iter().map(|i| &**i).collect()) {
+        let found = of_parts(part, &known);
+        known.insert(std::ptr::from_ref(part), found);
+    }
+    known.remove(&std::ptr::from_ref(t)).flatten()
+}
+
+/// The same where those of all parts are known.
+fn of_parts(t: &Typed, known: &HashMap<*const Typed, Option<ArrayRef>>) -> Option<ArrayRef> {
+    let constant = |x: &Arc<Typed>| known.get(&Arc::as_ptr(x)).cloned().flatten();
     let input = |k: usize| constant(&t.inputs[k]);
     // Arrow's floats are in another order
     let is_float = || t.inputs.iter().any(|x| x.data_type.is_floating());
@@ -31,7 +43,7 @@ pub(super) fn constant(t: &Typed) -> Option<ArrayRef> {
         TypedOp::Literal(v) => literal(v, &t.data_type)?,
         TypedOp::Cast | TypedOp::Kernel(KernelOp::Cast) => input(0)?,
         TypedOp::Kernel(op @ (KernelOp::And | KernelOp::Or)) => {
-            let all: Vec<ArrayRef> = t.inputs.iter().filter_map(|x| constant(x)).collect();
+            let all: Vec<ArrayRef> = t.inputs.iter().filter_map(constant).collect();
             let all: Vec<&BooleanArray> = all.iter().filter_map(|v| v.as_boolean_opt()).collect();
             // one decides, whatever the other is
             let decides = *op == KernelOp::Or;

@@ -84,53 +84,42 @@ impl Expr {
         &self,
         mut f: impl FnMut(&Expr) -> std::result::Result<Option<Expr>, E>,
     ) -> std::result::Result<Expr, E> {
-        let mut done = HashMap::new();
-        self.replaced_once(&mut f, &mut done)
-    }
-
-    fn replaced_once<E>(
-        &self,
-        f: &mut impl FnMut(&Expr) -> std::result::Result<Option<Expr>, E>,
-        done: &mut HashMap<*const Node, Expr>,
-    ) -> std::result::Result<Expr, E> {
-        if let Some(known) = done.get(&self.address()) {
-            return Ok(known.clone());
-        }
-        let made = match f(self)? {
-            Some(other) => other,
-            None => {
-                let mut go = |x: &Expr| x.replaced_once(f, done);
-                self.with_children(&mut go)?
+        let mut done: HashMap<*const Node, Expr> = HashMap::new();
+        let mut left = vec![(self, false)];
+        while let Some((e, parts_are_done)) = left.pop() {
+            if parts_are_done {
+                let new = e.with_parts(&|part| done.get(&part.address()).unwrap_or(part).clone());
+                done.insert(e.address(), new);
+            } else if !done.contains_key(&e.address()) {
+                match f(e)? {
+                    Some(other) => _ = done.insert(e.address(), other),
+                    None => {
+                        left.push((e, true));
+                        left.extend(e.children().into_iter().rev().map(|part| (part, false)));
+                    }
+                }
             }
-        };
-        done.insert(self.address(), made.clone());
-        Ok(made)
+        }
+        Ok(done.remove(&self.address()).unwrap_or_else(|| self.clone()))
     }
 
     /// The same operation of other parts.
-    fn with_children<E>(
-        &self,
-        f: &mut dyn FnMut(&Expr) -> std::result::Result<Expr, E>,
-    ) -> std::result::Result<Expr, E> {
-        Ok(Expr::new(match self.node() {
-            Node::Column(_) | Node::Literal(_) | Node::Failed(_) => return Ok(self.clone()),
-            Node::Unary(op, x) => Node::Unary(*op, f(x)?),
-            Node::Cast(to, x) => Node::Cast(to.clone(), f(x)?),
-            Node::IsNull(x) => Node::IsNull(f(x)?),
-            Node::Alias(name, x) => Node::Alias(name.clone(), f(x)?),
-            Node::Aggregate(op, x) => Node::Aggregate(op.clone(), f(x)?),
-            Node::Binary(op, a, b) => Node::Binary(*op, f(a)?, f(b)?),
-            Node::Compare(op, a, b) => Node::Compare(*op, f(a)?, f(b)?),
-            Node::FillNull(a, b) => Node::FillNull(f(a)?, f(b)?),
-            Node::When(c, a, b) => Node::When(f(c)?, f(a)?, f(b)?),
-            Node::Function(function, inputs) => {
-                Node::Function(function.clone(), inputs.iter().map(f).collect::<Result<_, E>>()?)
-            }
-            Node::Window(op, inputs, keys) => {
-                let inputs = inputs.iter().map(&mut *f).collect::<Result<_, E>>()?;
-                Node::Window(op.clone(), inputs, keys.iter().map(f).collect::<Result<_, E>>()?)
-            }
-        }))
+    fn with_parts(&self, f: &dyn Fn(&Expr) -> Expr) -> Expr {
+        let all = |parts: &[Expr]| parts.iter().map(f).collect::<Vec<_>>();
+        Expr::new(match self.node() {
+            Node::Column(_) | Node::Literal(_) | Node::Failed(_) => return self.clone(),
+            Node::Unary(op, x) => Node::Unary(*op, f(x)),
+            Node::Cast(to, x) => Node::Cast(to.clone(), f(x)),
+            Node::IsNull(x) => Node::IsNull(f(x)),
+            Node::Alias(name, x) => Node::Alias(name.clone(), f(x)),
+            Node::Aggregate(op, x) => Node::Aggregate(op.clone(), f(x)),
+            Node::Binary(op, a, b) => Node::Binary(*op, f(a), f(b)),
+            Node::Compare(op, a, b) => Node::Compare(*op, f(a), f(b)),
+            Node::FillNull(a, b) => Node::FillNull(f(a), f(b)),
+            Node::When(c, a, b) => Node::When(f(c), f(a), f(b)),
+            Node::Function(function, inputs) => Node::Function(function.clone(), all(inputs)),
+            Node::Window(op, inputs, keys) => Node::Window(op.clone(), all(inputs), all(keys)),
+        })
     }
 }
 

@@ -12,6 +12,8 @@ mod graph;
 mod partition;
 mod relation;
 mod resolve;
+mod strict;
+mod times;
 mod window;
 
 pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
@@ -20,7 +22,7 @@ pub(crate) use decimal::{kernel as decimal_kernel, key};
 pub(crate) use fold::PACK;
 pub use fold::UserFold;
 pub use function::{Argument, Builtin, Function, UserFunction};
-pub(crate) use graph::in_pairs;
+pub(crate) use graph::{in_order, in_pairs};
 pub use partition::Partition;
 pub(crate) use partition::{HASH, NUMBER};
 pub use relation::{Aggregate, BatchFn, JoinKind, Named, RelOp, Relation, Runs, SortKey, WindowColumn};

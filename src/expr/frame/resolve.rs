@@ -4,10 +4,11 @@ use super::column::{Expr, Literal, Node};
 use super::decimal::{self, DecimalOp};
 use super::function::Function;
 use super::graph::in_order;
+use super::times;
 use crate::dtype::{DType, Kind, Scalar, promote, promote_weak, to_float};
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -241,14 +242,14 @@ pub(crate) fn find(schema: &Schema, name: &str) -> Result<usize> {
     place.ok_or_else(|| Error::no_column(name, schema.fields().iter().map(|f| f.name())))
 }
 
-type Found = std::result::Result<Arc<Typed>, String>;
+pub(super) type Found = std::result::Result<Arc<Typed>, String>;
 
 impl Typed {
     pub(super) fn new(op: TypedOp, inputs: Vec<Arc<Typed>>, data_type: DataType) -> Arc<Typed> {
         Arc::new(Typed { op, inputs, data_type })
     }
 
-    fn literal(v: Literal) -> Arc<Typed> {
+    pub(super) fn literal(v: Literal) -> Arc<Typed> {
         let t = match &v {
             Literal::Null => DataType::Null,
             Literal::Number(s) => plain_type(s.dtype()),
@@ -258,22 +259,13 @@ impl Typed {
         Typed::new(TypedOp::Literal(v), vec![], t)
     }
 
-    fn kernel(op: KernelOp, inputs: Vec<Arc<Typed>>, t: DataType) -> Arc<Typed> {
+    pub(super) fn kernel(op: KernelOp, inputs: Vec<Arc<Typed>>, t: DataType) -> Arc<Typed> {
         Typed::new(TypedOp::Kernel(op), inputs, t)
     }
 
     /// It and all that it is made of, each once, parts before what is made of them.
     pub(crate) fn all_parts<'a>(roots: impl IntoIterator<Item = &'a Arc<Typed>>) -> Vec<&'a Arc<Typed>> {
         in_order(roots, Arc::as_ptr, |x| x.inputs.iter().collect())
-    }
-
-    /// Whether it may fail for a value, or is a user's: then it must not see rows that an earlier filter takes away.
-    pub(crate) fn is_strict(self: &Arc<Typed>) -> bool {
-        Typed::all_parts([self]).iter().any(|part| match &part.op {
-            TypedOp::Cast | TypedOp::Decimal(..) | TypedOp::Function(Function::User(_)) => true,
-            TypedOp::Function(Function::Builtin(f)) => f.may_fail,
-            _ => false,
-        })
     }
 
     /// Whether kernels know its values.
@@ -331,7 +323,7 @@ fn unary(op: UnaryOp, x: Arc<Typed>) -> Found {
 }
 
 fn binary(op: BinaryOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
-    if let Some(found) = temporal(op, &a, &b) {
+    if let Some(found) = times::binary(op, &a, &b) {
         return found;
     }
     let (a, b) = meet(a, b)?;
@@ -354,67 +346,6 @@ fn binary(op: BinaryOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
     }
     let (a, b) = (convert(a, &to)?, convert(b, &to)?);
     Ok(Typed::kernel(KernelOp::Binary(op), vec![a, b], to))
-}
-
-/// Sums and differences of times and durations, in the finer unit of the two; multiples of durations, and how often one is in another.
-fn temporal(op: BinaryOp, a: &Arc<Typed>, b: &Arc<Typed>) -> Option<Found> {
-    use DataType::{Date32, Duration, Timestamp};
-    let as_time = |t: &DataType| match t {
-        Date32 => Timestamp(TimeUnit::Second, None),
-        other => other.clone(),
-    };
-    let (ta, tb) = (as_time(&a.data_type), as_time(&b.data_type));
-    let finer = |x: TimeUnit, y: TimeUnit| x.max(y);
-    let go = |ta: DataType, tb: DataType, out: DataType| -> Found {
-        let (a, b) = (convert(a.clone(), &ta)?, convert(b.clone(), &tb)?);
-        Ok(Typed::kernel(KernelOp::Binary(op), vec![a, b], out))
-    };
-    Some(match (op, &ta, &tb) {
-        (BinaryOp::Sub, Timestamp(x, zx), Timestamp(y, zy)) if zx.is_some() == zy.is_some() => {
-            let unit = finer(*x, *y);
-            go(Timestamp(unit, zx.clone()), Timestamp(unit, zx.clone()), Duration(unit))
-        }
-        (BinaryOp::Add | BinaryOp::Sub, Timestamp(x, zone), Duration(y)) => {
-            let unit = finer(*x, *y);
-            go(Timestamp(unit, zone.clone()), Duration(unit), Timestamp(unit, zone.clone()))
-        }
-        (BinaryOp::Add, Duration(x), Timestamp(y, zone)) => {
-            let unit = finer(*x, *y);
-            go(Duration(unit), Timestamp(unit, zone.clone()), Timestamp(unit, zone.clone()))
-        }
-        (BinaryOp::Add | BinaryOp::Sub, Duration(x), Duration(y)) => {
-            let unit = finer(*x, *y);
-            go(Duration(unit), Duration(unit), Duration(unit))
-        }
-        (BinaryOp::Mul, Duration(_), n) | (BinaryOp::Mul, n, Duration(_)) if n.is_integer() => {
-            let out = if ta.is_integer() { tb } else { ta };
-            let integer = |x: &Arc<Typed>| {
-                if x.data_type == out { Ok(x.clone()) } else { convert(x.clone(), &DataType::Int64) }
-            };
-            integer(a)
-                .and_then(|a| Ok(Typed::kernel(KernelOp::Binary(op), vec![a, integer(b)?], out.clone())))
-        }
-        // the units may differ by more than an i64 of the finer one holds
-        (BinaryOp::Div, Duration(x), Duration(y)) => {
-            let float = DataType::Float64;
-            let number = |x: &Arc<Typed>| Typed::kernel(KernelOp::Cast, vec![x.clone()], float.clone());
-            let of = |op, a, b| Typed::kernel(KernelOp::Binary(op), vec![a, b], float.clone());
-            let scale = Typed::literal(Literal::Number((ticks(*y) / ticks(*x)).into()));
-            let ratio = of(BinaryOp::Div, number(a), number(b));
-            Ok(if x == y { ratio } else { of(BinaryOp::Mul, ratio, scale) })
-        }
-        _ => return None,
-    })
-}
-
-/// Ticks of a unit in a second.
-fn ticks(unit: TimeUnit) -> f64 {
-    match unit {
-        TimeUnit::Second => 1.0,
-        TimeUnit::Millisecond => 1e3,
-        TimeUnit::Microsecond => 1e6,
-        TimeUnit::Nanosecond => 1e9,
-    }
 }
 
 fn compare(op: CompareOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
@@ -556,6 +487,7 @@ pub(super) fn convert(x: Arc<Typed>, to: &DataType) -> Found {
 mod tests {
     use super::super::{col, lit, when};
     use super::*;
+    use arrow::datatypes::TimeUnit;
 
     fn schema() -> Schema {
         Schema::new(vec![

@@ -16,8 +16,8 @@ use arrow::datatypes::DataType;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Bytes of rows that are moved to disk at once, if there are several batches.
-const TOGETHER: usize = 64 << 20;
+/// The most bytes of rows that are moved to disk at once, if there are several batches: no column can be longer than twice that.
+const TOGETHER: usize = 1 << 30;
 
 /// Whether a column of a type has offsets of 32 bits.
 fn is_short(t: &DataType) -> bool {
@@ -82,12 +82,13 @@ impl<'a> Build<'a> {
         !self.keys.outputs.is_empty() && bytes > self.run.budget.share(1).min(most)
     }
 
-    /// Moves rows to disk: some at a time, so that their copies do not add up and what is copied at once is no longer than a column can be.
+    /// Moves rows to disk: some at a time, so that their copies do not add up.
     fn write(&self, rows: &[RecordBatch], to: &mut OnDisk) -> Result<()> {
+        let most = self.run.budget.share(8).min(TOGETHER);
         let (mut start, mut bytes) = (0, 0);
         for (k, batch) in rows.iter().enumerate() {
             let more = batch_bytes(batch);
-            if k > start && bytes + more > TOGETHER {
+            if k > start && bytes + more > most {
                 self.write_some(&rows[start..k], to)?;
                 (start, bytes) = (k, 0);
             }

@@ -26,7 +26,7 @@ pub(super) fn truth(mask: &Expr, schema: &Schema) -> Option<bool> {
 /// dates and numbers are combined by.
 pub(super) fn constant(t: &Typed) -> Option<ArrayRef> {
     let mut known = HashMap::new();
-    for part in in_order([t], |x| std::ptr::from_ref(x), |x| x.inputs.iter().map(|i| &**i).collect()) {
+    for part in in_order([t], std::ptr::from_ref, |x| x.inputs.iter().map(|i| &**i).collect()) {
         let found = of_parts(part, &known);
         known.insert(std::ptr::from_ref(part), found);
     }

@@ -90,13 +90,16 @@ impl Expr {
             if parts_are_done {
                 let new = e.with_parts(&|part| done.get(&part.address()).unwrap_or(part).clone());
                 done.insert(e.address(), new);
-            } else if !done.contains_key(&e.address()) {
-                match f(e)? {
-                    Some(other) => _ = done.insert(e.address(), other),
-                    None => {
-                        left.push((e, true));
-                        left.extend(e.children().into_iter().rev().map(|part| (part, false)));
-                    }
+                continue;
+            }
+            if done.contains_key(&e.address()) {
+                continue;
+            }
+            match f(e)? {
+                Some(other) => _ = done.insert(e.address(), other),
+                None => {
+                    left.push((e, true));
+                    left.extend(e.children().into_iter().rev().map(|part| (part, false)));
                 }
             }
         }

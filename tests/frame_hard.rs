@@ -136,6 +136,14 @@ fn shared_parts_are_planned_once() {
         frame = frame.with_columns((col("x") + col("x")).alias("x"));
     }
     assert_eq!(frame.filter(col("x").gt(two_to_40)).num_rows().unwrap(), 1);
+    // masks, of columns and of values alone
+    let (mut any, mut known, mut all) = (col("x").gt(1.0), Expr::from(3) + 1, col("x").gt(0.0));
+    for _ in 0..40 {
+        (any, known, all) = (any.or(&any), &known - &known + 2, !(!&all).or(!&all));
+    }
+    assert_eq!(df.filter(any).num_rows().unwrap(), df.filter(col("x").gt(1.0)).num_rows().unwrap());
+    assert_eq!(df.filter(known.eq(2)).num_rows().unwrap(), df.num_rows().unwrap());
+    assert_eq!(df.filter(all).num_rows().unwrap(), df.filter(col("x").gt(0.0)).num_rows().unwrap());
     // equal parts that are not one are computed once too
     let text = || col("x").cast(DataType::Utf8).str().len_chars();
     let twice = df.select((text() + text()).alias("n"));

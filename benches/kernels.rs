@@ -84,6 +84,7 @@ impl Job {
             shape: &self.region.shape,
             inputs: &self.inputs,
             outputs: &self.outputs,
+            slots: 0,
             streaming: true,
         };
         // SAFETY: the arrays outlive the job and have the elements of every point.

@@ -154,7 +154,7 @@ fn f32_sign(x: u32) -> u32 {
     return select((x & SIGN) | 0x3f800000u, 0u, f32_is_zero(x));
 }
 fn f32_square(x: u32) -> u32 { return f32_mul(x, x); }
-fn f32_reciprocal(x: u32) -> u32 { return f32_div(0x3f800000u, x); }
+fn f32_reciprocal(x: u32) -> u32 { return f32_div(0x3f800000u ^ params[0], x); }
 
 // Bits below the point, all of them for |x| < 1.
 fn f32_fraction_mask(x: u32) -> u32 {
@@ -217,7 +217,7 @@ fn f32_floordiv(a: u32, b: u32) -> u32 {
     var r = a;
     if !f32_isinf(b) { r = f32_fma(q ^ SIGN, b, a); }
     // NaN is not 0 and not below it
-    if f32_ne(r, 0u) && f32_lt(r, 0u) != f32_lt(b, 0u) { return f32_sub(q, 0x3f800000u); }
+    if f32_ne(r, 0u) && f32_lt(r, 0u) != f32_lt(b, 0u) { return f32_sub(q, 0x3f800000u ^ params[0]); }
     return q;
 }
 

@@ -228,7 +228,7 @@ fn f64_fma(a: vec2<u32>, b: vec2<u32>, c: vec2<u32>) -> vec2<u32> {
 }
 
 fn f64_square(x: vec2<u32>) -> vec2<u32> { return f64_mul(x, x); }
-fn f64_reciprocal(x: vec2<u32>) -> vec2<u32> { return f64_div(vec2<u32>(0u, 0x3ff00000u), x); }
+fn f64_reciprocal(x: vec2<u32>) -> vec2<u32> { return f64_div(vec2<u32>(params[0], 0x3ff00000u), x); }
 
 // Bits below the point, all of them for |x| < 1.
 fn f64_fraction_mask(x: vec2<u32>) -> vec2<u32> {
@@ -304,7 +304,7 @@ fn f64_floordiv(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     let q = f64_floor(f64_div(a, b));
     var r = a;
     if !f64_isinf(b) { r = f64_fma(f64_neg(q), b, a); }
-    if f64_ne(r, zero) && f64_lt(r, zero) != f64_lt(b, zero) { return f64_sub(q, vec2<u32>(0u, 0x3ff00000u)); }
+    if f64_ne(r, zero) && f64_lt(r, zero) != f64_lt(b, zero) { return f64_sub(q, vec2<u32>(params[0], 0x3ff00000u)); }
     return q;
 }
 

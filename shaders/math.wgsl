@@ -324,7 +324,7 @@ fn f32_pow(x: u32, y: u32) -> u32 {
     if y == 0x40000000u { return f32_mul(x, x); }
     let ax = x & 0x7fffffffu;
     let whole = f32_eq(f32_trunc(y), y);
-    let half = f32_mul(y, 0x3f000000u);
+    let half = f32_mul(y, 0x3f000000u ^ params[0]);
     let odd = whole && f32_isfinite(y) && f32_ne(f32_trunc(half), half);
     let sign = select(0u, x & SIGN, odd);
     if f32_is_zero(ax) || f32_isinf(ax) {

@@ -164,6 +164,11 @@ impl Session {
         self.kernels.backend().name()
     }
 
+    /// Keeps a copy of a block where kernels run, if that is not here.
+    pub(crate) fn hold(&self, block: &Block) -> Option<crate::backend::Held> {
+        self.kernels.backend().hold(block)
+    }
+
     /// Where the kernel of each of a plan's stages runs.
     pub(crate) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
         plan.stages.iter().map(|stage| self.kernels.backend().place(&stage.kernel))

@@ -67,6 +67,11 @@ mod on_gpu {
         suite(|gpu| gpu, 12)
     }
 
+    /// All but the adapter's own arithmetic.
+    pub fn integers() -> Option<Suite> {
+        suite(GpuBuilder::integers_only, 35)
+    }
+
     /// The smallest limits, and so little memory that most launches go in pieces.
     pub fn least() -> Option<Suite> {
         suite(|gpu| gpu.smallest_limits().memory_limit(96 << 10), 35)
@@ -108,6 +113,7 @@ macro_rules! conformance {
             comparisons_selections_and_multiply_add
             casts
             folds_by_group_of_every_dtype
+            folds_into_many_groups
             reductions_over_every_subset_of_axes
             products_of_floats
         }
@@ -118,4 +124,6 @@ conformance! { on_cpu: cpu(), 1500 }
 #[cfg(feature = "gpu")]
 conformance! { on_a_gpu: on_gpu::all(), 150 }
 #[cfg(feature = "gpu")]
-conformance! { on_the_least_gpu: on_gpu::least(), 60; casts folds_by_group_of_every_dtype reductions_over_every_subset_of_axes }
+conformance! { on_a_gpu_in_integers: on_gpu::integers(), 60; unary binary comparisons_selections_and_multiply_add }
+#[cfg(feature = "gpu")]
+conformance! { on_the_least_gpu: on_gpu::least(), 60; casts folds_by_group_of_every_dtype folds_into_many_groups reductions_over_every_subset_of_axes }

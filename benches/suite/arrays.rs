@@ -127,7 +127,10 @@ fn time_into(
 }
 
 /// Checks, then times a row into new memory.
-fn time_fresh(
+///
+/// # Errors
+/// Those of the row.
+pub fn time_fresh(
     suite: &Suite,
     row: &Row,
     built: &[Array],

@@ -8,6 +8,8 @@ mod arrays;
 mod ceilings;
 mod cli;
 mod data;
+#[cfg(feature = "gpu")]
+mod device;
 mod files;
 #[cfg(feature = "parquet")]
 mod frames;
@@ -46,15 +48,36 @@ pub struct Suite {
     pub session: Session,
     /// Threads for data, checks and ceilings.
     pub workers: Workers,
+    /// The GPU that rows run on, if they do.
+    #[cfg(feature = "gpu")]
+    device: Option<device::OnGpu>,
     level: Level,
     fma: OnceLock<f64>,
 }
 
 impl Suite {
     fn new(options: Options) -> Result<Suite, Error> {
-        let session = Session::builder().threads(options.threads).build()?;
         let workers = Workers::new(options.threads);
-        Ok(Suite { options, session, workers, level: Level::all()[0], fma: OnceLock::new() })
+        #[cfg(feature = "gpu")]
+        let (device, session) = match options.gpu {
+            true => {
+                let (device, session) = device::OnGpu::open(options.size, options.threads)?;
+                println!("{}", device.describe());
+                (Some(device), session)
+            }
+            false => (None, Session::builder().threads(options.threads).build()?),
+        };
+        #[cfg(not(feature = "gpu"))]
+        let session = Session::builder().threads(options.threads).build()?;
+        Ok(Suite {
+            options,
+            session,
+            workers,
+            #[cfg(feature = "gpu")]
+            device,
+            level: Level::all()[0],
+            fma: OnceLock::new(),
+        })
     }
 
     /// The machine's own speed.
@@ -65,6 +88,14 @@ impl Suite {
     /// Operations per second of fused multiply-adds, measured once.
     pub fn peak_fma(&self) -> f64 {
         *self.fma.get_or_init(|| self.ceilings().fma())
+    }
+
+    /// The GPU, if rows run on one.
+    fn device(&self) -> Option<String> {
+        #[cfg(feature = "gpu")]
+        return self.device.as_ref().map(device::OnGpu::describe);
+        #[cfg(not(feature = "gpu"))]
+        None
     }
 
     /// The machine and the build, for the record.
@@ -87,6 +118,7 @@ impl Suite {
             "cores": std::thread::available_parallelism().map_or(0, usize::from),
             "instructions": self.level.name(),
             "backend": self.session.backend_name(),
+            "device": self.device(),
             "version": env!("CARGO_PKG_VERSION"),
             "commit": commit.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()),
             "unix_time": now.map_or(0, |d| d.as_secs()),
@@ -149,6 +181,10 @@ impl Any {
         let options = &suite.options;
         match self {
             Any::Array(row) => {
+                #[cfg(feature = "gpu")]
+                if let Some(device) = &suite.device {
+                    return device.run(suite, row);
+                }
                 let mut lines = arrays::run(suite, row, options.peers.then_some(dir))?;
                 if options.peers {
                     lines.extend(peers::run(options, "run.py", row.name, dir));
@@ -224,8 +260,8 @@ fn main() -> ExitCode {
     if let Some(row) = &options.child {
         return ExitCode::from(files::child_main(&options, row) as u8);
     }
-    if options.gpu {
-        return refuse("--device gpu: this build has no GPU backend");
+    if options.gpu && cfg!(not(feature = "gpu")) {
+        return refuse("--device gpu: this build has no GPU backend (--features gpu)");
     }
     match run(options) {
         Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
@@ -245,7 +281,10 @@ fn refuse(message: &str) -> ExitCode {
 
 /// Runs the chosen rows; what was wrong.
 fn run(options: Options) -> Result<Vec<String>, String> {
-    let chosen = choose(&options.names)?;
+    let mut chosen = choose(&options.names)?;
+    if options.gpu {
+        chosen.retain(|row| matches!(row, Any::Array(_)));
+    }
     let temporary = match &options.data {
         Some(dir) => {
             std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;

@@ -58,15 +58,14 @@ impl Array {
         Session::global()?.compute_into(self, out)
     }
 
-    /// Computes now and gives an array over the values in memory.
+    /// Computes now and gives an array over the values in memory; on a GPU they stay there, too.
+    ///
+    /// See [`Session::persist`].
     ///
     /// # Errors
     /// As [`Array::compute`].
     pub fn persist(&self) -> Result<Array> {
-        let block = self.compute()?;
-        let grid = self.chunks()?.clone();
-        let expr = Expr::source(Arc::new(MemorySource::new(block, grid)))?;
-        Ok(Array { expr: Ok(expr), meta: self.meta.clone() })
+        Session::global()?.persist(self)
     }
 
     /// Writes the values to a sink, block by block.
@@ -93,6 +92,28 @@ impl Session {
     /// As [`Array::compute`].
     pub fn compute(&self, array: &Array) -> Result<Block> {
         self.compute_all([array]).map(|[block]| block)
+    }
+
+    /// Computes now and gives an array over the values in memory.
+    ///
+    /// If the session runs on a GPU, a copy of the values stays there as long as the array lives, and kernels read that instead of being sent
+    /// them. Copies take up to half of the device's memory limit; those that were not read for longest make room for new ones.
+    ///
+    /// ```
+    /// use blockwise::prelude::*;
+    /// let session = Session::builder().device(Device::auto()).build()?;
+    /// let x = session.persist(&Array::arange(0, 1000, 1).cast(F32).sqrt())?;
+    /// assert_eq!(session.compute(&x.max(..))?.to_scalar::<f32>()?, 999f32.sqrt());
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Array::compute`].
+    pub fn persist(&self, array: &Array) -> Result<Array> {
+        let block = self.compute(array)?;
+        let held = self.hold(&block);
+        let source = MemorySource::new(block, array.chunks()?.clone()).with(held);
+        Ok(Array { expr: Ok(Expr::source(Arc::new(source))?), meta: array.meta.clone() })
     }
 
     /// The values of several arrays in as few passes as possible.

@@ -23,7 +23,11 @@ enum Choice {
 }
 
 impl Device {
-    /// The first GPU that is hardware, if there is one that can be opened; else the CPU.
+    /// The first GPU that is hardware, if there is one that can be opened, for launches that it does in less time than the CPU; the CPU for
+    /// all others.
+    ///
+    /// What moving bytes and computing take on both is measured once, in a few seconds, and kept in `BLOCKWISE_CACHE_DIR` (else `blockwise` in the
+    /// user's cache directory). `explain()` tells where kernels run and why. Sums of floats may differ in their last bits between devices.
     pub fn auto() -> Device {
         Device(Choice::Auto)
     }
@@ -59,7 +63,7 @@ impl Device {
             #[cfg(feature = "gpu")]
             Choice::Auto => {
                 let hardware = super::gpu::devices().iter().find(|a| a.is_hardware());
-                match hardware.map(|adapter| on_gpu(adapter.number)) {
+                match hardware.map(|adapter| by_cost(adapter.number)) {
                     Some(Ok(backend)) => Ok(backend),
                     _ => Device::cpu().backend(),
                 }
@@ -92,6 +96,17 @@ impl std::str::FromStr for Device {
 fn on_gpu(n: usize) -> Result<Arc<dyn Backend>> {
     let gpu = super::gpu::Gpu::builder().number(n).build()?;
     Ok(Arc::new(super::hybrid::Hybrid::new(Arc::new(gpu), Arc::new(Cpu::detect()))))
+}
+
+/// The GPU and the CPU, whichever is faster.
+#[cfg(feature = "gpu")]
+fn by_cost(n: usize) -> Result<Arc<dyn Backend>> {
+    use super::cost::Rates;
+    let gpu = super::gpu::Gpu::builder().number(n).build()?;
+    let cpu = Cpu::detect();
+    let threads = crate::config::default_threads()?;
+    let rates = [Rates::of(&gpu, &gpu.identity())?, Rates::of(&cpu, &cpu.identity())?.side_by_side(threads)];
+    Ok(Arc::new(super::hybrid::Hybrid::by_cost(Arc::new(gpu), Arc::new(cpu), rates)))
 }
 
 #[cfg(not(feature = "gpu"))]

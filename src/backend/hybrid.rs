@@ -1,6 +1,8 @@
 //! Two backends as one: what the first cannot run, the second does, and a note says so.
 
-use super::{Backend, Executable, Launch};
+use super::cost::{Rates, Work};
+use super::{Backend, Executable, Held, Launch};
+use crate::block::Block;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Kernel;
 use std::fmt;
@@ -21,6 +23,8 @@ use std::sync::{Arc, Mutex};
 pub struct Hybrid {
     first: Arc<dyn Backend>,
     second: Arc<dyn Backend>,
+    /// What launches cost on both, if that decides where they run.
+    rates: Option<[Rates; 2]>,
     state: Arc<State>,
 }
 
@@ -45,7 +49,31 @@ impl State {
 impl Hybrid {
     /// The first backend where it can, else the second.
     pub fn new(first: Arc<dyn Backend>, second: Arc<dyn Backend>) -> Hybrid {
-        Hybrid { first, second, state: Arc::default() }
+        Hybrid { first, second, rates: None, state: Arc::default() }
+    }
+
+    /// Whichever of both does a launch in less time, as far as these rates tell; the second where the first cannot.
+    ///
+    /// Which one that is depends on the kernel, the size of the launch, and what is [held](Backend::hold): never on time or threads.
+    pub fn by_cost(first: Arc<dyn Backend>, second: Arc<dyn Backend>, rates: [Rates; 2]) -> Hybrid {
+        Hybrid { rates: Some(rates), ..Hybrid::new(first, second) }
+    }
+}
+
+impl Hybrid {
+    /// Where a kernel's points are computed in less time, and how long they take.
+    fn cheaper(&self, kernel: &Kernel, rates: &[Rates; 2]) -> String {
+        let work = Work::per_point(kernel);
+        let inside = Work { held: work.sent, sent: 0.0, ..work };
+        let [a, b] = rates.map(|r| r.per_point(&work) * 1e9);
+        let resident = rates[0].per_point(&inside) * 1e9;
+        let (first, second) = (self.first.name(), self.second.name());
+        let place = if a < b { self.first.place(kernel) } else { self.second.place(kernel) };
+        let bytes = work.sent + work.stored;
+        format!(
+            "{place}: a point ({bytes} bytes) takes {a:.3} ns on {first}, {resident:.3} ns if it is there, \
+             {b:.3} ns on {second}"
+        )
     }
 }
 
@@ -68,9 +96,11 @@ impl Backend for Hybrid {
         match self.first.compile(kernel) {
             Ok(first) => {
                 let state = self.state.clone();
-                Ok(Arc::new(Either { first, second, state, unsuited: AtomicBool::new(false) }))
+                let costs = self.rates.map(|rates| (rates, kernel.clone()));
+                Ok(Arc::new(Either { first, second, costs, state, unsuited: AtomicBool::new(false) }))
             }
-            Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. }) => {
+            Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. } | ErrorKind::Device { .. }) => {
+                self.state.failed.fetch_or(matches!(why.kind(), ErrorKind::Device { .. }), Relaxed);
                 self.state.note(why);
                 Ok(second)
             }
@@ -83,9 +113,17 @@ impl Backend for Hybrid {
             Ok(_) if self.state.failed.load(Relaxed) => {
                 format!("{}, since {} failed", self.second.name(), self.first.name())
             }
-            Ok(_) => self.first.place(kernel),
+            Ok(_) => match &self.rates {
+                Some(rates) => self.cheaper(kernel, rates),
+                None => self.first.place(kernel),
+            },
             Err(why) => format!("{}, since {why}", self.second.place(kernel)),
         }
+    }
+
+    fn hold(&self, block: &Block) -> Option<Held> {
+        let works = !self.state.failed.load(Relaxed);
+        works.then(|| self.first.hold(block)).flatten().or_else(|| self.second.hold(block))
     }
 
     fn notes(&self) -> Vec<Error> {
@@ -97,9 +135,22 @@ impl Backend for Hybrid {
 struct Either {
     first: Arc<dyn Executable>,
     second: Arc<dyn Executable>,
+    /// The rates of both and the kernel, if they decide.
+    costs: Option<([Rates; 2], Kernel)>,
     state: Arc<State>,
     /// Whether the first found out that it cannot run this one.
     unsuited: AtomicBool,
+}
+
+impl Either {
+    /// Whether the first does a launch in less time.
+    fn suits(&self, launch: &Launch<'_>) -> bool {
+        self.costs.as_ref().is_none_or(|([first, second], kernel)| {
+            let held = self.first.held_bytes(launch) as f64;
+            let there = Work::of_launch(kernel, launch, held);
+            first.seconds(&there) < second.seconds(&Work::of_launch(kernel, launch, 0.0))
+        })
+    }
 }
 
 impl Executable for Either {
@@ -108,7 +159,7 @@ impl Executable for Either {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
-        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) {
+        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) && self.suits(launch) {
             // SAFETY: by the caller's contract.
             match unsafe { self.first.run(launch) } {
                 Err(why) if matches!(why.kind(), ErrorKind::Device { .. }) => {
@@ -191,8 +242,14 @@ mod tests {
             let inputs = [Operand { ptr: x.as_mut_ptr().cast(), strides: strides.clone() }];
             let outputs = [Output::Store(Operand { ptr: y.as_mut_ptr().cast(), strides })];
             let region = Region::whole(&[3]);
-            let launch =
-                Launch { region: &region, shape: &[3], inputs: &inputs, outputs: &outputs, streaming: false };
+            let launch = Launch {
+                region: &region,
+                shape: &[3],
+                inputs: &inputs,
+                outputs: &outputs,
+                slots: 0,
+                streaming: false,
+            };
             for _ in 0..2 {
                 // SAFETY: both arrays have three elements.
                 unsafe { executable.run(&launch) }.expect("runs on the reference");
@@ -201,6 +258,53 @@ mod tests {
             assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
             assert_eq!(backend.notes().len(), 1);
             assert!(backend.notes().is_empty());
+        }
+    }
+
+    #[test]
+    fn launches_run_where_they_cost_less() {
+        // one that is slow to start and to reach, and computes fast
+        let far =
+            Rates { launch: 1e-3, sent: 1e-9, held: 1e-12, stored: 1e-9, operation: 1e-13, wide: 1e-13 };
+        let near =
+            Rates { launch: 1e-6, sent: 1e-10, held: 1e-10, stored: 1e-10, operation: 1e-10, wide: 1e-10 };
+        let backend = Hybrid::by_cost(Arc::new(Broken { runs: true }), Arc::new(Reference), [far, near]);
+        let chain = |operations: usize| {
+            let mut b = Builder::new(1);
+            let input = b.input(DType::I32, IndexMap::identity(1));
+            let x = b.load(input);
+            let y = (0..operations).fold(x, |y, _| b.binary(crate::op::BinaryOp::Mul, y, x));
+            b.store(y);
+            b.finish().expect("sound")
+        };
+        let place = |operations| backend.place(&chain(operations));
+        assert!(
+            place(2).starts_with("reference: a point (8 bytes) takes 8.000 ns on broken"),
+            "{}",
+            place(2)
+        );
+        assert!(place(200).starts_with("broken: "), "{}", place(200));
+        for (operations, points, fails) in [(2, 100_000, false), (200, 100_000, true), (200, 100, false)] {
+            let executable = backend.compile(&chain(operations)).expect("compiles");
+            let (mut x, mut y) = (vec![1i32; points], vec![0i32; points]);
+            let operand = |p: &mut Vec<i32>| Operand { ptr: p.as_mut_ptr().cast(), strides: smallvec![4] };
+            let (inputs, outputs) = ([operand(&mut x)], [Output::Store(operand(&mut y))]);
+            let region = Region::whole(&[points]);
+            let shape = [points];
+            let launch = Launch {
+                region: &region,
+                shape: &shape,
+                inputs: &inputs,
+                outputs: &outputs,
+                slots: 0,
+                streaming: false,
+            };
+            // the first one fails whatever it is given, and then all is the second's
+            backend.state.failed.store(false, Relaxed);
+            // SAFETY: both have an element for every point.
+            unsafe { executable.run(&launch) }.expect("runs");
+            assert_eq!(backend.state.failed.load(Relaxed), fails, "{operations} operations, {points} points");
+            assert!(y.iter().all(|&y| y == 1));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A backend compiles a verified kernel once per code and runs it on regions. [`mod@reference`] is the definition: a scalar walk
 //! of the IR. [`cpu`] is the fast one, `gpu` (a feature) runs on graphics processors; all pass the same conformance suite.
 
+pub mod cost;
 pub mod cpu;
 mod device;
 #[cfg(feature = "gpu")]
@@ -10,6 +11,7 @@ pub mod gpu;
 pub mod hybrid;
 pub mod reference;
 
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
 use crate::shape::Region;
@@ -35,16 +37,35 @@ pub trait Backend: Send + Sync + fmt::Debug {
         self.name()
     }
 
+    /// Keeps a copy of a block where kernels run, for as long as what this gives lives; `None` if that would spare nothing. The block's
+    /// elements must not change meanwhile.
+    fn hold(&self, _block: &Block) -> Option<Held> {
+        None
+    }
+
+    /// What it is, to the driver's version: measurements are kept by it.
+    fn identity(&self) -> String {
+        self.name()
+    }
+
     /// Why kernels ran elsewhere than they were meant to, since this was last asked.
     fn notes(&self) -> Vec<Error> {
         vec![]
     }
 }
 
+/// A block that is kept where kernels run, until this is dropped.
+pub type Held = Arc<dyn std::any::Any + Send + Sync>;
+
 /// A compiled kernel. Holds no state of a launch: threads share it.
 pub trait Executable: Send + Sync {
     /// Upper bound of the memory that one launch allocates beside its operands.
     fn scratch_bytes(&self) -> usize;
+
+    /// Bytes of a launch's inputs that are kept where it runs ([`Backend::hold`]).
+    fn held_bytes(&self, _launch: &Launch<'_>) -> usize {
+        0
+    }
 
     /// Runs the kernel for every point of the launch's region.
     ///
@@ -71,6 +92,8 @@ pub struct Launch<'a> {
     pub inputs: &'a [Operand],
     /// One per root of the kernel.
     pub outputs: &'a [Output],
+    /// How many accumulators folds by group have: every slot that a point names is below. 0 where there are no such folds.
+    pub slots: usize,
     /// Whether stored results are too many to stay in cache: stores may then bypass it. A hint; never changes a result.
     pub streaming: bool,
 }
@@ -82,6 +105,16 @@ pub struct Operand {
     pub ptr: *mut u8,
     /// Bytes from one point to the next along each axis of the region; 0 where the operand does not vary.
     pub strides: SmallVec<[isize; 4]>,
+}
+
+impl Operand {
+    /// The addresses that the elements of a region's points lie between, the second one behind the last.
+    fn hull(&self, shape: &[usize], size: usize) -> (usize, usize) {
+        let reaches = shape.iter().zip(&self.strides).map(|(&n, &s)| s * n.saturating_sub(1) as isize);
+        let (down, up) = reaches.fold((0, 0), |(d, u), r| (d + r.min(0), u + r.max(0)));
+        let at = self.ptr.addr();
+        (at.wrapping_add_signed(down), at.wrapping_add_signed(up).wrapping_add(size))
+    }
 }
 
 /// Where a root's result goes.

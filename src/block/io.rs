@@ -4,7 +4,9 @@ use super::tensor::Block;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::shape::{Grid, Region};
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 /// Something that yields any region of an array: a file, a user's array, a computed intermediate.
 ///
@@ -55,17 +57,33 @@ pub trait BlockSink: Send + Sync + fmt::Debug {
 }
 
 /// A block in memory as a source, with the chunks that tasks should take.
-#[derive(Debug)]
 pub struct MemorySource {
     block: Block,
     grid: Grid,
+    /// Whatever is to live as long.
+    #[allow(dead_code, reason = "held for its drop")]
+    with: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for MemorySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySource")
+            .field("block", &self.block)
+            .field("grid", &self.grid)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MemorySource {
     /// A source over a block, cut as `grid` says.
     pub fn new(block: Block, grid: Grid) -> MemorySource {
         debug_assert_eq!(grid.shape().as_slice(), block.shape());
-        MemorySource { block, grid }
+        MemorySource { block, grid, with: None }
+    }
+
+    /// The same, which keeps something as long as it lives itself: a copy of the block elsewhere.
+    pub fn with(self, kept: Option<Arc<dyn Any + Send + Sync>>) -> MemorySource {
+        MemorySource { with: kept, ..self }
     }
 
     /// The whole block.

@@ -192,7 +192,7 @@ impl Prepared<'_> {
             let (block, covers) = data.holding(step, &needed)?;
             operands.push(view_operand(block, covers, &input.map, region));
         }
-        let launch = Launch { region, shape, inputs: &operands, outputs, streaming };
+        let launch = Launch { region, shape, inputs: &operands, outputs, slots: 0, streaming };
         // SAFETY: every input's block covers what its map reads for the region (`holding` checked it), and blocks are initialized;
         // outputs are the caller's promise.
         self.permits.with(|| unsafe { executable.run(&launch) })

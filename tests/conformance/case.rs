@@ -163,6 +163,8 @@ pub struct Case {
     pub outputs: Vec<Vec<Memory>>,
     /// Lengths along the first axis that are launched one after the other.
     pub pieces: Vec<usize>,
+    /// Accumulators of folds by group.
+    pub groups: usize,
     /// Whether the launch says that its results are not read again soon.
     pub streaming: bool,
 }
@@ -170,7 +172,7 @@ pub struct Case {
 /// What a root wrote: each plane's values in C order of the places.
 pub type Written = Vec<Vec<Scalar>>;
 
-/// Accumulators of a fold by group.
+/// Accumulators of a fold by group, if nothing else is said.
 pub const GROUPS: usize = 8;
 
 impl Case {
@@ -218,7 +220,17 @@ impl Case {
             pieces = vec![first, region.shape[0] - first];
         }
         let shape = (0..rank).map(|k| region.end(k) + rng.below(5)).collect();
-        Case { kernel, region, shape, inputs, outputs, pieces, streaming: rng.chance(30) }
+        Case { kernel, region, shape, inputs, outputs, pieces, groups: GROUPS, streaming: rng.chance(30) }
+    }
+
+    /// The same with so many accumulators of folds by group.
+    pub fn with_groups(mut self, groups: usize) -> Case {
+        for (root, planes) in self.kernel.roots().iter().zip(&mut self.outputs) {
+            if let Root::GroupReduce { .. } = root {
+                planes.iter_mut().for_each(|plane| *plane = Memory::records(groups));
+            }
+        }
+        Case { groups, ..self }
     }
 
     /// What the roots write when a backend runs them.
@@ -230,7 +242,7 @@ impl Case {
             if let Root::GroupReduce { op, value, .. } = root {
                 let empty = naive::fold::init(*op, self.kernel.dtype(*value));
                 for (plane, s) in planes.iter_mut().zip(empty) {
-                    (0..GROUPS).for_each(|g| plane.set(&[g], s));
+                    (0..self.groups).for_each(|g| plane.set(&[g], s));
                 }
             }
             if let Root::Reduce { op, value, .. } = root {
@@ -270,6 +282,7 @@ impl Case {
                 shape: &self.shape,
                 inputs: &operands,
                 outputs: &outputs,
+                slots: self.groups,
                 streaming: self.streaming,
             };
             // SAFETY: all operands hold an element for every point of the whole region, outputs apart from each other.
@@ -300,7 +313,7 @@ impl Case {
             }
             Root::GroupReduce { op, value, .. } => {
                 let dtypes = op.planes(d(*value));
-                let of = |(m, d): (&Memory, DType)| (0..GROUPS).map(|g| m.get(d, &[g])).collect();
+                let of = |(m, d): (&Memory, DType)| (0..self.groups).map(|g| m.get(d, &[g])).collect();
                 planes.iter().zip(dtypes).map(of).collect()
             }
             Root::Select { value, .. } => {

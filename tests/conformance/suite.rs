@@ -209,6 +209,34 @@ pub fn folds_by_group_of_every_dtype(suite: &Suite) {
     }
 }
 
+pub fn folds_into_many_groups(suite: &Suite) {
+    let folds = [
+        (ReduceOp::Sum, DType::F32),
+        (ReduceOp::NanM2, DType::F64),
+        (ReduceOp::Fmax, DType::F16),
+        (ReduceOp::Sum, DType::I64),
+        (ReduceOp::Count, DType::F32),
+        (ReduceOp::Any, DType::Bool),
+    ];
+    for (groups, masked) in [(256, false), (257, true), (1000, false), (1025, true), (40_000, true)] {
+        let mut b = Builder::new(2);
+        let [slot, mask] = [DType::U32, DType::Bool].map(|d| b.input(d, IndexMap::identity(2)));
+        let [slot, mask] = [slot, mask].map(|n| b.load(n));
+        let many = b.constant(Scalar::from(groups as u32));
+        let slot = b.binary(BinaryOp::Rem, slot, many);
+        for (op, d) in folds {
+            let x = b.input(d, IndexMap::identity(2));
+            let x = b.load(x);
+            let x = if case::rounds(op, d) { random::tame(&mut b, x) } else { x };
+            b.group_reduce(op, x, slot, masked.then_some(mask));
+        }
+        let kernel = b.finish().expect("folds by group");
+        let region = Region::new([5usize, 1].as_slice(), [7usize, 900].as_slice());
+        let case = Case::new(&mut Rng::new(groups as u64), kernel, region).with_groups(groups);
+        check(suite, &case, Tolerance::Exact, &format!("{groups} groups"));
+    }
+}
+
 pub fn reductions_over_every_subset_of_axes(suite: &Suite) {
     let shapes: [&[usize]; 6] = [&[], &[65], &[9, 33], &[33, 3], &[3, 1, 70], &[2, 5, 7, 3]];
     for (d, &op) in DType::ALL.iter().flat_map(|d| ReduceOp::ALL.iter().map(move |op| (*d, op))) {

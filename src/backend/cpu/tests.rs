@@ -309,6 +309,7 @@ fn run(
             shape,
             inputs: &inputs,
             outputs: &list,
+            slots: usize::MAX,
             streaming: region.len().is_multiple_of(2),
         })
     }

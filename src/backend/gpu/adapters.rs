@@ -1,8 +1,9 @@
 //! Which GPUs there are.
 
+use super::arithmetic::Arithmetic;
 use super::device::wait;
 use crate::error::{ErrorKind, Result};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A GPU, or software that acts as one.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Adapter {
     /// Most bytes that a workgroup shares.
     pub max_shared: u32,
     pub(super) handle: wgpu::Adapter,
+    /// What it computes natively, once it has been tried.
+    pub(super) arithmetic: Arc<OnceLock<Arithmetic>>,
 }
 
 impl Adapter {
@@ -49,6 +52,7 @@ impl Adapter {
             max_workgroup: limits.max_compute_invocations_per_workgroup,
             max_shared: limits.max_compute_workgroup_storage_size,
             handle,
+            arithmetic: Arc::default(),
         }
     }
 

@@ -1,16 +1,19 @@
 //! A kernel on a device: pipelines by the shape of axes, and launches in pieces, two of them in flight.
 
 use super::device::{Device, Mapping};
-use super::geometry::{Ranks, c_steps, pieces};
-use super::job::{Frame, Job, MOST_POINTS};
+use super::geometry::{Ranks, c_steps};
+use super::job::{Frame, Job, MOST_POINTS, most_slots};
 use super::passes::Pass;
 use super::pool::Buffers;
+use super::resident::{Home, Homes};
 use super::results::Results;
 use super::strided;
 use super::wgsl::{self, Layout};
-use crate::backend::{Executable, Launch, Output, matching};
+use crate::backend::{Executable, Launch, Operand, Output, matching};
 use crate::error::{ErrorKind, Result};
 use crate::ir::Kernel;
+use crate::shape::Region;
+use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -29,8 +32,11 @@ pub struct Compiled {
     kernel: Kernel,
     passes: Vec<Pass>,
     widths: Vec<u32>,
-    pipelines: Mutex<HashMap<(usize, Ranks), Arc<Pipeline>>>,
+    pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
 }
+
+/// A pass, the axes it walks, and the bindings of inputs that are on the device.
+type Variant = (usize, Ranks, SmallVec<[Option<u8>; 6]>);
 
 struct Pipeline {
     pipeline: wgpu::ComputePipeline,
@@ -61,65 +67,50 @@ impl Compiled {
         let passes = Pass::of(kernel);
         let acc_words = |pass: &Pass| match pass {
             Pass::Reduce { roots, .. } => wgsl::acc_words(kernel, roots),
-            // a point's values: each at most a pair
-            Pass::Group { .. } => 2 * pass.values(kernel).len(),
+            // a point's values: each at most a pair; the same of both passes, since the width decides which of them runs
+            Pass::Group { .. } | Pass::Spread { .. } => 2 * pass.values(kernel).len(),
             _ => 1,
         };
         let widths: Vec<u32> = passes.iter().map(|pass| width(&device.limits, acc_words(pass))).collect();
         for (pass, &width) in passes.iter().zip(&widths) {
             // what cannot be written as WGSL is found now
-            wgsl::module(kernel, pass, Ranks { outer: 1, inner: 0 }, width)?;
+            wgsl::module(kernel, pass, (Ranks { outer: 1, inner: 0 }, &[]), width, &device.arithmetic)?;
         }
         Ok(Compiled { device, kernel: kernel.clone(), passes, widths, pipelines: Mutex::default() })
     }
 
-    fn pipeline(&self, pass: usize, ranks: Ranks) -> Result<Arc<Pipeline>> {
+    fn pipeline(&self, variant: Variant) -> Result<Arc<Pipeline>> {
         let mut known = self.pipelines.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(found) = known.get(&(pass, ranks)) {
+        if let Some(found) = known.get(&variant) {
             return Ok(found.clone());
         }
-        let module = wgsl::module(&self.kernel, &self.passes[pass], ranks, self.widths[pass])?;
-        let device = &self.device;
-        let pipeline = device.checked("compiling a kernel", || {
-            let source = wgpu::ShaderSource::Wgsl(module.text.as_str().into());
-            let (shader, checks) = (
-                wgpu::ShaderModuleDescriptor { label: None, source },
-                wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() },
-            );
-            // SAFETY: all loops of the library and of what is generated end.
-            let shader = unsafe { device.device.create_shader_module_trusted(shader, checks) };
-            device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: None,
-                layout: Some(&device.pipelines),
-                module: &shader,
-                entry_point: Some("main"),
-                compilation_options: Default::default(),
-                cache: None,
-            })
-        })?;
+        let (pass, ranks, homes) = &variant;
+        let (pass, width) = (&self.passes[*pass], self.widths[*pass]);
+        let module = wgsl::module(&self.kernel, pass, (*ranks, homes), width, &self.device.arithmetic)?;
+        let pipeline = self.device.pipeline(&module.text)?;
         let made = Arc::new(Pipeline { pipeline, layout: module.layout });
-        known.insert((pass, ranks), made.clone());
+        known.insert(variant, made.clone());
         Ok(made)
     }
 
-    /// Whether a job's buffers are allowed, and two of it fit the memory limit.
+    /// Whether a job's buffers and grids are allowed, and two of it fit the memory limit.
     fn fits(&self, job: &Job) -> bool {
         let (size, limits) = (job.buffers(), &self.device.limits);
-        let most = (self.device.pool.limit() / IN_FLIGHT as u64).min(LARGEST_PIECE);
+        let most = (self.device.pool.room() / IN_FLIGHT as u64).min(LARGEST_PIECE);
         let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        job.piece.len() <= MOST_POINTS && size.total() <= most && size.largest() <= binding
+        let row = limits.max_compute_workgroups_per_dimension as usize;
+        let grid = row.saturating_mul(row);
+        job.piece.len() <= MOST_POINTS
+            && size.total() <= most
+            && size.largest() <= binding
+            && job.dispatches.iter().all(|d| d.counts.groups <= grid)
     }
 
     /// Writes a piece's inputs and submits its passes. `None` if there is no memory for it now, which is only so if not `patient`.
     ///
     /// # Safety
     /// That of [`Executable::run`].
-    unsafe fn submit(
-        &self,
-        frame: &Frame<'_>,
-        piece: &crate::shape::Region,
-        patient: bool,
-    ) -> Result<Option<Flight>> {
+    unsafe fn submit(&self, frame: &Frame<'_>, piece: &Region, patient: bool) -> Result<Option<Flight>> {
         let job = frame.job(piece);
         let device = &*self.device;
         let Some(buffers) = device.pool.take(device, job.buffers(), patient)? else { return Ok(None) };
@@ -146,8 +137,8 @@ impl Compiled {
         {
             let view = buffers.upload.slice(..up).get_mapped_range_mut();
             let mut view = view.map_err(|e| device.error("mapping a buffer", e.to_string()))?;
-            for (p, dispatch) in job.dispatches.iter().enumerate() {
-                let pipeline = self.pipeline(p, dispatch.axes.ranks)?;
+            for ((number, ..), dispatch) in frame.passes.iter().zip(&job.dispatches) {
+                let pipeline = self.pipeline((*number, dispatch.axes.ranks, frame.homes.slots()))?;
                 let row = dispatch.counts.groups.min(most);
                 let words = dispatch.words(&pipeline.layout, frame, job, row);
                 let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
@@ -170,6 +161,7 @@ impl Compiled {
                     let to = into.as_raw_element_ptr().as_ptr();
                     strided::copy(sent, size, (from, &operand.strides), (to, &steps));
                 }
+                device.sent(bytes as u64);
             }
         }
         device.checked("running a kernel", || {
@@ -197,12 +189,10 @@ impl Compiled {
         params: usize,
         words: usize,
     ) -> wgpu::BindGroup {
-        let part = |offset: usize, bytes: usize| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &buffers.input,
-                offset: offset as u64,
-                size: wgpu::BufferSize::new(bytes as u64),
-            })
+        let part = |offset: usize, bytes: usize| wgpu::BufferBinding {
+            buffer: &buffers.input,
+            offset: offset as u64,
+            size: wgpu::BufferSize::new(bytes as u64),
         };
         let from = job.inputs_from(frame.alignment);
         // without inputs the binding is the parameters again
@@ -211,16 +201,8 @@ impl Compiled {
         } else {
             part(from, (job.size.0 as usize) - from)
         };
-        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
-        self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &self.device.bindings,
-            entries: &[
-                entry(0, part(params, words * 4)),
-                entry(1, inputs),
-                entry(2, buffers.output.as_entire_binding()),
-            ],
-        })
+        let parts = [part(params, words * 4), inputs, buffers.output.as_entire_buffer_binding()];
+        self.device.bind(parts, &frame.homes.twins)
     }
 
     /// Waits for a piece and hands its results over.
@@ -235,7 +217,8 @@ impl Compiled {
             let view = buffers.download.slice(..down).get_mapped_range();
             let view = view.map_err(|e| device.error("reading results", e.to_string()))?;
             // SAFETY: the caller's.
-            unsafe { results.take(frame, &job, &view) }
+            unsafe { results.take(frame, &job, &view) };
+            Ok(())
         });
         match read {
             Ok(()) => {
@@ -250,27 +233,62 @@ impl Compiled {
         }
     }
 
-    /// # Safety
-    /// That of [`Executable::run`].
-    unsafe fn run_pieces(&self, frame: &Frame<'_>, results: &mut Results) -> Result<()> {
-        let device = &self.device;
+    /// The pieces of a launch, if there is memory for any.
+    fn pieces(&self, frame: &Frame<'_>) -> Option<Vec<Region>> {
         let region = frame.launch.region;
         let fits = |shape: &[usize]| {
-            let piece = crate::shape::Region { start: region.start.clone(), shape: shape.into() };
-            self.fits(&frame.job(&piece))
+            self.fits(&frame.job(&Region { start: region.start.clone(), shape: shape.into() }))
         };
-        let pieces = pieces(region, fits).ok_or_else(|| {
-            let one = crate::shape::Region {
-                start: region.start.clone(),
-                shape: region.shape.iter().map(|_| 1).collect(),
-            };
-            ErrorKind::MemoryLimit {
-                op: format!("a kernel on {}", device.adapter.name),
-                needed: frame.job(&one).buffers().total() * IN_FLIGHT as u64,
-                limit: device.pool.limit(),
-                chunks: "one point".into(),
+        frame.cuts().pieces(region, fits)
+    }
+
+    /// Runs all passes on each piece if the same pieces do for them, else one pass after the other.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`].
+    unsafe fn run_passes(&self, launch: &Launch<'_>, results: &mut Results) -> Result<()> {
+        let alignment = (self.device.limits.min_storage_buffer_offset_alignment as usize).max(16);
+        let needed = |&p: &usize| self.passes[p].is_for(launch.slots <= most_slots(self.widths[p]));
+        let chosen: Vec<usize> = (0..self.passes.len()).filter(needed).collect();
+        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
+        let homes = Homes::of(&self.device, launch, sizes);
+        let frame = |some: &[usize]| {
+            let passes = some.iter().map(|&p| (p, &self.passes[p]));
+            Frame::new((&self.kernel, &self.widths), passes, (alignment, &homes), launch)
+        };
+        let all = frame(&chosen);
+        let together = self.pieces(&all);
+        if together.as_ref().is_none_or(|pieces| pieces.len() > 1) && strided::overlap(&self.kernel, launch) {
+            // what fails halfway could not be done again
+            let hint = "raise the device's memory limit, or store elsewhere".into();
+            return Err(ErrorKind::Unsupported {
+                what: "a kernel on its own operands in pieces".into(),
+                hint,
             }
-        })?;
+            .into());
+        }
+        if let Some(pieces) = together {
+            // SAFETY: the caller's.
+            return unsafe { self.run_pieces(&all, &pieces, results) };
+        }
+        for p in chosen {
+            let frame = frame(&[p]);
+            let pieces = self.pieces(&frame).ok_or_else(|| ErrorKind::MemoryLimit {
+                op: format!("a kernel on {}", self.device.adapter.name),
+                needed: frame.job(&frame.cuts().least(launch.region)).buffers().total() * IN_FLIGHT as u64,
+                limit: self.device.pool.limit(),
+                chunks: "one point or one segment of a fold".into(),
+            })?;
+            // SAFETY: the caller's.
+            unsafe { self.run_pieces(&frame, &pieces, results) }?;
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// That of [`Executable::run`].
+    unsafe fn run_pieces(&self, frame: &Frame<'_>, pieces: &[Region], results: &mut Results) -> Result<()> {
+        let device = &self.device;
         let mut flights: VecDeque<Flight> = VecDeque::new();
         let mut outcome = Ok(());
         let mut next = pieces.iter();
@@ -310,22 +328,29 @@ impl Executable for Compiled {
         1 << 16
     }
 
+    fn held_bytes(&self, launch: &Launch<'_>) -> usize {
+        let sizes = || self.kernel.inputs().iter().map(|input| input.dtype.size());
+        let homes = Homes::of(&self.device, launch, sizes());
+        let bytes = |((home, operand), size): ((&Option<Home>, &Operand), usize)| {
+            let varies = launch.region.shape.iter().zip(&operand.strides).filter(|(_, s)| **s != 0);
+            if home.is_some() { varies.map(|(n, _)| *n).product::<usize>() * size } else { 0 }
+        };
+        homes.inputs.iter().zip(launch.inputs).zip(sizes()).map(bytes).sum()
+    }
+
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
         matching(&self.kernel, launch)?;
-        let alignment = (self.device.limits.min_storage_buffer_offset_alignment as usize).max(16);
-        let (kernel, passes, widths) = (&self.kernel, &self.passes[..], &self.widths[..]);
-        let frame = Frame { kernel, passes, widths, alignment, launch };
-        let mut results = Results::new(kernel);
+        let mut results = Results::new(&self.kernel);
         if !launch.region.is_empty() {
             self.device.alive("running a kernel")?;
             // SAFETY: the caller's.
             unsafe {
-                let saved = results.save(&frame);
-                if let Err(e) = self.run_pieces(&frame, &mut results) {
-                    results.restore(&frame, saved);
+                let saved = results.save(&self.kernel, launch);
+                if let Err(e) = self.run_passes(launch, &mut results) {
+                    results.restore(&self.kernel, launch, saved);
                     return Err(e);
                 }
-                results.commit(&frame);
+                results.commit((&self.kernel, &self.passes), launch);
             }
         }
         for (output, n) in launch.outputs.iter().zip(results.selected()) {

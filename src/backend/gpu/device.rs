@@ -1,13 +1,19 @@
 //! An open adapter: submits, waits, and turns what goes wrong into typed errors.
 
 use super::adapters::Adapter;
-use super::pool::Pool;
+use super::arithmetic::Arithmetic;
+use super::pool::{Buffers, Pool, Size};
+use super::resident::{MOST_HOMES, Twin};
 use crate::error::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+/// Features of adapters that are used where they are offered.
+const WIDE: wgpu::Features = wgpu::Features::SHADER_F64.union(wgpu::Features::SHADER_INT64);
 
 /// A device with the layout that all kernels share and its pool of buffers.
 pub struct Device {
@@ -18,6 +24,12 @@ pub struct Device {
     pub bindings: wgpu::BindGroupLayout,
     pub pipelines: wgpu::PipelineLayout,
     pub pool: Pool,
+    /// Bindings for twins.
+    pub homes: usize,
+    /// Bytes of elements that were sent.
+    sent: AtomicU64,
+    /// What it computes natively.
+    pub arithmetic: Arithmetic,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -34,15 +46,19 @@ pub fn wait<F: Future>(future: F) -> F::Output {
 }
 
 impl Device {
-    /// Opens an adapter; the device's memory limit in bytes.
-    pub fn open(adapter: &Adapter, limits: wgpu::Limits, memory_limit: u64) -> Result<Device> {
+    /// Opens an adapter; the device's memory limit in bytes. Without native arithmetic, if that is not wanted.
+    pub fn open(adapter: &Adapter, limits: wgpu::Limits, memory_limit: u64, native: bool) -> Result<Device> {
         let refused = |e: &dyn std::fmt::Display| -> Error {
             let message = format!("{e}; choose another of blockwise::devices(), or Device::cpu()");
             ErrorKind::Device { device: adapter.name.clone(), action: "opening", message }.into()
         };
         let request = wgpu::DeviceDescriptor {
             label: Some("blockwise"),
-            required_features: wgpu::Features::empty(),
+            required_features: if native {
+                adapter.handle.features() & WIDE
+            } else {
+                wgpu::Features::empty()
+            },
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -67,17 +83,112 @@ impl Device {
             },
             count: None,
         };
-        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: None,
-            entries: &[entry(0, true), entry(1, true), entry(2, false)],
-        });
+        let homes = (limits.max_storage_buffers_per_shader_stage as usize).clamp(3, 3 + MOST_HOMES) - 3;
+        let entries: Vec<_> = (0..3 + homes as u32).map(|binding| entry(binding, binding != 2)).collect();
+        let bindings = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
         let pipelines = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: None,
             bind_group_layouts: &[Some(&bindings)],
             ..Default::default()
         });
         let pool = Pool::new(memory_limit);
-        Ok(Device { adapter: adapter.clone(), device, queue, limits, bindings, pipelines, pool, failure })
+        let arithmetic = Arithmetic::default();
+        let adapter = adapter.clone();
+        let sent = AtomicU64::new(0);
+        let mut opened = Device {
+            adapter,
+            device,
+            queue,
+            limits,
+            bindings,
+            pipelines,
+            pool,
+            homes,
+            sent,
+            arithmetic,
+            failure,
+        };
+        if native {
+            let probed = opened.adapter.arithmetic.get_or_init(|| Arithmetic::probe(&opened));
+            opened.arithmetic = probed.clone();
+        }
+        Ok(opened)
+    }
+
+    /// Counts bytes of elements that were sent; all so far.
+    pub fn sent(&self, bytes: u64) -> u64 {
+        self.sent.fetch_add(bytes, Relaxed) + bytes
+    }
+
+    /// A bind group: parameters, inputs, results, and the twins that are read.
+    pub fn bind(&self, parts: [wgpu::BufferBinding<'_>; 3], twins: &[Arc<Twin>]) -> wgpu::BindGroup {
+        let unused = parts[0].clone();
+        let twins = twins.iter().map(|twin| twin.buffer.as_entire_buffer_binding());
+        let all = parts.into_iter().chain(twins).chain(std::iter::repeat(unused)).take(3 + self.homes);
+        let entry = |(resource, binding)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(resource),
+        };
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &self.bindings,
+            entries: &all.zip(0..).map(entry).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Whether it has 64-bit integers, and doubles.
+    pub fn wide(&self) -> (bool, bool) {
+        let features = self.device.features();
+        (features.contains(wgpu::Features::SHADER_INT64), features.contains(wgpu::Features::SHADER_F64))
+    }
+
+    /// A pipeline of a module.
+    pub fn pipeline(&self, text: &str) -> Result<wgpu::ComputePipeline> {
+        self.checked("compiling a kernel", || {
+            let source = wgpu::ShaderSource::Wgsl(text.into());
+            let (shader, checks) = (
+                wgpu::ShaderModuleDescriptor { label: None, source },
+                wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() },
+            );
+            // SAFETY: all loops of the library and of what is generated end.
+            let shader = unsafe { self.device.create_shader_module_trusted(shader, checks) };
+            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: Some(&self.pipelines),
+                module: &shader,
+                entry_point: Some("main"),
+                compilation_options: Default::default(),
+                cache: None,
+            })
+        })
+    }
+
+    /// Runs a module once whose parameters are zeros and whose one result is so many words.
+    pub fn run_once(&self, text: &str, words: usize, groups: u32) -> Result<Vec<u32>> {
+        let pipeline = self.pipeline(text)?;
+        let size = Size::of(64, 4 * words as u64);
+        let buffers = self.checked("allocating buffers", || Buffers::new(&self.device, size))?;
+        let mapping = self.checked("running a kernel", || {
+            let parts = [&buffers.input, &buffers.input, &buffers.output];
+            let group = self.bind(parts.map(|buffer| buffer.as_entire_buffer_binding()), &[]);
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            encoder.clear_buffer(&buffers.input, 0, None);
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(groups, 1, 1);
+            drop(pass);
+            encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, 4 * words as u64);
+            self.queue.submit([encoder.finish()]);
+            self.map(&buffers.download, wgpu::MapMode::Read, (4 * words as u64).next_multiple_of(8))
+        })?;
+        self.mapped(&mapping, "running a kernel")?;
+        let view = buffers.download.slice(..(4 * words as u64).next_multiple_of(8)).get_mapped_range();
+        let view = view.map_err(|e| self.error("reading results", e.to_string()))?;
+        let word =
+            |k: usize| view.get(4 * k..4 * k + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok((0..words).map(word).collect())
     }
 
     /// An [`ErrorKind::Device`].

@@ -42,7 +42,9 @@ impl Axes {
             let mut open = false;
             for a in (0..shape.len()).filter(|&a| folds(a) == inner && shape[a] != 1) {
                 let last = axes.lengths.len().wrapping_sub(1);
-                let follows = |(s, o): (&SmallVec<[u32; 4]>, &Dims)| s[last] as usize == o[a] * shape[a];
+                // steps count modulo 2^32, as indices do
+                let follows =
+                    |(s, o): (&SmallVec<[u32; 4]>, &Dims)| s[last] == o[a].wrapping_mul(shape[a]) as u32;
                 if open && axes.steps.iter().zip(operands).all(follows) {
                     axes.lengths[last] *= shape[a] as u32;
                     axes.steps.iter_mut().zip(operands).for_each(|(s, o)| s[last] = o[a] as u32);
@@ -70,20 +72,108 @@ pub fn c_steps(shape: &[usize], fixed: impl Fn(usize) -> bool) -> Dims {
     steps
 }
 
-/// Cuts a region into boxes that fit, in C order of their points: the last axes stay whole as far as they can. `None` if not
-/// even one point fits.
-pub fn pieces(region: &Region, fits: impl Fn(&[usize]) -> bool) -> Option<Vec<Region>> {
-    let mut shape = region.shape.clone();
-    while !fits(&shape) {
-        // the longest run of the first axis that is not 1 yet
-        let cut = shape.iter().position(|&n| n > 1)?;
-        let (mut least, mut most) = (1, shape[cut]);
-        while most - least > 1 {
-            shape[cut] = (least + most) / 2;
-            *if fits(&shape) { &mut least } else { &mut most } = shape[cut];
+/// How a fold cuts what it folds into segments, and so which points are folded with which: a function of the whole region, so that
+/// no bit depends on the pieces it goes in.
+///
+/// A segment has all of the last folded axes that fit, and a run of the next one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segments {
+    /// The axis of which a segment has a run; all folded axes before it are walked one by one. None if one segment has everything.
+    cut: Option<usize>,
+    /// Length of the run: a power of two.
+    run: usize,
+    /// Points of a whole segment.
+    pub points: usize,
+}
+
+impl Segments {
+    /// Of up to `most` points.
+    pub fn new(shape: &[usize], folds: impl Fn(usize) -> bool, most: usize) -> Segments {
+        let mut points = 1;
+        for a in (0..shape.len()).rev().filter(|&a| folds(a)) {
+            if points * shape[a] > most {
+                let run = 1 << (most / points).max(1).ilog2();
+                return Segments { cut: Some(a), run, points: points * run };
+            }
+            points *= shape[a];
         }
-        shape[cut] = least;
+        Segments { cut: None, run: 1, points }
     }
+
+    /// Multiples of what lengths a piece may have along an axis that is folded.
+    fn unit(self, axis: usize, length: usize) -> usize {
+        match self.cut {
+            Some(cut) if axis < cut => 1,
+            Some(cut) if axis == cut => self.run,
+            _ => length,
+        }
+    }
+
+    /// Of a piece with so many folded points: those from one cut of segments to where they begin anew.
+    pub fn line(self, piece: &[usize], folded: usize) -> usize {
+        self.cut.map_or(folded, |cut| piece[cut] * (self.points / self.run))
+    }
+}
+
+/// How a region may be cut into pieces.
+#[derive(Clone, Debug)]
+pub struct Cuts {
+    /// Along each axis, lengths are multiples of this.
+    units: Dims,
+    /// Whether pieces are runs of the region's points in C order.
+    ordered: bool,
+}
+
+impl Cuts {
+    /// Anywhere.
+    pub fn anywhere(rank: usize) -> Cuts {
+        Cuts { units: SmallVec::from_elem(1, rank), ordered: false }
+    }
+
+    /// Also in the order of the points.
+    pub fn in_order(&mut self) {
+        self.ordered = true;
+    }
+
+    /// Also between segments of a fold.
+    pub fn between(&mut self, segments: Segments, shape: &[usize], folds: impl Fn(usize) -> bool) {
+        for a in (0..shape.len()).filter(|&a| folds(a)) {
+            // both are powers of two, or the whole axis
+            self.units[a] = self.units[a].max(segments.unit(a, shape[a]));
+        }
+    }
+
+    /// The smallest piece of a region, at its start.
+    pub fn least(&self, region: &Region) -> Region {
+        let shape = self.units.iter().zip(&region.shape).map(|(&u, &n)| u.min(n)).collect();
+        Region { start: region.start.clone(), shape }
+    }
+
+    /// Cuts a region into boxes that fit: the last axes stay whole as far as they can. They follow each other in C order of their
+    /// first points. `None` if not even the smallest fits.
+    pub fn pieces(&self, region: &Region, fits: impl Fn(&[usize]) -> bool) -> Option<Vec<Region>> {
+        let mut shape = region.shape.clone();
+        while !fits(&shape) {
+            // the longest run of the first axis that can be cut
+            let cut = (0..shape.len()).find(|&a| shape[a] > self.units[a])?;
+            if self.ordered && shape[..cut].iter().any(|&n| n > 1) {
+                return None;
+            }
+            let unit = self.units[cut];
+            let (mut least, mut most) = (1, shape[cut].div_ceil(unit));
+            while most - least > 1 {
+                let middle = (least + most) / 2;
+                shape[cut] = middle * unit;
+                *if fits(&shape) { &mut least } else { &mut most } = middle;
+            }
+            shape[cut] = least * unit;
+        }
+        Some(boxes(region, &shape))
+    }
+}
+
+/// The boxes of this shape, less at the ends, that a region consists of, in C order.
+fn boxes(region: &Region, shape: &Dims) -> Vec<Region> {
     let mut all = vec![];
     let mut at: Dims = SmallVec::from_elem(0, shape.len());
     loop {
@@ -96,7 +186,7 @@ pub fn pieces(region: &Region, fits: impl Fn(&[usize]) -> bool) -> Option<Vec<Re
         let mut a = shape.len();
         loop {
             if a == 0 {
-                return Some(all);
+                return all;
             }
             a -= 1;
             at[a] += shape[a];
@@ -128,12 +218,40 @@ mod tests {
     #[test]
     fn pieces_cover_the_region_in_order() {
         let region = Region::new([1usize, 2, 3].as_slice(), [3usize, 4, 5].as_slice());
+        let mut cuts = Cuts::anywhere(3);
+        cuts.in_order();
         for most in [1, 2, 7, 10, 25, 100] {
-            let pieces = pieces(&region, |s| s.iter().product::<usize>() <= most).expect("one point fits");
+            let pieces =
+                cuts.pieces(&region, |s| s.iter().product::<usize>() <= most).expect("one point fits");
             assert_eq!(pieces.iter().map(Region::len).sum::<usize>(), 60);
             let starts: Vec<_> = pieces.iter().map(|p| p.start.clone()).collect();
             assert!(starts.is_sorted() && pieces.iter().all(|p| p.len() <= most));
         }
-        assert!(pieces(&region, |_| false).is_none());
+        assert!(cuts.pieces(&region, |_| false).is_none());
+    }
+
+    #[test]
+    fn pieces_end_where_segments_do() {
+        let shape = [3usize, 40, 10];
+        let region = Region::whole(&shape);
+        let folds = |a| a != 0;
+        let segments = Segments::new(&shape, folds, 50);
+        assert_eq!(segments, Segments { cut: Some(1), run: 4, points: 40 });
+        let mut cuts = Cuts::anywhere(3);
+        cuts.between(segments, &shape, folds);
+        for (most, length) in [(1200, 40), (399, 36), (100, 8), (40, 4)] {
+            let pieces = cuts.pieces(&region, |s| s.iter().product::<usize>() <= most).expect("fits");
+            assert!(pieces.iter().all(|p| p.shape[2] == 10 && p.shape[1] <= length && p.start[1] % 4 == 0));
+            assert_eq!(pieces[0].shape[1], length);
+            assert_eq!(segments.line(&pieces[0].shape, 10 * length), 10 * length);
+        }
+        assert!(cuts.pieces(&region, |s| s.iter().product::<usize>() <= 39).is_none());
+        // no run of the points in order has whole segments of the second axis and part of the third
+        let mut columns = Cuts::anywhere(3);
+        columns.between(Segments::new(&shape, |a| a == 1, 20), &shape, |a| a == 1);
+        let fits = |s: &[usize]| s.iter().product::<usize>() <= 60;
+        assert!(columns.pieces(&region, fits).is_some());
+        columns.in_order();
+        assert!(columns.pieces(&region, fits).is_none());
     }
 }

@@ -1,11 +1,12 @@
 //! What one piece of a launch needs: where its inputs and results lie in the buffers, and what is dispatched.
 
-use super::geometry::{Axes, c_steps};
+use super::geometry::{Axes, Cuts, Segments, c_steps};
 use super::passes::Pass;
 use super::pool::Size;
+use super::resident::Homes;
 use super::wgsl::{self, Layout, word};
 use crate::backend::Launch;
-use crate::ir::{Inst, Kernel, Root};
+use crate::ir::{Inst, Kernel, Root, Value};
 use crate::shape::{Dims, Region};
 use smallvec::SmallVec;
 
@@ -19,12 +20,26 @@ const PER_LANE: usize = 16;
 /// Tiles of points that a workgroup folds by group before it hands over; for every lane, for the same reason.
 const TILES: usize = 8;
 
+/// Slots that a kernel folds on the device.
+pub fn most_slots(width: u32) -> usize {
+    RANGES * width as usize
+}
+
+/// Workgroups that go over the same points by group, each for as many slots as it has lanes. Where there are more slots, the results would be
+/// larger than what is folded.
+const RANGES: usize = 4;
+
 /// What all pieces of a launch share.
 pub struct Frame<'a> {
     pub kernel: &'a Kernel,
-    pub passes: &'a [Pass],
-    /// Invocations of a workgroup, per pass.
+    /// The passes that run: their numbers, and how those that fold cut what they fold.
+    pub passes: Vec<(usize, &'a Pass, Segments)>,
+    /// Invocations of a workgroup, per pass of the kernel.
     pub widths: &'a [u32],
+    /// Inputs that they read and that are to be sent.
+    pub loads: Vec<usize>,
+    /// Where the others are.
+    pub homes: &'a Homes,
     /// Bytes at which a binding may begin.
     pub alignment: usize,
     pub launch: &'a Launch<'a>,
@@ -61,36 +76,50 @@ pub struct Counts {
     /// Segments of an outer point.
     pub chunks: usize,
     pub segments: usize,
+    /// Points after which segments begin anew, and how many there are of them.
+    pub line: usize,
+    pub per_line: usize,
+    /// Slots of a fold by group.
+    pub slots: usize,
     /// Workgroups.
     pub groups: usize,
 }
 
 impl Counts {
-    fn new(kernel: &Kernel, pass: &Pass, shape: &[usize], width: usize) -> Counts {
+    fn new(frame: &Frame<'_>, pass: usize, shape: &[usize]) -> Counts {
+        let kernel = frame.kernel;
+        let (number, pass, segments) = frame.passes[pass];
+        let width = frame.widths[number] as usize;
         let length =
             |folds: bool| (0..shape.len()).filter(|&a| pass.folds(a) == folds).map(|a| shape[a]).product();
         let (outer, inner): (usize, usize) = (length(false), length(true));
-        let all = Counts { outer, inner, lanes: 1, chunk: 1, chunks: 1, segments: 0, groups: 0 };
+        let all = Counts { outer, inner, ..Counts::default() };
+        let of_store = |values: &[Value]| {
+            let points = wgsl::points_of_store(values.iter().map(|&v| kernel.dtype(v)));
+            Counts { groups: outer.div_ceil(points * width), ..all }
+        };
+        let of_fold = |folded: usize| {
+            let line = segments.line(shape, folded);
+            let per_line = line.div_ceil(segments.points);
+            Counts { chunk: segments.points, line, per_line, chunks: folded / line * per_line, ..all }
+        };
         match pass {
-            Pass::Store { roots } => {
-                let dtypes =
-                    roots.iter().flat_map(|&r| kernel.roots()[r].operands()).map(|v| kernel.dtype(v));
-                Counts { groups: outer.div_ceil(wgsl::points_of_store(dtypes) * width), ..all }
-            }
+            Pass::Store { roots } => of_store(&wgsl::stored(kernel, roots)),
+            Pass::Spread { .. } => of_store(&pass.values(kernel)),
             Pass::Select { .. } => {
                 let segments = outer.div_ceil(width * wgsl::ROUNDS as usize);
                 Counts { chunk: width * wgsl::ROUNDS as usize, segments, groups: segments, ..all }
             }
             Pass::Group { .. } => {
-                let segments = outer.div_ceil(width * TILES);
-                Counts { lanes: width, chunk: width * TILES, segments, groups: segments, ..all }
+                let slots = frame.launch.slots;
+                let fold = of_fold(outer);
+                Counts { slots, segments: fold.chunks, groups: fold.chunks * slots.div_ceil(width), ..fold }
             }
             Pass::Reduce { .. } => {
-                let lanes = inner.div_ceil(PER_LANE).next_power_of_two().min(width);
-                let chunk = lanes * PER_LANE;
-                let chunks = inner.div_ceil(chunk);
-                let segments = outer * chunks;
-                Counts { lanes, chunk, chunks, segments, groups: segments.div_ceil(width / lanes), ..all }
+                let fold = of_fold(inner);
+                let lanes = segments.points.div_ceil(PER_LANE).next_power_of_two().min(width);
+                let segments = outer * fold.chunks;
+                Counts { lanes, segments, groups: segments.div_ceil(width / lanes), ..fold }
             }
         }
     }
@@ -103,13 +132,49 @@ impl Counts {
             Root::Select { value, .. } => self.outer * wgsl::words(d(value)),
             Root::Reduce { op, value, .. } => self.segments * wgsl::partial_words(*op, d(value)),
             Root::GroupReduce { op, value, .. } => {
-                self.segments * self.lanes * wgsl::slot_words(*op, d(value))
+                self.segments * self.slots * wgsl::slot_words(*op, d(value))
             }
         }
     }
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// Of some of a kernel's passes.
+    pub fn new(
+        (kernel, widths): (&'a Kernel, &'a [u32]),
+        passes: impl Iterator<Item = (usize, &'a Pass)>,
+        (alignment, homes): (usize, &'a Homes),
+        launch: &'a Launch<'a>,
+    ) -> Frame<'a> {
+        let segments = |(number, pass): (usize, &'a Pass)| {
+            let most = if matches!(pass, Pass::Group { .. }) { TILES } else { PER_LANE };
+            let most = most * widths[number] as usize;
+            (number, pass, Segments::new(&launch.region.shape, |a| pass.meets(a), most))
+        };
+        let passes: Vec<_> = passes.map(segments).collect();
+        let values: Vec<Value> = passes.iter().flat_map(|(_, pass, _)| pass.values(kernel)).collect();
+        let used = wgsl::used(kernel, &values);
+        let load = |(inst, used): (&Inst, &bool)| match inst {
+            Inst::Load(n) if *used && homes.inputs[*n as usize].is_none() => Some(*n as usize),
+            _ => None,
+        };
+        let loads = kernel.insts().iter().zip(&used).filter_map(load).collect();
+        Frame { kernel, passes, widths, loads, homes, alignment, launch }
+    }
+
+    /// How the launch may be cut.
+    pub fn cuts(&self) -> Cuts {
+        let shape = &self.launch.region.shape;
+        let mut cuts = Cuts::anywhere(shape.len());
+        for (_, pass, segments) in &self.passes {
+            cuts.between(*segments, shape, |a| pass.meets(a));
+            if pass.is_ordered() {
+                cuts.in_order();
+            }
+        }
+        cuts
+    }
+
     /// The job of a box of the launch's region.
     pub fn job(&self, piece: &Region) -> Job {
         let (kernel, shape) = (self.kernel, &piece.shape);
@@ -118,7 +183,11 @@ impl Frame<'_> {
             move |a: usize| strides[a] == 0 || shape[a] == 1
         };
         // operands of the axes: inputs, then indices
-        let mut steps: Vec<Dims> = (0..kernel.inputs().len()).map(|n| c_steps(shape, fixed(n))).collect();
+        let steps_of = |n: usize| match &self.homes.inputs[n] {
+            Some(home) => home.steps.iter().map(|&s| s as usize).collect(),
+            None => c_steps(shape, fixed(n)),
+        };
+        let mut steps: Vec<Dims> = (0..kernel.inputs().len()).map(steps_of).collect();
         let indexed = |inst: &Inst| match inst {
             Inst::Index { axis } => Some(*axis as usize),
             _ => None,
@@ -130,17 +199,23 @@ impl Frame<'_> {
         }
         let mut dispatches = vec![];
         let (mut up, mut down) = (0, 0);
-        for (pass, &width) in self.passes.iter().zip(self.widths) {
+        for (p, (_, pass, _)) in self.passes.iter().enumerate() {
             let axes = Axes::new(shape, |a| pass.folds(a), &steps);
-            let counts = Counts::new(kernel, pass, shape, width as usize);
+            let counts = Counts::new(self, p, shape);
             let mut results = vec![];
-            for &r in pass.roots() {
+            let mut take = |words: usize| {
                 results.push(down);
-                down += counts.words(kernel, &kernel.roots()[r]);
+                down += words;
+            };
+            match pass {
+                Pass::Spread { .. } => {
+                    let words = |v: &Value| (counts.outer * kernel.dtype(*v).size()).div_ceil(4);
+                    pass.values(kernel).iter().for_each(|v| take(words(v)));
+                }
+                _ => pass.roots().iter().for_each(|&r| take(counts.words(kernel, &kernel.roots()[r]))),
             }
-            if pass.has_flags() {
-                results.push(down);
-                down += counts.segments;
+            if let Pass::Select { .. } = pass {
+                take(counts.segments);
             }
             let operands = steps.len() * (2 + axes.ranks.both());
             let words = word::COUNT + axes.ranks.both() + operands + results.len();
@@ -149,14 +224,11 @@ impl Frame<'_> {
         }
         let mut at = 0;
         let mut inputs = vec![];
-        for inst in kernel.insts() {
-            if let Inst::Load(n) = *inst {
-                let n = n as usize;
-                let sent: Dims = (0..shape.len()).map(|a| if fixed(n)(a) { 1 } else { shape[a] }).collect();
-                let bytes = sent.iter().product::<usize>() * kernel.inputs()[n].dtype.size();
-                inputs.push((n, up / 4 + at, sent));
-                at += bytes.div_ceil(4);
-            }
+        for &n in &self.loads {
+            let sent: Dims = (0..shape.len()).map(|a| if fixed(n)(a) { 1 } else { shape[a] }).collect();
+            let bytes = sent.iter().product::<usize>() * kernel.inputs()[n].dtype.size();
+            inputs.push((n, up / 4 + at, sent));
+            at += bytes.div_ceil(4);
         }
         let size = ((up + 4 * at) as u64, 4 * down as u64);
         Job { piece: piece.clone(), inputs, dispatches, size }
@@ -189,6 +261,9 @@ impl Dispatch {
             (word::CHUNK, c.chunk),
             (word::CHUNKS, c.chunks),
             (word::SEGMENTS, c.segments),
+            (word::LINE, c.line),
+            (word::PER_LINE, c.per_line),
+            (word::SLOTS, c.slots),
         ] {
             words[at] = n as u32;
         }
@@ -197,8 +272,16 @@ impl Dispatch {
         put(&mut words, word::COUNT, &self.axes.lengths);
         let base = job.inputs_from(frame.alignment) / 4;
         for &(n, at) in &layout.inputs {
-            let word = job.inputs.iter().find(|(k, ..)| *k == n).map_or(0, |(_, word, _)| word - base);
-            words[at] = word as u32;
+            words[at] = match &frame.homes.inputs[n] {
+                Some(home) => {
+                    let within = frame.within(&job.piece);
+                    let ahead = within.iter().zip(&home.steps).map(|(&i, &s)| i as isize * s);
+                    (home.first + ahead.sum::<isize>()) as u32
+                }
+                None => {
+                    job.inputs.iter().find(|(k, ..)| *k == n).map_or(0, |(_, word, _)| word - base) as u32
+                }
+            };
             put(&mut words, at + 1, &self.axes.steps[n]);
         }
         let axes = frame.kernel.insts().iter().filter_map(|inst| match inst {

@@ -6,28 +6,35 @@
 //!
 //! **No optional feature of an adapter is needed.** All dtypes lie in words; 64-bit integers and `f64` are computed in pairs of words,
 //! `f32` natively where operands and result are normal numbers and in integers elsewhere. So subnormals, NaN, signs of zero and rounding
-//! are the definition's on every adapter, whatever its compiler makes of floats.
+//! are the definition's on every adapter, whatever its compiler makes of floats. Where the adapter's own arithmetic is right, which a probe finds
+//! out when it is first opened (`arithmetic`), that is used instead.
 //!
 //! **Invariant:** kernels bind three buffers (parameters, inputs, results), however many operands they have.
 //!
 //! **Invariant:** a launch that fails leaves the planes of its reductions as they were.
 
 mod adapters;
+mod arithmetic;
 mod compiled;
 mod device;
 mod geometry;
 mod job;
 mod passes;
 mod pool;
+mod resident;
 mod results;
+mod speeds;
 mod strided;
 #[cfg(test)]
 mod tests;
 mod wgsl;
 
 pub use adapters::{Adapter, devices};
+pub use arithmetic::Arithmetic;
+pub use speeds::Speeds;
 
-use super::{Backend, Executable};
+use super::{Backend, Executable, Held};
+use crate::block::Block;
 use crate::config::{self, IntoBytes};
 use crate::error::Result;
 use crate::ir::Kernel;
@@ -55,6 +62,7 @@ pub struct GpuBuilder {
     number: usize,
     memory_limit: Option<Result<u64>>,
     smallest: bool,
+    integers: bool,
 }
 
 impl GpuBuilder {
@@ -71,13 +79,20 @@ impl GpuBuilder {
         self
     }
 
-    /// Uses no more of the adapter than the smallest that there are offer: what runs so runs everywhere.
+    /// Uses no more of the adapter than the smallest that there are offer, and [no native arithmetic](GpuBuilder::integers_only): what runs
+    /// so runs everywhere.
     pub fn smallest_limits(mut self) -> Self {
         self.smallest = true;
         self
     }
 
-    /// Opens the device.
+    /// Computes in 32-bit integers alone, whatever the adapter gets right: the same results, slower.
+    pub fn integers_only(mut self) -> Self {
+        self.integers = true;
+        self
+    }
+
+    /// Opens the device. The first time that an adapter is opened its arithmetic is tried, which takes up to a second.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if there is no such GPU,
@@ -98,7 +113,9 @@ impl GpuBuilder {
             },
             false => adapter.handle.limits(),
         };
-        Ok(Gpu { device: Arc::new(Device::open(adapter, limits, memory_limit)?) })
+        Ok(Gpu {
+            device: Arc::new(Device::open(adapter, limits, memory_limit, !self.smallest && !self.integers)?),
+        })
     }
 }
 
@@ -121,6 +138,11 @@ impl Gpu {
         &self.device.adapter
     }
 
+    /// What it computes natively.
+    pub fn arithmetic(&self) -> &Arithmetic {
+        &self.device.arithmetic
+    }
+
     /// The most bytes that buffers may take at once.
     pub fn memory_limit(&self) -> u64 {
         self.device.pool.limit()
@@ -131,17 +153,36 @@ impl Gpu {
         self.device.pool.peak()
     }
 
-    /// The WGSL of each of a kernel's passes, for contiguous operands.
+    /// How fast the device copies, to hold kernels against: measured now, with buffers of so many bytes, four of which fit its memory limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MemoryLimit`](crate::error::ErrorKind::MemoryLimit) if they do not fit,
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if the device fails.
+    pub fn speeds(&self, bytes: impl IntoBytes) -> Result<Speeds> {
+        Speeds::measure(&self.device, bytes.into_bytes()?)
+    }
+
+    /// Bytes of the blocks that stay on the device now.
+    pub fn resident_bytes(&self) -> u64 {
+        self.device.pool.resident()
+    }
+
+    /// Bytes of elements that were sent to the device so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.device.sent(0)
+    }
+
+    /// The WGSL of each of a kernel's passes, for contiguous operands and an adapter of this arithmetic.
     ///
     /// # Errors
     /// As of [`Backend::compile`].
-    pub fn wgsl(kernel: &Kernel) -> Result<Vec<String>> {
+    pub fn wgsl(kernel: &Kernel, arithmetic: &Arithmetic) -> Result<Vec<String>> {
         let passes = passes::Pass::of(kernel);
         let text = |pass: &passes::Pass| {
             let inner = usize::from(matches!(pass, passes::Pass::Reduce { axes, .. } if !axes.is_empty()));
             let outer = usize::from(inner < kernel.rank());
             let ranks = geometry::Ranks { outer, inner };
-            wgsl::module(kernel, pass, ranks, 256).map(|module| module.text)
+            wgsl::module(kernel, pass, (ranks, &[]), 256, arithmetic).map(|module| module.text)
         };
         passes.iter().map(text).collect()
     }
@@ -160,5 +201,14 @@ impl Backend for Gpu {
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(compiled::Compiled::new(self.device.clone(), kernel)?))
+    }
+
+    fn identity(&self) -> String {
+        let adapter = &self.device.adapter;
+        format!("{} {} {}; {}", adapter.name, adapter.api, adapter.driver, self.device.arithmetic)
+    }
+
+    fn hold(&self, block: &Block) -> Option<Held> {
+        resident::hold(&self.device, block)
     }
 }

@@ -1,5 +1,8 @@
 //! A kernel's passes over its points: all stores in one, reductions over the same axes in one, folds by the same slots in one, each
 //! selection in one.
+//!
+//! Folds by slots have two passes, of which a launch uses one: few slots are folded on the device; of many the device computes what is to be
+//! folded, and the host folds it.
 
 use crate::ir::{Kernel, Root, Value};
 use smallvec::SmallVec;
@@ -21,6 +24,13 @@ pub enum Pass {
     },
     /// Folds into the same slots.
     Group {
+        /// The slot.
+        slot: Value,
+        /// Their numbers.
+        roots: Vec<usize>,
+    },
+    /// What is folded into the same slots, for the host to fold.
+    Spread {
         /// The slot.
         slot: Value,
         /// Their numbers.
@@ -60,13 +70,31 @@ impl Pass {
                 }
             }
         }
+        let spread = passes.iter().filter_map(|pass| match pass {
+            Pass::Group { slot, roots } => Some(Pass::Spread { slot: *slot, roots: roots.clone() }),
+            _ => None,
+        });
+        let spread: Vec<Pass> = spread.collect();
+        passes.extend(spread);
         passes
+    }
+
+    /// Whether a launch needs it; `few` tells whether slots are few.
+    pub fn is_for(&self, few: bool) -> bool {
+        match self {
+            Pass::Group { .. } => few,
+            Pass::Spread { .. } => !few,
+            _ => true,
+        }
     }
 
     /// The roots it serves.
     pub fn roots(&self) -> &[usize] {
         match self {
-            Pass::Store { roots } | Pass::Reduce { roots, .. } | Pass::Group { roots, .. } => roots,
+            Pass::Store { roots }
+            | Pass::Reduce { roots, .. }
+            | Pass::Group { roots, .. }
+            | Pass::Spread { roots, .. } => roots,
             Pass::Select { root } => std::slice::from_ref(root),
         }
     }
@@ -85,13 +113,23 @@ impl Pass {
         matches!(self, Pass::Reduce { axes, .. } if axes.contains(&(axis as u8)))
     }
 
-    /// Whether each segment leaves a word beside its results: how many it selected, whether slots were too many.
-    pub fn has_flags(&self) -> bool {
-        matches!(self, Pass::Select { .. } | Pass::Group { .. })
+    /// Whether the points of an axis meet in accumulators, so that it matters where it is cut.
+    pub fn meets(&self, axis: usize) -> bool {
+        self.folds(axis) || matches!(self, Pass::Group { .. })
     }
 
-    /// Places in the results' buffer that it writes from: one a root, and one for the words beside them.
-    pub fn results(&self) -> usize {
-        self.roots().len() + usize::from(self.has_flags())
+    /// Whether the host wants the points in order.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self, Pass::Select { .. } | Pass::Spread { .. })
+    }
+
+    /// Places in the results' buffer that it writes from.
+    pub fn results(&self, kernel: &Kernel) -> usize {
+        match self {
+            // elements, and how many of them
+            Pass::Select { .. } => 2,
+            Pass::Spread { .. } => self.values(kernel).len(),
+            _ => self.roots().len(),
+        }
     }
 }

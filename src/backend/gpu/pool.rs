@@ -1,8 +1,10 @@
-//! Buffers of a device: reused, and counted against its memory limit.
+//! Buffers of a device: those that pieces pass through are reused, twins of the host's memory stay; all are counted against its memory limit.
 
 use super::device::Device;
+use super::resident::Twin;
 use crate::error::{ErrorKind, Result};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// The buffers that a piece passes through.
 pub struct Buffers {
@@ -52,8 +54,39 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     free: Vec<Buffers>,
+    /// By the address of what they are copies of, with their bytes.
+    twins: BTreeMap<usize, (Arc<Twin>, u64)>,
+    /// Addresses of twins, the one that was last read last.
+    order: Vec<usize>,
     used: u64,
+    /// Bytes of twins, those that are being made included.
+    resident: u64,
     peak: u64,
+}
+
+impl State {
+    /// Lets go of the twin that was not read for longest and that nobody reads now.
+    fn evict(&mut self) -> bool {
+        let idle =
+            |start: &&usize| self.twins.get(start).is_none_or(|(twin, _)| Arc::strong_count(twin) == 1);
+        let Some(start) = self.order.iter().find(idle).copied() else { return false };
+        self.remove(start);
+        true
+    }
+
+    fn remove(&mut self, start: usize) {
+        self.order.retain(|s| *s != start);
+        if let Some((twin, size)) = self.twins.remove(&start) {
+            self.used -= size;
+            self.resident -= size;
+            drop(twin);
+        }
+    }
+
+    fn take(&mut self, size: u64) {
+        self.used += size;
+        self.peak = self.peak.max(self.used);
+    }
 }
 
 impl Pool {
@@ -99,10 +132,12 @@ impl Pool {
             if !patient {
                 return Ok(None);
             }
+            if state.evict() {
+                continue;
+            }
             state = self.returned.wait(state).unwrap_or_else(|e| e.into_inner());
         }
-        state.used += size.total();
-        state.peak = state.peak.max(state.used);
+        state.take(size.total());
         drop(state);
         let made = device.checked("allocating buffers", || Buffers::new(&device.device, size));
         if made.is_err() {
@@ -125,13 +160,78 @@ impl Pool {
         self.returned.notify_all();
     }
 
+    /// Bytes of twins.
+    pub fn resident(&self) -> u64 {
+        self.lock().resident
+    }
+
+    /// Bytes that are not for twins.
+    pub fn room(&self) -> u64 {
+        self.limit - self.lock().resident.min(self.limit / 2)
+    }
+
+    /// The twin of memory that holds these addresses.
+    pub fn twin(&self, from: usize, to: usize) -> Option<Arc<Twin>> {
+        let mut state = self.lock();
+        let (start, (twin, _)) = state.twins.range(..=from).next_back()?;
+        let (start, twin) = (*start, twin.clone());
+        if to > start + twin.bytes {
+            return None;
+        }
+        state.order.retain(|s| *s != start);
+        state.order.push(start);
+        Some(twin)
+    }
+
+    /// Makes room for a twin of so many bytes, of older ones if need be; whether there is.
+    pub fn reserve_twin(&self, size: u64) -> bool {
+        let mut state = self.lock();
+        while state.resident + size > self.limit / 2 {
+            if !state.evict() {
+                return false;
+            }
+        }
+        while state.used + size > self.limit {
+            let Some(buffers) = state.free.pop() else { return false };
+            state.used -= buffers.size.total();
+            buffers.destroy();
+        }
+        state.take(size);
+        state.resident += size;
+        true
+    }
+
+    /// Gives room back that was reserved.
+    pub fn unreserve(&self, size: u64) {
+        let mut state = self.lock();
+        state.used -= size;
+        state.resident -= size;
+        self.returned.notify_all();
+    }
+
+    /// Keeps a twin for which there is room.
+    pub fn keep_twin(&self, twin: Arc<Twin>, size: u64) {
+        let mut state = self.lock();
+        let start = twin.start;
+        state.remove(start);
+        state.order.push(start);
+        state.twins.insert(start, (twin, size));
+    }
+
+    /// Lets go of a twin.
+    pub fn drop_twin(&self, start: usize) {
+        self.lock().remove(start);
+        self.returned.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl Buffers {
-    fn new(device: &wgpu::Device, size: Size) -> Buffers {
+    /// New ones, counted by nobody.
+    pub fn new(device: &wgpu::Device, size: Size) -> Buffers {
         use wgpu::BufferUsages as Use;
         let make = |bytes, usage| {
             device.create_buffer(&wgpu::BufferDescriptor {
@@ -143,8 +243,8 @@ impl Buffers {
         };
         Buffers {
             upload: make(size.up, Use::MAP_WRITE | Use::COPY_SRC),
-            input: make(size.up, Use::STORAGE | Use::COPY_DST),
-            output: make(size.down, Use::STORAGE | Use::COPY_SRC),
+            input: make(size.up, Use::STORAGE | Use::COPY_DST | Use::COPY_SRC),
+            output: make(size.down, Use::STORAGE | Use::COPY_SRC | Use::COPY_DST),
             download: make(size.down, Use::MAP_READ | Use::COPY_DST),
             size,
         }

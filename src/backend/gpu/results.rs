@@ -6,13 +6,12 @@ use super::passes::Pass;
 use super::strided;
 use super::wgsl;
 use crate::backend::reference::{position, read, unravel, write};
-use crate::backend::{Operand, Output};
+use crate::backend::{Launch, Operand, Output};
 use crate::dtype::{DType, Scalar};
-use crate::error::{ErrorKind, Result};
-use crate::ir::{Kernel, Root};
+use crate::ir::{Kernel, Root, Value};
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Region};
-use blockwise_kernels::naive;
+use blockwise_kernels::{naive, tile};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
@@ -22,6 +21,28 @@ pub struct Results {
     selected: Vec<usize>,
     /// What each root has folded by group: slots that points named, and their folds.
     groups: Vec<BTreeMap<u32, Planes>>,
+    /// What the host is to fold, by pass and value.
+    spread: BTreeMap<(usize, Value), Elements>,
+}
+
+/// Elements one after the other, aligned for any dtype.
+#[derive(Default)]
+struct Elements {
+    words: Vec<u64>,
+    bytes: usize,
+}
+
+impl Elements {
+    fn extend(&mut self, bytes: &[u8]) {
+        let from = self.bytes;
+        self.bytes += bytes.len();
+        self.words.resize(self.bytes.div_ceil(8), 0);
+        bytemuck::cast_slice_mut(&mut self.words)[from..self.bytes].copy_from_slice(bytes);
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        self.words.as_ptr().cast()
+    }
 }
 
 /// The planes of a fold.
@@ -46,29 +67,30 @@ impl Frame<'_> {
     pub fn within(&self, piece: &Region) -> Dims {
         piece.start.iter().zip(&self.launch.region.start).map(|(p, r)| p - r).collect()
     }
+}
 
-    /// The box of elements that a reduction keeps.
-    fn kept(&self, shape: &[usize], axes: &[u8]) -> Dims {
-        (0..shape.len()).map(|a| if axes.contains(&(a as u8)) { 1 } else { shape[a] }).collect()
-    }
+/// The box of elements that a reduction keeps.
+fn kept(shape: &[usize], axes: &[u8]) -> Dims {
+    (0..shape.len()).map(|a| if axes.contains(&(a as u8)) { 1 } else { shape[a] }).collect()
+}
 
-    /// The reductions of a launch: their axes and planes.
-    fn planes(&self) -> impl Iterator<Item = (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)> {
-        self.kernel.roots().iter().zip(self.launch.outputs).filter_map(|(root, output)| {
-            match (root, output) {
-                (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
-                    Some((&axes[..], op.planes(self.kernel.dtype(*value)), planes))
-                }
-                _ => None,
-            }
-        })
-    }
+/// The reductions of a launch: their axes and planes.
+fn reductions<'a>(
+    kernel: &'a Kernel,
+    launch: &'a Launch<'_>,
+) -> impl Iterator<Item = (&'a [u8], Vec<DType>, &'a SmallVec<[Operand; 3]>)> {
+    kernel.roots().iter().zip(launch.outputs).filter_map(|(root, output)| match (root, output) {
+        (Root::Reduce { op, value, axes }, Output::Reduce(planes)) => {
+            Some((&axes[..], op.planes(kernel.dtype(*value)), planes))
+        }
+        _ => None,
+    })
 }
 
 impl Results {
     pub fn new(kernel: &Kernel) -> Results {
         let roots = kernel.roots().len();
-        Results { selected: vec![0; roots], groups: vec![BTreeMap::new(); roots] }
+        Results { selected: vec![0; roots], groups: vec![BTreeMap::new(); roots], spread: BTreeMap::new() }
     }
 
     /// Elements that each root has selected.
@@ -80,9 +102,9 @@ impl Results {
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run).
-    pub unsafe fn save(&self, frame: &Frame<'_>) -> Saved {
+    pub unsafe fn save(&self, kernel: &Kernel, launch: &Launch<'_>) -> Saved {
         let root = |(axes, dtypes, planes): (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)| {
-            let kept = frame.kept(&frame.launch.region.shape, axes);
+            let kept = kept(&launch.region.shape, axes);
             let plane = |(operand, d): (&Operand, &DType)| {
                 let mut bytes = vec![0u8; kept.iter().product::<usize>() * d.size()];
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
@@ -99,16 +121,16 @@ impl Results {
             };
             planes.iter().zip(&dtypes).map(plane).collect()
         };
-        frame.planes().map(root).collect()
+        reductions(kernel, launch).map(root).collect()
     }
 
     /// Puts the planes back.
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run).
-    pub unsafe fn restore(&self, frame: &Frame<'_>, saved: Saved) {
-        for ((axes, dtypes, planes), saved) in frame.planes().zip(saved) {
-            let kept = frame.kept(&frame.launch.region.shape, axes);
+    pub unsafe fn restore(&self, kernel: &Kernel, launch: &Launch<'_>, saved: Saved) {
+        for ((axes, dtypes, planes), saved) in reductions(kernel, launch).zip(saved) {
+            let kept = kept(&launch.region.shape, axes);
             for ((operand, d), bytes) in planes.iter().zip(dtypes).zip(saved) {
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
                 // SAFETY: planes are writable, the copy holds all of it.
@@ -123,8 +145,15 @@ impl Results {
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run); `bytes` are the job's results.
-    pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) -> Result<()> {
-        for (pass, dispatch) in frame.passes.iter().zip(&job.dispatches) {
+    pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) {
+        for (&(number, pass, _), dispatch) in frame.passes.iter().zip(&job.dispatches) {
+            if let Pass::Spread { .. } = pass {
+                for (value, from) in pass.values(frame.kernel).into_iter().zip(&dispatch.results) {
+                    let size = dispatch.counts.outer * frame.kernel.dtype(value).size();
+                    self.spread.entry((number, value)).or_default().extend(&bytes[4 * from..][..size]);
+                }
+                continue;
+            }
             for (k, &r) in pass.roots().iter().enumerate() {
                 let from = dispatch.results[k];
                 // SAFETY: the caller's.
@@ -144,26 +173,23 @@ impl Results {
                         }
                         (Root::GroupReduce { op, value, .. }, _) => {
                             let d = frame.kernel.dtype(*value);
-                            group(dispatch, (from, bytes), (*op, d), &mut self.groups[r])?;
+                            group(dispatch, (from, bytes), (*op, d), &mut self.groups[r]);
                         }
                         _ => {}
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// Folds what was folded by group into its records: only when all pieces are done, so that a launch may fail before.
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run).
-    pub unsafe fn commit(&self, frame: &Frame<'_>) {
-        for ((root, output), groups) in
-            frame.kernel.roots().iter().zip(frame.launch.outputs).zip(&self.groups)
-        {
+    pub unsafe fn commit(&self, (kernel, passes): (&Kernel, &[Pass]), launch: &Launch<'_>) {
+        for ((root, output), groups) in kernel.roots().iter().zip(launch.outputs).zip(&self.groups) {
             if let (Root::GroupReduce { op, value, .. }, Output::GroupReduce(records)) = (root, output) {
-                let dtypes = op.planes(frame.kernel.dtype(*value));
+                let dtypes = op.planes(kernel.dtype(*value));
                 for (&slot, other) in groups {
                     let at = records.at(slot);
                     // SAFETY: a point named the slot, so its accumulators are readable and writable.
@@ -172,6 +198,22 @@ impl Results {
                     naive::fold::merge(*op, &mut fold, other);
                     // SAFETY: as above.
                     fold.into_iter().zip(at).for_each(|(s, p)| unsafe { write(s, p) });
+                }
+            }
+        }
+        for (number, pass) in passes.iter().enumerate() {
+            let elements = |v: &Value| self.spread.get(&(number, *v));
+            for &r in pass.roots() {
+                let (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(records)) =
+                    (&kernel.roots()[r], &launch.outputs[r])
+                else {
+                    continue;
+                };
+                let fold = tile::fold_groups(*op, kernel.dtype(*value));
+                if let (Some(x), Some(slots), Some(fold)) = (elements(value), elements(slot), fold) {
+                    let mask = mask.as_ref().and_then(elements).map_or(std::ptr::null(), Elements::as_ptr);
+                    // SAFETY: an element, a slot and a word of truth for every point; the slots' accumulators are writable.
+                    unsafe { fold(&[x.as_ptr()], slots.as_ptr().cast(), mask, slots.bytes / 4, &[*records]) };
                 }
             }
         }
@@ -184,37 +226,42 @@ fn group(
     (from, bytes): (usize, &[u8]),
     (op, d): (ReduceOp, DType),
     groups: &mut BTreeMap<u32, Planes>,
-) -> Result<()> {
+) {
     let (words, counts) = (wgsl::slot_words(op, d), &dispatch.counts);
-    let flags = dispatch.results[dispatch.results.len() - 1];
-    if (0..counts.segments).any(|s| word(bytes, flags + s) != 0) {
-        return Err(ErrorKind::Unsupported {
-            what: format!("{op} by more than {} groups on this GPU", counts.lanes),
-            hint: "fold by group on the CPU (Device::cpu()); sessions on a GPU do so by themselves".into(),
-        }
-        .into());
-    }
+    let partial = Partial::new(op, d);
     for segment in 0..counts.segments {
-        for slot in 0..counts.lanes {
-            let at = from + (segment * counts.lanes + slot) * words;
+        for slot in 0..counts.slots {
+            let at = from + (segment * counts.slots + slot) * words;
             if word(bytes, at) != 0 {
-                let other = partial(bytes, at + 1, op, d);
+                let other = partial.planes(bytes, at + 1);
                 let fold = groups.entry(slot as u32).or_insert_with(|| naive::fold::init(op, d).into());
                 naive::fold::merge(op, fold, &other);
             }
         }
     }
-    Ok(())
 }
 
-/// A partial result as planes; the place of an arg-fold is still the device's.
-fn partial(bytes: &[u8], mut at: usize, op: ReduceOp, d: DType) -> Planes {
-    let of = |(have, want): (DType, DType)| {
-        let s = scalar(bytes, at, have);
-        at += wgsl::words(have);
-        if op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
-    };
-    wgsl::partial(op, d).into_iter().zip(op.planes(d)).map(of).collect()
+/// How a partial result is made planes.
+struct Partial {
+    op: ReduceOp,
+    /// Dtypes of the words, and of the planes.
+    dtypes: SmallVec<[(DType, DType); 3]>,
+}
+
+impl Partial {
+    fn new(op: ReduceOp, d: DType) -> Partial {
+        Partial { op, dtypes: wgsl::partial(op, d).into_iter().zip(op.planes(d)).collect() }
+    }
+
+    /// The planes of the words from one on; the place of an arg-fold is still the device's.
+    fn planes(&self, bytes: &[u8], mut at: usize) -> Planes {
+        let of = |&(have, want): &(DType, DType)| {
+            let s = scalar(bytes, at, have);
+            at += wgsl::words(have);
+            if self.op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
+        };
+        self.dtypes.iter().map(of).collect()
+    }
 }
 
 /// # Safety
@@ -261,29 +308,30 @@ unsafe fn reduce(
 ) {
     let shape = &job.piece.shape;
     let counts = &dispatch.counts;
-    let kept = frame.kept(shape, axes);
+    let kept = kept(shape, axes);
     let folded: Dims = (0..shape.len()).map(|a| if pass.folds(a) { shape[a] } else { 1 }).collect();
-    let (words, dtypes) = (wgsl::partial_words(op, d), op.planes(d));
+    let words = wgsl::partial_words(op, d);
+    let (partial, merge) = (Partial::new(op, d), tile::merge(op, d));
     let mut within = frame.within(&job.piece);
     let start = within.clone();
     for outer in 0..counts.outer {
         let at = unravel(outer, &kept);
         within.iter_mut().zip(&start).zip(at).for_each(|((w, s), a)| *w = s + a);
-        // SAFETY: the planes' elements of every point are readable and writable.
-        let fold = planes.iter().zip(&dtypes).map(|(o, &d)| unsafe { read(d, o.element(&within)) });
-        let mut fold: Planes = fold.collect();
+        let mut into = [std::ptr::null_mut(); 3];
+        into.iter_mut().zip(planes).for_each(|(p, o)| *p = o.element(&within));
         for chunk in 0..counts.chunks {
-            let mut other = partial(bytes, from + (outer * counts.chunks + chunk) * words, op, d);
+            let mut other = partial.planes(bytes, from + (outer * counts.chunks + chunk) * words);
             if let (true, Some(place)) = (op.is_arg(), other.get_mut(1)) {
                 let r = place.bits() as u32;
                 let at: Dims = unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
                 *place = (if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) }).into();
             }
-            naive::fold::merge(op, &mut fold, &other);
-        }
-        for (operand, s) in planes.iter().zip(fold) {
-            // SAFETY: as above.
-            unsafe { write(s, operand.element(&within)) };
+            // elements of up to 8 bytes, the lowest first
+            let mut elements = [0u64; 3];
+            elements.iter_mut().zip(&other).for_each(|(e, s)| *e = s.bits().to_le());
+            let part = elements.each_mut().map(|e| std::ptr::from_mut(e).cast::<u8>());
+            // SAFETY: the planes' elements of every point are readable and writable, and so are the partial result's.
+            unsafe { merge(&into, &part, 1) };
         }
     }
 }

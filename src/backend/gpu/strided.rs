@@ -1,5 +1,7 @@
 //! Copies between boxes of elements with any strides.
 
+use crate::backend::{Launch, Operand, Output};
+use crate::ir::{Kernel, Root};
 use crate::shape::Dims;
 use smallvec::SmallVec;
 
@@ -74,6 +76,20 @@ unsafe fn row(n: usize, size: usize, from: (*const u8, isize), to: (*mut u8, isi
             _ => each::<u64>(n, from, to),
         }
     }
+}
+
+/// Whether something that a launch stores may lie where one of its inputs does.
+pub fn overlap(kernel: &Kernel, launch: &Launch<'_>) -> bool {
+    let hull = |operand: &Operand, size| operand.hull(&launch.region.shape, size);
+    let inputs = launch.inputs.iter().zip(kernel.inputs()).map(|(o, i)| hull(o, i.dtype.size()));
+    let inputs: SmallVec<[_; 6]> = inputs.collect();
+    kernel.roots().iter().zip(launch.outputs).any(|(root, output)| match (root, output) {
+        (Root::Store { value }, Output::Store(operand)) => {
+            let (from, to) = hull(operand, kernel.dtype(*value).size());
+            inputs.iter().any(|i| i.0 < to && from < i.1)
+        }
+        _ => false,
+    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ fn a_lost_device_is_a_typed_error_and_leaves_folds_as_they_were() {
             shape: &[x.len()],
             inputs: &inputs,
             outputs: &outputs,
+            slots: 0,
             streaming: false,
         };
         // SAFETY: the array has an element for every point, and the plane is a number.

@@ -26,9 +26,10 @@ pub(super) struct Registers {
     pub rows: usize,
 }
 
-/// The folds of a launch: the slot of every row (or one for all), and the accumulators of every effect.
+/// The folds of a launch: the slot of every row (or one for all), how many slots there are, and the accumulators of every effect.
 pub(super) struct Groups<'a> {
     pub slots: &'a Block,
+    pub many: usize,
     pub records: &'a [Records],
 }
 
@@ -145,6 +146,7 @@ impl Registers {
                 shape: &[rows],
                 inputs: &operands,
                 outputs: &outputs,
+                slots: groups.as_ref().map_or(0, |g| g.many),
                 streaming: false,
             };
             // SAFETY: inputs have a value for every row (or one, with stride 0) of their dtype, outputs are fresh blocks of as

@@ -4,11 +4,11 @@ struct Values {
 
 fn values(outer: u32, inner: u32) -> Values {
     let c0 = outer;
-    let i0 = c0 * params[10u];
-    let x0 = load_32(params[9u], i0);
+    let i0 = c0 * params[13u];
+    let x0 = load_32(params[12u], i0);
     let v0 = x0;
-    let v1 = 0x40000000u;
-    let v2 = 0x3f800000u;
+    let v1 = 0x40000000u ^ params[0];
+    let v2 = 0x3f800000u ^ params[0];
     let v3 = f32_mul(v0, v1);
     let v4 = f32_add(v2, v3);
     return Values(v4);
@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if n >= params[1u] { break; }
         let v = values(n, 0u);
         let r0 = v.v4;
-    output[params[11u] + n * 1u] = r0;
+    output[params[14u] + n * 1u] = r0;
     }
 }
 
@@ -36,11 +36,11 @@ struct Values {
 fn values(outer: u32, inner: u32) -> Values {
     let c0 = outer;
     let c1 = inner;
-    let i0 = c0 * params[11u] + c1 * params[12u];
-    let x0 = load_32(params[10u], i0);
+    let i0 = c0 * params[14u] + c1 * params[15u];
+    let x0 = load_32(params[13u], i0);
     let v0 = x0;
-    let v1 = 0x40000000u;
-    let v2 = 0x3f800000u;
+    let v1 = 0x40000000u ^ params[0];
+    let v2 = 0x3f800000u ^ params[0];
     let v3 = f32_mul(v0, v1);
     let v4 = f32_add(v2, v3);
     return Values(v4);
@@ -72,11 +72,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let own = lane % params[4u];
     let segment = block * (256u / params[4u]) + lane / params[4u];
     let outer = segment / params[6u];
-    let first = (segment % params[6u]) * params[5u];
-    let to = min(first + params[5u], params[2u]);
+    let line = (segment % params[6u]) / params[9u];
+    let first = line * params[8u] + ((segment % params[6u]) % params[9u]) * params[5u];
+    let end = min(first + params[5u], (line + 1u) * params[8u]);
     var a = empty();
     if segment < params[7u] {
-        for (var r = first + own; r < to; r += params[4u]) { a = push(a, values(outer, r), r); }
+        for (var r = first + own; r < end; r += params[4u]) { a = push(a, values(outer, r), r); }
     }
     lanes_acc[lane] = a;
     for (var s = params[4u] / 2u; s > 0u; s = s / 2u) {
@@ -85,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if own != 0u || segment >= params[7u] { return; }
     a = lanes_acc[lane];
-    let p0 = params[13u] + segment * 2u;
+    let p0 = params[16u] + segment * 2u;
     output[p0 + 0u] = (a.r0).x;
     output[p0 + 0u + 1u] = (a.r0).y;
 }

@@ -5,8 +5,8 @@ struct Values {
 fn values(outer: u32, inner: u32) -> Values {
     let c0 = outer;
     let c1 = inner;
-    let i0 = c0 * params[11u] + c1 * params[12u];
-    let x0 = f16_value(load_16(params[10u], i0));
+    let i0 = c0 * params[14u] + c1 * params[15u];
+    let x0 = f16_value(load_16(params[13u], i0));
     let v0 = x0;
     let v1 = f16_wrap(f32_exp(v0));
     return Values(v1);
@@ -49,11 +49,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let own = lane % params[4u];
     let segment = block * (256u / params[4u]) + lane / params[4u];
     let outer = segment / params[6u];
-    let first = (segment % params[6u]) * params[5u];
-    let to = min(first + params[5u], params[2u]);
+    let line = (segment % params[6u]) / params[9u];
+    let first = line * params[8u] + ((segment % params[6u]) % params[9u]) * params[5u];
+    let end = min(first + params[5u], (line + 1u) * params[8u]);
     var a = empty();
     if segment < params[7u] {
-        for (var r = first + own; r < to; r += params[4u]) { a = push(a, values(outer, r), r); }
+        for (var r = first + own; r < end; r += params[4u]) { a = push(a, values(outer, r), r); }
     }
     lanes_acc[lane] = a;
     for (var s = params[4u] / 2u; s > 0u; s = s / 2u) {
@@ -62,10 +63,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if own != 0u || segment >= params[7u] { return; }
     a = lanes_acc[lane];
-    let p0 = params[13u] + segment * 2u;
+    let p0 = params[16u] + segment * 2u;
     output[p0 + 0u] = (f16_bits(a.r0));
     output[p0 + 1u] = (a.at0);
-    let p1 = params[14u] + segment * 5u;
+    let p1 = params[17u] + segment * 5u;
     output[p1 + 0u] = (a.r1.m2).x;
     output[p1 + 0u + 1u] = (a.r1.m2).y;
     output[p1 + 2u] = (a.r1.mean).x;

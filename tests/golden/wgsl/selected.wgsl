@@ -5,9 +5,9 @@ struct Values {
 
 fn values(outer: u32, inner: u32) -> Values {
     let c0 = outer;
-    let i0 = c0 * params[10u];
-    let x0 = load_64(params[9u], i0);
-    let index0 = u64_add(vec2<u32>(params[11u], params[12u]), vec2<u32>(c0 * params[13u], 0u));
+    let i0 = c0 * params[13u];
+    let x0 = load_64(params[12u], i0);
+    let index0 = u64_add(vec2<u32>(params[14u], params[15u]), vec2<u32>(c0 * params[16u], 0u));
     let v0 = x0;
     let v1 = index0;
     let v2 = f64_from_i64(v1);
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
         if chosen {
-            let at = params[14u] + (block * 4096u + so_far + before[lane] - 1u) * 2u;
+            let at = params[17u] + (block * 4096u + so_far + before[lane] - 1u) * 2u;
             let r = v.v0;
             output[at] = r.x;
     output[at + 1u] = r.y;
@@ -49,5 +49,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         so_far += before[255u];
         workgroupBarrier();
     }
-    if lane == 0u { output[params[15u] + block] = so_far; }
+    if lane == 0u { output[params[18u] + block] = so_far; }
 }

@@ -52,9 +52,34 @@ pub fn constant(s: Scalar) -> String {
     }
 }
 
-/// The register of an element, given its input's first word and the number of the element.
-pub fn load(d: DType, base: &str, at: &str) -> String {
-    let bits = format!("load_{}({base}, {at})", 8 * d.size());
+/// A constant operand. Floats are sealed: compilers that know one operand fold `x * 0` and the like as it pleases them.
+fn operand(s: Scalar) -> String {
+    match register(s.dtype()) {
+        "u32" if s.dtype().is_float() => format!("{} ^ params[0]", constant(s)),
+        "vec2<u32>" if s.dtype().is_float() => {
+            format!("{} ^ vec2<u32>(params[0], params[0])", constant(s))
+        }
+        _ => constant(s),
+    }
+}
+
+/// The bits of element `at` of an input that was sent, given its first word.
+pub fn sent(d: DType, base: &str, at: &str) -> String {
+    format!("load_{}({base}, {at})", 8 * d.size())
+}
+
+/// The bits of element `at` of a twin.
+pub fn resident(d: DType, slot: u8, at: &str) -> String {
+    match d.size() {
+        1 => format!("((resident{slot}[{at} >> 2u] >> (({at} & 3u) * 8u)) & 0xffu)"),
+        2 => format!("((resident{slot}[{at} >> 1u] >> (({at} & 1u) * 16u)) & 0xffffu)"),
+        4 => format!("resident{slot}[{at}]"),
+        _ => format!("vec2<u32>(resident{slot}[2u * {at}], resident{slot}[2u * {at} + 1u])"),
+    }
+}
+
+/// The register of an element of these bits.
+pub fn load(d: DType, bits: String) -> String {
     match d {
         DType::Bool => format!("({bits} != 0u)"),
         DType::I8 => format!("i8_wrap(bitcast<i32>({bits}))"),
@@ -119,7 +144,7 @@ pub fn instruction(kernel: &Kernel, inst: &Inst) -> Result<String> {
     let v = |v: crate::ir::Value| format!("v{}", v.0);
     Ok(match *inst {
         Inst::Load(n) => format!("x{n}"),
-        Inst::Const(s) => constant(s),
+        Inst::Const(s) => operand(s),
         Inst::Index { axis } => format!("index{axis}"),
         Inst::Cast { to, x } => cast(d(x), to, &v(x)),
         Inst::Unary { op, x } => {

@@ -1,6 +1,6 @@
 //! Folds by group: every lane of a workgroup owns one slot and folds what belongs to it of each tile of points, in order.
 //!
-//! So there are at most as many slots as lanes; a word per workgroup tells whether a point named another.
+//! Where there are more slots than lanes, several workgroups go over the same points, each for a range of the slots.
 
 use super::{Layout, entry, param, reduce, word};
 use crate::dtype::DType;
@@ -39,42 +39,33 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
             None => writeln!(text, "    {lines}"),
         };
     }
-    _ = writeln!(
-        text,
-        "    return a;\n}}\n\nvar<workgroup> tile: array<Values, {width}>;\nvar<workgroup> beyond: atomic<u32>;\n"
-    );
+    _ = writeln!(text, "    return a;\n}}\n\nvar<workgroup> tile: array<Values, {width}>;\n");
     text.push_str(&entry(width));
-    // where some root folds the point
-    let named: Option<Vec<String>> = masks.iter().map(|m| m.map(|m| format!("v.v{}", m.0))).collect();
-    let named = named.map_or(String::new(), |masks| format!(" && ({})", masks.join(" || ")));
+    let points = super::segment_points("segment");
     _ = writeln!(
         text,
-        "    if block >= {segments} {{ return; }}
-    let first = block * {chunk};
-    let end = min(first + {chunk}, {outer});
+        "    let ranges = ({slots} + {width}u - 1u) / {width}u;
+    let segment = block / ranges;
+    if segment >= {segments} {{ return; }}
+    let mine = (block % ranges) * {width}u + lane;
+{points}
     var a = Acc({empty});
     for (var t = first; t < end; t += {width}u) {{
         let n = t + lane;
-        if n < end {{
-            let v = values(n, 0u);
-            tile[lane] = v;
-            if v.v{slot} >= {width}u{named} {{ atomicOr(&beyond, 1u); }}
-        }}
+        if n < end {{ tile[lane] = values(n, 0u); }}
         workgroupBarrier();
         let many = min(end - t, {width}u);
         for (var i = 0u; i < many; i++) {{
-            if tile[i].v{slot} == lane {{ a = push(a, tile[i]); }}
+            if tile[i].v{slot} == mine {{ a = push(a, tile[i]); }}
         }}
         workgroupBarrier();
     }}
-    if lane == 0u {{ output[{beyond} + block] = atomicLoad(&beyond); }}
-    let own = block * {width}u + lane;",
+    if mine >= {slots} {{ return; }}
+    let own = segment * {slots} + mine;",
+        slots = param(word::SLOTS),
         segments = param(word::SEGMENTS),
-        chunk = param(word::CHUNK),
-        outer = param(word::OUTER),
         empty = empty.join(", "),
         slot = slot.0,
-        beyond = param(layout.outputs + roots.len()),
     );
     for (k, &(op, d, _)) in parts.iter().enumerate() {
         let words = slot_words(op, d);

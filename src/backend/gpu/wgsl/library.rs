@@ -1,9 +1,10 @@
 //! The hand-written functions of `shaders/`, and which of them a kernel needs.
 
+use super::super::arithmetic::Arithmetic;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 11] = [
     include_str!("../../../../shaders/memory.wgsl"),
     include_str!("../../../../shaders/integer.wgsl"),
     include_str!("../../../../shaders/pair.wgsl"),
@@ -12,12 +13,29 @@ const SOURCES: [&str; 8] = [
     include_str!("../../../../shaders/real.wgsl"),
     include_str!("../../../../shaders/math.wgsl"),
     include_str!("../../../../shaders/fold.wgsl"),
+    include_str!("../../../../shaders/native.wgsl"),
+    include_str!("../../../../shaders/native_u64.wgsl"),
+    include_str!("../../../../shaders/native_f64.wgsl"),
 ];
+
+/// What the name of a native function has before that of the function that it may stand for.
+const NATIVE: &str = "native_";
+
+/// A native function: what it takes and gives, as WGSL says it.
+pub struct Native {
+    /// The function's name, without that it is native.
+    pub name: &'static str,
+    /// Types of its operands.
+    pub operands: Vec<&'static str>,
+    /// The type of its result.
+    pub result: &'static str,
+}
 
 /// Functions, constants and structures by name, in the order of the files.
 pub struct Library {
     items: Vec<Item>,
     places: HashMap<&'static str, usize>,
+    natives: Vec<Native>,
 }
 
 struct Item {
@@ -39,7 +57,8 @@ impl Library {
             let needs: BTreeSet<usize> = words(text).filter_map(|w| places.get(w).copied()).collect();
             Item { text: numbers(text), needs: needs.into_iter().filter(|&k| k != own).collect() }
         });
-        Library { items: items.collect(), places }
+        let natives = pieces.iter().filter_map(|(name, text)| native(name, text)).collect();
+        Library { items: items.collect(), places, natives }
     }
 
     /// Whether there is an item of this name.
@@ -47,18 +66,42 @@ impl Library {
         self.places.contains_key(name)
     }
 
-    /// All items that a text names, and those that they name.
-    pub fn needed_by(&self, text: &str) -> String {
+    /// The native functions.
+    pub fn natives(&self) -> &[Native] {
+        &self.natives
+    }
+
+    /// All items that a text names, and those that they name; native ones in the place of those of which the adapter's arithmetic is right.
+    pub fn needed_by(&self, text: &str, arithmetic: &Arithmetic) -> String {
+        let native = |name: &str| arithmetic.has(name).then(|| self.places.get(&*format!("{NATIVE}{name}")));
+        let mut stands: HashMap<usize, usize> = HashMap::new();
+        for (name, &k) in &self.places {
+            stands.extend(native(name).flatten().map(|&n| (k, n)));
+        }
+        let of = |k: usize| stands.get(&k).copied().unwrap_or(k);
         let mut needed = vec![false; self.items.len()];
         let mut left: Vec<usize> = words(text).filter_map(|w| self.places.get(w).copied()).collect();
         while let Some(k) = left.pop() {
             if !std::mem::replace(&mut needed[k], true) {
-                left.extend(&self.items[k].needs);
+                left.extend(&self.items[of(k)].needs);
             }
         }
-        let items = self.items.iter().zip(needed).filter(|(_, needed)| *needed);
-        items.map(|(item, _)| item.text.as_str()).collect()
+        let needed = (0..needed.len()).filter(|&k| needed[k]);
+        let text = |k: usize| match of(k) {
+            own if own == k => self.items[k].text.clone(),
+            native => self.items[native].text.replace(NATIVE, ""),
+        };
+        needed.map(text).collect()
     }
+}
+
+/// The native function that an item is, if it is one.
+fn native(name: &'static str, text: &'static str) -> Option<Native> {
+    let name = name.strip_prefix(NATIVE)?;
+    let (operands, rest) = text.split_once('(')?.1.split_once(')')?;
+    let result = rest.trim_start_matches(" -> ").split_once(" {")?.0;
+    let operands = operands.split(", ").filter_map(|operand| Some(operand.split_once(": ")?.1)).collect();
+    Some(Native { name, operands, result })
 }
 
 /// The items of a source with their names: each begins at the start of a line and ends before the next one or a comment there.
@@ -126,11 +169,20 @@ mod tests {
 
     #[test]
     fn a_kernel_gets_what_it_needs_and_no_more() {
-        let text = Library::get().needed_by("f32_log2(x)");
+        let text = Library::get().needed_by("f32_log2(x)", &Arithmetic::default());
         assert!(
             text.contains("fn real_div(") && text.contains("struct Split") && text.contains("fn f32_pack(")
         );
         assert!(!text.contains("fn f32_sin(") && !text.contains("R("));
+    }
+
+    #[test]
+    fn native_functions_stand_for_those_of_their_names() {
+        let library = Library::get();
+        assert!(library.natives().iter().all(|n| library.has(n.name) && (1..4).contains(&n.operands.len())));
+        let text = library.needed_by("f32_square(x)", &Arithmetic::of(["f32_mul"]));
+        assert!(text.contains("fn f32_mul(a: u32, b: u32) -> u32 { return bitcast<u32>(bitcast<f32>(a) * "));
+        assert!(!text.contains("native") && !text.contains("f32_mul_any"));
     }
 
     #[test]

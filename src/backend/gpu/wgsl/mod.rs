@@ -7,15 +7,16 @@ mod reduce;
 mod select;
 mod store;
 
+use super::arithmetic::Arithmetic;
 use super::geometry::Ranks;
 use super::passes::Pass;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::{Inst, Kernel, Value};
-use library::Library;
 use std::fmt::Write;
 
 pub use group::slot_words;
+pub use library::{Library, Native};
 pub use reduce::{acc_words, partial, partial_words};
 pub use select::ROUNDS;
 pub use store::points as points_of_store;
@@ -44,8 +45,14 @@ pub mod word {
     pub const CHUNKS: usize = 6;
     /// Segments of all.
     pub const SEGMENTS: usize = 7;
+    /// Points after which segments begin anew.
+    pub const LINE: usize = 8;
+    /// Segments of so many points.
+    pub const PER_LINE: usize = 9;
+    /// Slots of a fold by group.
+    pub const SLOTS: usize = 10;
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 11;
 }
 
 /// Where parameters are: after those of [`word`] the lengths of axes, then inputs, index axes and results.
@@ -53,7 +60,7 @@ pub mod word {
 pub struct Layout {
     /// Axes.
     pub ranks: Ranks,
-    /// Inputs that are read, by number: first word and strides in elements.
+    /// Inputs that are read, by number: first word (of a twin: first element) and strides in elements.
     pub inputs: Vec<(usize, usize)>,
     /// Axes whose index is used: start (two words) and steps.
     pub indices: Vec<(u8, usize)>,
@@ -83,27 +90,50 @@ impl Layout {
     }
 }
 
-/// The module of a pass.
+/// The module of a pass, for an adapter of this arithmetic; `homes` are the twins' bindings of inputs that are on the device.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if the library lacks an operation.
-pub fn module(kernel: &Kernel, pass: &Pass, ranks: Ranks, width: u32) -> Result<Module> {
+pub fn module(
+    kernel: &Kernel,
+    pass: &Pass,
+    (ranks, homes): (Ranks, &[Option<u8>]),
+    width: u32,
+    arithmetic: &Arithmetic,
+) -> Result<Module> {
     let values = pass.values(kernel);
     let used = used(kernel, &values);
-    let layout = Layout::new(kernel, &used, ranks, pass.results());
+    let layout = Layout::new(kernel, &used, ranks, pass.results(kernel));
     let own = match pass {
-        Pass::Store { roots } => store::main(kernel, roots, &layout, width),
+        Pass::Store { roots } => store::main(kernel, &stored(kernel, roots), &layout, width),
+        Pass::Spread { .. } => store::main(kernel, &values, &layout, width),
         Pass::Reduce { roots, .. } => reduce::main(kernel, roots, &layout, width)?,
         Pass::Select { root } => select::main(kernel, *root, &layout, width),
         Pass::Group { roots, .. } => group::main(kernel, roots, &layout, width)?,
     };
-    let own = format!("{}\n{own}", values_function(kernel, &values, &used, &layout)?);
-    let text = format!("{}\n{own}", Library::get().needed_by(&format!("{own} params input output")));
+    let own = format!("{}\n{own}", values_function(kernel, &values, &used, (&layout, homes))?);
+    let library = Library::get().needed_by(&format!("{own} params input output"), arithmetic);
+    let text = format!("{library}\n{own}");
     Ok(Module { text, layout })
 }
 
+/// The values that roots store, one each.
+pub fn stored(kernel: &Kernel, roots: &[usize]) -> Vec<Value> {
+    roots.iter().flat_map(|&r| kernel.roots()[r].operands()).collect()
+}
+
+/// Lines that find the points of a segment: from `first` up to `end` of those it is cut from.
+fn segment_points(number: &str) -> String {
+    let (chunk, line, per_line) = (param(word::CHUNK), param(word::LINE), param(word::PER_LINE));
+    format!(
+        "    let line = ({number}) / {per_line};
+    let first = line * {line} + (({number}) % {per_line}) * {chunk};
+    let end = min(first + {chunk}, (line + 1u) * {line});"
+    )
+}
+
 /// Which instructions some values need.
-fn used(kernel: &Kernel, values: &[Value]) -> Vec<bool> {
+pub fn used(kernel: &Kernel, values: &[Value]) -> Vec<bool> {
     let mut used = vec![false; kernel.insts().len()];
     values.iter().for_each(|v| used[v.0 as usize] = true);
     for k in (0..used.len()).rev() {
@@ -120,7 +150,12 @@ fn param(at: usize) -> String {
 }
 
 /// The structure of a point's values, and the function that computes them.
-fn values_function(kernel: &Kernel, values: &[Value], used: &[bool], layout: &Layout) -> Result<String> {
+fn values_function(
+    kernel: &Kernel,
+    values: &[Value],
+    used: &[bool],
+    (layout, homes): (&Layout, &[Option<u8>]),
+) -> Result<String> {
     let mut text = String::from("struct Values {\n");
     for v in values {
         _ = writeln!(text, "    v{}: {},", v.0, code::register(kernel.dtype(*v)));
@@ -145,8 +180,17 @@ fn values_function(kernel: &Kernel, values: &[Value], used: &[bool], layout: &La
         if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
     };
     for &(n, at) in &layout.inputs {
-        let load = code::load(kernel.inputs()[n].dtype, &param(at), &format!("i{n}"));
-        _ = writeln!(text, "    let i{n} = {};\n    let x{n} = {load};", offset(at + 1));
+        let (d, first, place) = (kernel.inputs()[n].dtype, param(at), format!("i{n}"));
+        let (ahead, bits) = match homes.get(n).copied().flatten() {
+            Some(slot) => (format!(" + {first}"), code::resident(d, slot, &place)),
+            None => (String::new(), code::sent(d, &first, &place)),
+        };
+        _ = writeln!(
+            text,
+            "    let {place} = {}{ahead};\n    let x{n} = {};",
+            offset(at + 1),
+            code::load(d, bits)
+        );
     }
     for &(axis, at) in &layout.indices {
         let start = format!("vec2<u32>({}, {})", param(at), param(at + 1));

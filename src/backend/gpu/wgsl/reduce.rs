@@ -141,18 +141,17 @@ pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32
         all(|f| &f.merge)
     );
     text.push_str(&entry(width));
-    let (inner, lanes, chunk) = (param(word::INNER), param(word::LANES), param(word::CHUNK));
-    let (chunks, segments) = (param(word::CHUNKS), param(word::SEGMENTS));
+    let (lanes, chunks, segments) = (param(word::LANES), param(word::CHUNKS), param(word::SEGMENTS));
+    let points = super::segment_points(&format!("segment % {chunks}"));
     _ = writeln!(
         text,
         "    let own = lane % {lanes};
     let segment = block * ({width}u / {lanes}) + lane / {lanes};
     let outer = segment / {chunks};
-    let first = (segment % {chunks}) * {chunk};
-    let to = min(first + {chunk}, {inner});
+{points}
     var a = empty();
     if segment < {segments} {{
-        for (var r = first + own; r < to; r += {lanes}) {{ a = push(a, values(outer, r), r); }}
+        for (var r = first + own; r < end; r += {lanes}) {{ a = push(a, values(outer, r), r); }}
     }}
     lanes_acc[lane] = a;
     for (var s = {lanes} / 2u; s > 0u; s = s / 2u) {{

@@ -2,7 +2,7 @@
 
 use super::{Layout, code, entry, param, word, write_words};
 use crate::dtype::DType;
-use crate::ir::{Kernel, Root};
+use crate::ir::{Kernel, Value};
 use std::fmt::Write;
 
 /// Points of an invocation.
@@ -10,12 +10,7 @@ pub fn points(dtypes: impl Iterator<Item = DType>) -> usize {
     dtypes.map(|d| 4usize.div_ceil(d.size())).max().unwrap_or(1)
 }
 
-pub(super) fn main(kernel: &Kernel, roots: &[usize], layout: &Layout, width: u32) -> String {
-    let stored = roots.iter().filter_map(|&r| match kernel.roots()[r] {
-        Root::Store { value } => Some(value),
-        _ => None,
-    });
-    let stored: Vec<_> = stored.collect();
+pub(super) fn main(kernel: &Kernel, stored: &[Value], layout: &Layout, width: u32) -> String {
     let points = points(stored.iter().map(|v| kernel.dtype(*v)));
     let mut text = entry(width);
     let outer = param(word::OUTER);

@@ -99,7 +99,11 @@ impl GroupState {
         }
         self.folds.grow(self.keys.len());
         let records = self.folds.all();
-        registers.launch(&plan.kernel, Some(Groups { slots: &slots, records: &records }), kernels)?;
+        registers.launch(
+            &plan.kernel,
+            Some(Groups { slots: &slots, many: self.keys.len(), records: &records }),
+            kernels,
+        )?;
         for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
             let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
             kept.push(fold, &registers.column(*register)?, slots)?;

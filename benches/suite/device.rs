@@ -1,0 +1,113 @@
+//! Runs the rows in memory on a GPU.
+//!
+//! | mode | ours | ceiling |
+//! |---|---|---|
+//! | resident | inputs stay on the device (`persist`); a result that is an array comes back | what copies inside the device, or back to the host, take for the same bytes: whichever is longer |
+//! | streamed | inputs are sent, results come back | what copies to the device, or back, take for the same bytes: whichever is longer |
+//!
+//! The device's copies are measured in the same run, on as many bytes as an input has.
+
+use crate::Suite;
+use crate::arrays::time_fresh;
+use crate::data::Input;
+use crate::oracle::Inputs;
+use crate::report::Line;
+use crate::rows::{Outcome, Row};
+use blockwise::backend::cpu::Cpu;
+use blockwise::backend::gpu::{Gpu, Speeds};
+use blockwise::backend::hybrid::Hybrid;
+use blockwise::event::{Event, Observer};
+use blockwise::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A GPU and what it can do at most.
+pub struct OnGpu {
+    gpu: Gpu,
+    speeds: Speeds,
+    fallbacks: Arc<Fallbacks>,
+}
+
+/// How often something went to the CPU.
+#[derive(Default)]
+struct Fallbacks(AtomicUsize);
+
+impl Observer for Fallbacks {
+    fn event(&self, event: &Event) {
+        if let Event::Fallback { .. } = event {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl OnGpu {
+    /// The first GPU, with room for the inputs of every row, and a session on it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(size: usize, threads: usize) -> Result<(OnGpu, Session), Error> {
+        let plane = 4 * (size * size) as u64;
+        let gpu = Gpu::builder().memory_limit((16 * plane).max(64 << 20)).build()?;
+        let speeds = gpu.speeds(plane.clamp(1 << 20, 64 << 20))?;
+        let fallbacks = Arc::new(Fallbacks::default());
+        let backend = Hybrid::new(Arc::new(gpu.clone()), Arc::new(Cpu::detect()));
+        let session =
+            Session::builder().backend(Arc::new(backend)).threads(threads).observer(fallbacks.clone());
+        Ok((OnGpu { gpu, speeds, fallbacks }, session.build()?))
+    }
+
+    /// What it is, and how fast it copies.
+    pub fn describe(&self) -> String {
+        let Speeds { up, down, copy } = self.speeds;
+        format!(
+            "{}; {}; copies {:.1} GB/s inside, {:.1} up, {:.1} down",
+            self.gpu.adapter(),
+            self.gpu.arithmetic(),
+            copy / 1e9,
+            up / 1e9,
+            down / 1e9
+        )
+    }
+
+    /// Checks and times a row.
+    ///
+    /// # Errors
+    /// If an input cannot be kept.
+    pub fn run(&self, suite: &Suite, row: &Row) -> Result<Vec<Line>, Error> {
+        let n = suite.options.size;
+        let blocks = row.inputs.iter().map(|name| Input::named(name).plane(n, &suite.workers)).collect();
+        let inputs = Inputs { blocks, n };
+        let plane = 4.0 * (n * n) as f64;
+        let traffic = row.bands * plane;
+        let want = (row.oracle)(&suite.workers, &inputs);
+        let sent: f64 = inputs.blocks.iter().map(|b| b.nbytes() as f64).sum();
+        let back = if row.outcome == Outcome::Plane { plane } else { 0.0 };
+        let down = back / self.speeds.down;
+        let streamed: Vec<Array> = inputs.blocks.iter().cloned().map(Array::from_block).collect();
+        let kept = streamed.iter().map(|x| suite.session.persist(x)).collect::<Result<Vec<_>, Error>>()?;
+        let mut lines = vec![];
+        for (mode, arrays, ceiling) in [
+            ("resident", &kept, (traffic / self.speeds.copy).max(down)),
+            ("streamed", &streamed, (sent / self.speeds.up).max(down)),
+        ] {
+            let line =
+                |engine: &str| Line::new(row.name, mode, engine, suite.options.threads).with("size", n);
+            lines.push(line("ceiling").took(ceiling, Some(traffic)));
+            let (before, gone) = (self.gpu.sent_bytes(), self.fallbacks.0.load(Relaxed));
+            let timed = time_fresh(suite, row, &(row.build)(arrays), &want, None);
+            let sent = self.gpu.sent_bytes() - before;
+            let line = match timed {
+                Ok((seconds, wrong)) => {
+                    // a row that is said to be resident must be, and on the device
+                    let moved = (mode == "resident" && sent > 1 << 16)
+                        .then(|| format!("{sent} bytes of what should stay were sent"));
+                    let left = (self.fallbacks.0.load(Relaxed) > gone).then(|| "ran on the CPU".to_owned());
+                    line("blockwise").took(seconds, Some(traffic)).checked(wrong.or(moved).or(left))
+                }
+                Err(e) => line("blockwise").checked(Some(e.to_string())),
+            };
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+}

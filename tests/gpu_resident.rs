@@ -1,0 +1,112 @@
+//! Arrays that stay on a GPU: nothing of them is sent again, whatever is done with them, and they make room for each other.
+#![cfg(feature = "gpu")]
+
+#[path = "common/gpu.rs"]
+mod adapter;
+
+use blockwise::backend::gpu::{Gpu, GpuBuilder};
+use blockwise::backend::hybrid::Hybrid;
+use blockwise::backend::{Backend, cpu::Cpu};
+use blockwise::prelude::*;
+use std::sync::Arc;
+
+/// A session on a GPU that tells what it was sent, and one on the CPU.
+fn sessions(how: fn(GpuBuilder) -> GpuBuilder) -> Option<(Gpu, Session, Session)> {
+    let gpu = adapter::open(how)?;
+    let backend = Hybrid::new(Arc::new(gpu.clone()), Arc::new(Cpu::detect()));
+    let on_gpu = Session::builder().backend(Arc::new(backend)).threads(2).build().expect("a session");
+    let cpu = Session::builder().device(Device::cpu()).threads(2).build().expect("a session");
+    Some((gpu, on_gpu, cpu))
+}
+
+/// As `f64`, in C order.
+fn numbers(block: &Block) -> Vec<f64> {
+    block.cast(F64).to_contiguous().as_slice::<f64>().expect("doubles").to_vec()
+}
+
+fn ramp(d: DType) -> Array {
+    (Array::arange(0, 120 * 90, 1).reshape(&[120, 90]) % 201).cast(d)
+}
+
+#[test]
+fn what_stays_on_the_device_is_not_sent_again() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    for d in [U8, I16, F32, F64] {
+        let plain = ramp(d);
+        let kept = session.persist(&plain).expect("computes");
+        let sent = gpu.sent_bytes();
+        let uses = |x: &Array| {
+            vec![
+                x * 3,
+                x.t(),
+                x.slice(s![5..;2, ..;-1]) + 1,
+                x.slice(s![..90, ..]) + x.slice(s![..90, ..]).t(),
+                x.slice(s![.., 3..4]) + x,
+                x.sum(..),
+                x.max(0),
+                x.argmin(1),
+                x.slice(s![7, ..]).cast(F32).sqrt(),
+                x.flip(Some(0)).rechunk([50, 7]) + 2,
+            ]
+        };
+        for (n, (kept, plain)) in uses(&kept).iter().zip(uses(&plain)).enumerate() {
+            let (got, want) = (session.compute(kept).expect("gpu"), cpu.compute(&plain).expect("cpu"));
+            assert_eq!(numbers(&got), numbers(&want), "use {n} of {d}");
+        }
+        // a sum is rounded by a kernel of its own
+        assert!(gpu.sent_bytes() - sent <= 8, "{d}");
+    }
+}
+
+#[test]
+fn kept_and_sent_operands_meet_in_one_kernel() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    let all: Vec<Array> = (1..8).map(|k| ramp(F32) * k).collect();
+    // more of them than a kernel has bindings for
+    let kept: Vec<Array> = all.iter().take(6).map(|x| session.persist(x).expect("computes")).collect();
+    let sum = |xs: &[&Array]| xs[1..].iter().fold(xs[0].clone(), |sum, x| &sum + *x);
+    let sent = gpu.sent_bytes();
+    let mixed: Vec<&Array> = kept.iter().chain(&all[6..]).collect();
+    let got = session.compute(&sum(&mixed)).expect("gpu");
+    assert_eq!(numbers(&got), numbers(&cpu.compute(&sum(&all.iter().collect::<Vec<_>>())).expect("cpu")));
+    assert!(gpu.sent_bytes() > sent && gpu.sent_bytes() - sent < 6 * 120 * 90 * 4);
+}
+
+#[test]
+fn arrays_make_room_for_each_other_inside_the_limit() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu.memory_limit("512KiB")) else { return };
+    let all: Vec<Array> = (1..20).map(|k| ramp(F64) + k).collect();
+    let kept: Vec<Array> = all.iter().map(|x| session.persist(x).expect("computes")).collect();
+    for (kept, plain) in kept.iter().zip(&all) {
+        let (got, want) =
+            (session.compute(&(kept * 2)).expect("gpu"), cpu.compute(&(plain * 2)).expect("cpu"));
+        assert_eq!(numbers(&got), numbers(&want));
+    }
+    assert!(gpu.peak_memory() <= gpu.memory_limit(), "{}", gpu.peak_memory());
+    // the last ones are there; when they are gone, so is what they took
+    let sent = gpu.sent_bytes();
+    session.compute(&kept[18].max(..)).expect("gpu");
+    assert_eq!(gpu.sent_bytes(), sent);
+    assert!(gpu.resident_bytes() > 0 && gpu.resident_bytes() <= gpu.memory_limit() / 2);
+    drop(kept);
+    assert_eq!(gpu.resident_bytes(), 0);
+}
+
+#[test]
+fn what_cannot_stay_is_sent() {
+    let Some((gpu, session, _)) = sessions(|gpu| gpu.smallest_limits().memory_limit("512KiB")) else {
+        return;
+    };
+    // no binding is left for it
+    let kept = session.persist(&ramp(I32)).expect("computes");
+    assert_eq!(session.compute(&kept.max(..)).expect("gpu").to_scalar::<i32>().expect("one"), 200);
+    assert_eq!(gpu.resident_bytes(), 0);
+    assert!(gpu.hold(&Block::scalar(1.0f64.into())).is_none());
+}
+
+#[test]
+fn a_session_on_the_cpu_keeps_nothing_elsewhere() {
+    let session = Session::builder().device(Device::cpu()).build().expect("a session");
+    let kept = session.persist(&ramp(I32)).expect("computes");
+    assert_eq!(session.compute(&kept.max(..)).expect("cpu").to_scalar::<i32>().expect("one"), 200);
+}

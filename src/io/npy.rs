@@ -9,8 +9,8 @@
 //!
 //! Complex numbers, strings, dates, records and pickled objects are refused by name.
 
-use super::temp;
-use crate::block::{Block, BlockSink, BlockSource};
+use super::{address, temp};
+use crate::block::{Address, Block, BlockSink, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Grid, Region};
@@ -62,6 +62,7 @@ pub struct NpySource {
     /// Whether the elements are what a block holds, byte for byte.
     direct: bool,
     swapped: bool,
+    chunk_bytes: usize,
 }
 
 impl NpySource {
@@ -113,6 +114,7 @@ impl NpySource {
             start: header.start,
             direct,
             swapped: header.swapped,
+            chunk_bytes,
         })
     }
 
@@ -190,6 +192,10 @@ impl BlockSource for NpySource {
 
     fn in_memory(&self) -> bool {
         self.direct
+    }
+
+    fn address(&self) -> Result<Option<Address>> {
+        address::of_file("npy", &self.path, &self.path, &[("chunk_bytes", self.chunk_bytes as u64)]).map(Some)
     }
 }
 
@@ -353,6 +359,15 @@ impl NpySink {
             written: AtomicUsize::new(0),
         })
     }
+
+    /// The file that another process is writing, to write some of its chunks. Never finished here.
+    pub(super) fn join(at: &Address, dtype: DType, grid: Grid) -> Result<NpySink> {
+        let start = address::option(at, "start")?;
+        let file = std::fs::OpenOptions::new().write(true).open(&at.path);
+        let file = file.map_err(|e| Error::io("opening", &at.path, e))?;
+        let (path, temp, written) = (at.path.clone(), Mutex::new(None), AtomicUsize::new(0));
+        Ok(NpySink { path, file, temp, dtype, grid, start, written })
+    }
 }
 
 fn header_bytes(dtype: DType, shape: &[usize]) -> Vec<u8> {
@@ -431,6 +446,16 @@ impl BlockSink for NpySink {
         let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner()).take();
         let temp = temp.ok_or_else(|| super::finished_twice(&self.path))?;
         temp::publish_file(temp, &self.path)
+    }
+
+    fn address(&self) -> Option<Address> {
+        let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner());
+        let path = temp.as_ref()?.path().to_owned();
+        Some(address::of_draft("npy", path, &[("start", self.start as u64)]))
+    }
+
+    fn written_elsewhere(&self) {
+        self.written.store(self.grid.shape().iter().product(), Relaxed);
     }
 }
 

@@ -56,18 +56,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = cluster.client()?;
     // the first run starts what is started once
     client.compute(&scene.index(ix![0, 0, 0]))?;
-    let killer = kill.then(|| {
-        std::thread::spawn(move || {
+    let to = dir.path().join("together.zarr");
+    let (got, together) = std::thread::scope(|scope| {
+        let done = scope.spawn(|| run(&client, &scene, &to));
+        if kill {
             std::thread::sleep(alone / 2);
-            let killed = cluster.kill_worker(0).map_err(|e| e.to_string());
-            (cluster, killed)
-        })
-    });
-    let (got, together) = run(&client, &scene, &dir.path().join("together.zarr"))?;
-    if let Some((_cluster, killed)) = killer.map(|k| k.join().expect("the killer lives")) {
-        killed?;
-        println!("one worker was killed on the way");
-    }
+            cluster.kill_worker(0)?;
+            println!("one worker was killed on the way");
+        }
+        done.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
 
     for (a, b) in got.iter().zip(&want) {
         assert_eq!(a.get(&[])?.bits(), b.get(&[])?.bits(), "the statistics have other bits");

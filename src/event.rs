@@ -88,7 +88,7 @@ pub struct Summary {
     pub ok: bool,
     /// Wall time.
     pub elapsed: Duration,
-    /// Wall time of each stage.
+    /// Wall time of each stage; on a cluster, the sum of what its workers took.
     pub stages: Vec<Duration>,
     /// Wall time after the last stage until everything that was written is in its place: indices, headers, renames.
     pub finishing: Duration,

@@ -7,10 +7,53 @@ mod common;
 use blockwise::cluster::LocalCluster;
 use blockwise::prelude::*;
 use blockwise::shape::Grid;
-use common::{LIMIT, assert_same, cluster, local, same_bytes};
+use common::{LIMIT, assert_bits, local, programs};
+use std::path::{Path, PathBuf};
+
+/// Workers of one thread.
+fn cluster(workers: usize) -> LocalCluster {
+    let builder = LocalCluster::builder(workers, 1, LIMIT).expect("described").worker_timeout(10);
+    programs(builder).start().expect("started")
+}
+
+/// That a session on a cluster gives the bits that a local one gives.
+fn assert_same(client: &Session, local: &Session, array: &Array, what: &str) {
+    let far = client.compute(array).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let near = local.compute(array).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_bits(&far, &near, what);
+}
+
+/// That two directories hold the same files with the same bytes.
+fn same_bytes(a: &Path, b: &Path) {
+    let (files, others) = (files(a), files(b));
+    assert_eq!(files, others);
+    for file in files {
+        assert_eq!(
+            std::fs::read(a.join(&file)).expect("there"),
+            std::fs::read(b.join(&file)).expect("there"),
+            "{file:?}"
+        );
+    }
+}
+
+fn files(root: &Path) -> Vec<PathBuf> {
+    let (mut out, mut left) = (vec![], vec![root.to_owned()]);
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path)
+            } else {
+                out.push(path.strip_prefix(root).expect("inside").to_owned())
+            }
+        }
+    }
+    out.sort();
+    out
+}
 
 /// An array on disk, in chunks, of numbers whose sums depend on the order in which they are added.
-fn scene(dir: &std::path::Path) -> Array {
+fn scene(dir: &Path) -> Array {
     let (rows, columns) = (240, 180);
     let values = ndarray::Array2::from_shape_fn((rows, columns), |(r, c)| {
         ((r * 7919 + c * 104_729) % 10_007) as f32 * 1.1e-3 - 3.7
@@ -62,7 +105,7 @@ fn check_all(workers: usize) {
     let all = client.compute_all([&x.mean(..), &y, &x.sum(1)]).expect("computed");
     let want = local.compute_all([&x.mean(..), &y, &x.sum(1)]).expect("computed");
     for (a, b) in all.iter().zip(&want) {
-        common::assert_bits(a, b, "several targets");
+        assert_bits(a, b, "several targets");
     }
 }
 
@@ -117,7 +160,7 @@ fn files_of_the_client_and_memory_of_the_caller_are_filled() {
             session.store(&[(&banded, sink)]).expect("written");
         }
         let (a, b) = (open(a).expect("opened"), open(b).expect("opened"));
-        common::assert_bits(&local.compute(&a).expect("read"), &local.compute(&b).expect("read"), "GeoTIFF");
+        assert_bits(&local.compute(&a).expect("read"), &local.compute(&b).expect("read"), "GeoTIFF");
     }
 }
 
@@ -172,7 +215,7 @@ fn blocks_longer_than_a_row_arrive_whole() {
     x.write_zarr(&path).expect("written");
     let x = open(&path).expect("opened");
     let cluster = LocalCluster::builder(2, 1, LIMIT * 4).expect("described");
-    let cluster = common::programs(cluster).start().expect("started");
+    let cluster = programs(cluster).start().expect("started");
     let client = cluster.client().expect("connected");
     let local = Session::builder().memory_limit(LIMIT * 4).threads(1).build().expect("built");
     assert_same(&client, &local, &(&x - x.mean(..)), "long blocks");

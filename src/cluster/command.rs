@@ -1,6 +1,7 @@
 //! Command lines of the programs: flags, environment variables and a file with settings.
 
 use super::server::{SchedulerOptions, WorkerBuilder, WorkerOptions, run_scheduler};
+use super::token::Token;
 use crate::config::parse_bytes;
 use crate::error::{Error, Result};
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ blockwise-scheduler: gives work to workers
   --exit-with-stdin         end when standard input is closed
 
 Each flag also as an environment variable: BLOCKWISE_LISTEN, BLOCKWISE_WORKER_TIMEOUT. Logs: RUST_LOG.
+BLOCKWISE_TOKEN (or `token = ...` in a file): what workers and clients must know.
 ";
 
 const WORKER_HELP: &str = "\
@@ -34,6 +36,7 @@ blockwise-worker: computes
 
 Each flag also as an environment variable: BLOCKWISE_SCHEDULER_URL, BLOCKWISE_LISTEN, BLOCKWISE_HOST, BLOCKWISE_NAME, BLOCKWISE_THREADS,
 BLOCKWISE_MEMORY_LIMIT, BLOCKWISE_WORK_DIR, BLOCKWISE_HEALTH, BLOCKWISE_SLOTS, BLOCKWISE_DEVICE. Logs: RUST_LOG.
+BLOCKWISE_TOKEN (or `token = ...` in a file): the scheduler's; it guards what this worker made too.
 ";
 
 /// The `main` of `blockwise-scheduler`.
@@ -46,6 +49,7 @@ pub fn scheduler_main() -> Result<()> {
         match name {
             "listen" => options.listen = parse(name, value)?,
             "worker-timeout" => options.worker_timeout = parse(name, value)?,
+            "token" => options.token = Token::new(value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -75,6 +79,7 @@ pub fn worker_main() -> Result<()> {
             "work-dir" => options.work_dir = Some(value.into()),
             "health" => options.health = Some(parse::<SocketAddr>(name, value)?),
             "slots" => options.slots = parse(name, value)?,
+            "token" => options.token = Token::new(value)?,
             _ => return Ok(false),
         }
         Ok(true)

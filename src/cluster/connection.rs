@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use super::layout::Layout;
 use super::status::{self, Status};
+use super::token::Token;
 use super::{failure, node, wire};
 use crate::block::Block;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +11,7 @@ use crate::event::{Event, Observer, Summary};
 use crate::plan::{Destination, Target};
 use arrow::array::RecordBatch;
 use ballista_core::client::BallistaClient;
-use ballista_core::extension::SessionConfigExt;
+use ballista_core::extension::{BallistaConfigGrpcEndpoint, SessionConfigExt};
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
@@ -51,6 +52,8 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How long to wait for a scheduler that does not answer, and for a first worker. Default: 30 s.
     pub patience: Duration,
+    /// What the scheduler and the workers want to hear. Default: `BLOCKWISE_TOKEN`.
+    pub token: Token,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             stall: Duration::from_secs(600),
             deadline: None,
             patience: Duration::from_secs(30),
+            token: Token::from_env()?,
         })
     }
 }
@@ -158,7 +162,7 @@ impl Connection {
     /// # Errors
     /// [`ErrorKind::Cluster`] if it does not answer.
     pub fn status(&self) -> Result<Status> {
-        self.wait(async { status::fetch(&self.url, Duration::from_secs(5)).await })
+        self.wait(self.ask())
     }
 
     /// Runs targets on the cluster; for each, its block if it goes to memory.
@@ -190,12 +194,13 @@ impl Connection {
         };
         let limit = self.options.memory_limit;
         let encoded = wire::encode(&sent, limit, shards)?;
-        let layout = Layout::new(&sent, &encoded.by_workers, limit, shards)?;
+        let job = wire::number(&encoded.bytes);
+        let layout = Layout::new(job, &sent, &encoded.by_workers, limit, shards)?;
         let bytes: Arc<[u8]> = encoded.bytes.into();
         let tell = |event: Event| observers.iter().for_each(|o| o.event(&event));
         let tasks = layout.plan.stages.iter().map(|s| s.tasks()).sum();
         tell(Event::RunStarted { stages: layout.stages(), tasks });
-        let mut inbox = Inbox::new(&layout, wire::number(&bytes), observers);
+        let mut inbox = Inbox::new(&layout, observers);
         let outcome = self.tries(&bytes, &layout, &mut inbox, started, cancel, &tell);
         let outcome = outcome.and_then(|()| inbox.finish(targets, &encoded.by_workers));
         let mut summary = outcome.as_ref().map(|(_, s)| s.clone()).unwrap_or_default();
@@ -211,12 +216,22 @@ impl Connection {
         inbox: &mut Inbox<'_>,
         started: Instant,
         cancel: &AtomicBool,
-        tell: &dyn Fn(Event),
+        tell: &(dyn Fn(Event) + Sync),
     ) -> Result<()> {
         let mut told = vec![];
+        // of stages that are done, each is told once
+        let known = std::sync::atomic::AtomicUsize::new(0);
+        let done = |stages: usize| {
+            for stage in known.fetch_max(stages, Relaxed)..stages {
+                tell(Event::StageFinished { stage, elapsed: started.elapsed() });
+            }
+        };
         for _ in 0..self.options.tries.max(1) {
-            match self.wait(self.attempt(bytes, layout, inbox, started, cancel)) {
-                Ok(()) => return Ok(()),
+            match self.wait(self.attempt(bytes, layout, inbox, started, cancel, &done)) {
+                Ok(()) => {
+                    done(layout.stages());
+                    return Ok(());
+                }
                 Err(Trouble::Final(e)) => return Err(e),
                 Err(Trouble::Again(why)) => {
                     tell(Event::SubmittedAgain { why: why.clone() });
@@ -237,11 +252,15 @@ impl Connection {
         })
     }
 
+    async fn ask(&self) -> Result<Status> {
+        status::fetch(&self.url, &self.options.token, Duration::from_secs(5)).await
+    }
+
     /// The status of a scheduler that may be about to start.
     async fn status_when_there(&self) -> Result<Status> {
         let until = Instant::now() + self.options.patience;
         loop {
-            match status::fetch(&self.url, Duration::from_secs(5)).await {
+            match self.ask().await {
                 Ok(status) => return Ok(status),
                 Err(e) if Instant::now() >= until => return Err(e),
                 Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -258,8 +277,9 @@ impl Connection {
                 format!("{e}: an address is like http://host:50050"),
             ))
         })?;
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(20));
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(failed)?;
+        let endpoint = (self.options.token.endpoint())(endpoint.timeout(Duration::from_secs(20)));
+        let endpoint = endpoint.map_err(|e| Trouble::Final(Error::internal(e.to_string())))?;
+        let channel = endpoint.connect().await.map_err(failed)?;
         let client = SchedulerGrpcClient::with_interceptor(channel, Stamp);
         Ok(client.max_encoding_message_size(MESSAGE_BYTES).max_decoding_message_size(MESSAGE_BYTES))
     }
@@ -272,11 +292,12 @@ impl Connection {
         inbox: &mut Inbox<'_>,
         started: Instant,
         cancel: &AtomicBool,
+        done: &(dyn Fn(usize) + Sync),
     ) -> Result<(), Trouble> {
         self.status_when_there().await?;
         let mut scheduler = self.scheduler().await?;
         let job = self.submit(&mut scheduler, bytes, layout).await?;
-        let parts = match self.watch(&mut scheduler, &job, started, cancel).await {
+        let parts = match self.watch(&mut scheduler, &job, started, cancel, done).await {
             Ok(parts) => parts,
             Err(trouble) => {
                 // best effort: it may be gone already, with the scheduler
@@ -284,8 +305,9 @@ impl Connection {
                 return Err(trouble);
             }
         };
-        let mut rows =
-            futures::stream::iter(parts.into_iter().map(|p| Box::pin(fetch(p)))).flatten_unordered(4);
+        let calls = Arc::new(BallistaConfigGrpcEndpoint::new(self.options.token.endpoint()));
+        let parts = parts.into_iter().map(|part| Box::pin(fetch(part, calls.clone())));
+        let mut rows = futures::stream::iter(parts).flatten_unordered(4);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             let payloads = node::payloads(&batch).map_err(|e| Trouble::Again(e.to_string()))?;
@@ -341,6 +363,7 @@ impl Connection {
         job: &str,
         started: Instant,
         cancel: &AtomicBool,
+        done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<PartitionLocation>, Trouble> {
         let mut looks = 0;
         let mut watched = Instant::now();
@@ -368,7 +391,7 @@ impl Connection {
             }
             if watched.elapsed() > WATCH {
                 watched = Instant::now();
-                let now = status::fetch(&self.url, Duration::from_secs(5)).await;
+                let now = self.ask().await;
                 if let Ok(now) = now {
                     let since = alone.take().filter(|_| now.workers.is_empty());
                     if now.workers.is_empty() {
@@ -378,6 +401,9 @@ impl Connection {
                             return Err(Trouble::Final(cluster(&self.url, "running", message)));
                         }
                         alone = Some(since);
+                    }
+                    if let Some(known) = now.jobs.iter().find(|j| j.job == job) {
+                        done(known.stages_done);
                     }
                     let own = now.progress(job);
                     if own != progress.0 {
@@ -441,9 +467,12 @@ fn silent(_: tokio::time::error::Elapsed) -> Trouble {
 }
 
 /// The rows of one place.
-fn fetch(location: PartitionLocation) -> impl futures::Stream<Item = Result<RecordBatch, Trouble>> {
+fn fetch(
+    location: PartitionLocation,
+    calls: Arc<BallistaConfigGrpcEndpoint>,
+) -> impl futures::Stream<Item = Result<RecordBatch, Trouble>> {
     let rows = async move {
-        let stream = tokio::time::timeout(SILENCE, open(location)).await.map_err(silent)??;
+        let stream = tokio::time::timeout(SILENCE, open(location, calls)).await.map_err(silent)??;
         let timed = futures::stream::try_unfold(stream, |mut stream| async move {
             let next = tokio::time::timeout(SILENCE, stream.next()).await.map_err(silent)?;
             Ok(next.transpose().map_err(lost)?.map(|batch| (batch, stream)))
@@ -453,13 +482,16 @@ fn fetch(location: PartitionLocation) -> impl futures::Stream<Item = Result<Reco
     futures::stream::once(rows).try_flatten()
 }
 
-async fn open(location: PartitionLocation) -> Result<SendableRecordBatchStream, Trouble> {
+async fn open(
+    location: PartitionLocation,
+    calls: Arc<BallistaConfigGrpcEndpoint>,
+) -> Result<SendableRecordBatchStream, Trouble> {
     let (layout, file) = (location.layout(), location.file_id);
     let (Some(worker), Some(partition)) = (location.executor_meta, location.partition_id) else {
         return Err(lost("a place without a worker"));
     };
     let port = worker.port as u16;
-    let client = BallistaClient::try_new(&worker.host, port, MESSAGE_BYTES, false, None, 1, 100, 0, 0);
+    let client = BallistaClient::try_new(&worker.host, port, MESSAGE_BYTES, false, Some(calls), 1, 100, 0, 0);
     let mut client = client.await.map_err(lost)?;
     client.fetch_partition(&worker.id, &partition.into(), file, layout, true).await.map_err(lost)
 }

@@ -16,7 +16,6 @@ use std::time::Duration;
 /// The results of a computation as they come. What came in a try that failed is as good as what comes in the next.
 pub(super) struct Inbox<'a> {
     layout: &'a Layout,
-    job: u64,
     observers: &'a [Arc<dyn Observer>],
     assembly: Assembly,
     blocks: HashMap<ResultId, Block>,
@@ -25,11 +24,10 @@ pub(super) struct Inbox<'a> {
 }
 
 impl<'a> Inbox<'a> {
-    pub fn new(layout: &'a Layout, job: u64, observers: &'a [Arc<dyn Observer>]) -> Inbox<'a> {
+    pub fn new(layout: &'a Layout, observers: &'a [Arc<dyn Observer>]) -> Inbox<'a> {
         let summary = Summary { stages: vec![Duration::ZERO; layout.stages()], ..Summary::default() };
         Inbox {
             layout,
-            job,
             observers,
             assembly: Assembly::new(layout.expected_by_client()),
             blocks: HashMap::new(),
@@ -41,7 +39,7 @@ impl<'a> Inbox<'a> {
     /// Takes a row.
     pub fn put(&mut self, payload: &[u8]) -> Result<()> {
         let row = Row::from_bytes(payload)?;
-        if row.job != self.job {
+        if row.job != self.layout.number {
             return Err(Error::internal(format!("{} is of another job", row.id)));
         }
         let most = self.layout.family(row.id).map(|_| self.layout.most_bytes(row.id))?;

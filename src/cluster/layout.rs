@@ -26,6 +26,8 @@ type Readers = Vec<SmallVec<[u32; 2]>>;
 pub struct Layout {
     /// The plan.
     pub plan: Plan,
+    /// The job's number: of the same bytes, planned the same way, the same. Rows carry it, so a process that plans otherwise is found out.
+    pub number: u64,
     shards: usize,
     families: Vec<Family>,
     /// By stage: for each result in chunks that it reads, who reads which chunk.
@@ -53,11 +55,17 @@ impl Family {
 }
 
 impl Layout {
-    /// Plans targets. `by_workers` says which targets' sinks workers write.
+    /// Plans targets, whose wire form has the number `job`. `by_workers` says which targets' sinks workers write.
     ///
     /// # Errors
     /// Those of planning, and if a stage has more tasks than can be told apart.
-    pub fn new(targets: &[Target], by_workers: &[bool], limit: u64, shards: usize) -> Result<Layout> {
+    pub fn new(
+        job: u64,
+        targets: &[Target],
+        by_workers: &[bool],
+        limit: u64,
+        shards: usize,
+    ) -> Result<Layout> {
         let plan = lower(targets, limit)?;
         for stage in &plan.stages {
             let tasks = stage.grid.counts().iter().try_fold(1usize, |n, &c| n.checked_mul(c));
@@ -68,7 +76,8 @@ impl Layout {
             }
         }
         let readers = plan.stages.iter().map(|_| OnceLock::new()).collect();
-        let mut layout = Layout { plan, shards, families: vec![], readers };
+        let number = job ^ digest(&plan);
+        let mut layout = Layout { plan, number, shards, families: vec![], readers };
         layout.families = layout.list_families(by_workers);
         Ok(layout)
     }
@@ -293,4 +302,36 @@ impl Layout {
 /// The number, in C order, of a chunk of a grid.
 pub fn number(grid: &Grid, index: &[usize]) -> usize {
     index.iter().zip(grid.axes()).fold(0, |n, (&i, axis)| n * axis.count() + i)
+}
+
+/// A number of what plans must agree on: tasks, their order, steps, kernels and roots.
+fn digest(plan: &Plan) -> u64 {
+    let mut text = String::new();
+    for stage in &plan.stages {
+        text += &format!("{:?} {:?} {:?}\n{}", stage.grid, stage.order, stage.kernel_inputs, stage.kernel);
+        for step in &stage.steps {
+            let kind = match &step.kind {
+                StepKind::Read(source) => format!("read {:?}", source.grid()),
+                StepKind::ReadResult(id) => format!("result {id:?}"),
+                StepKind::Kernel(kernel) => kernel.to_string(),
+                StepKind::Reshape => "reshape".into(),
+                StepKind::Concat { axis, starts } => format!("concat {axis} {starts:?}"),
+                StepKind::Gather(axes) => format!("gather {axes:?}"),
+                StepKind::MapBlocks { map, grid, inputs } => format!("{} {grid:?} {inputs:?}", map.name),
+            };
+            text += &format!("{kind} {:?} {} {:?}\n", step.inputs, step.dtype, step.shape);
+        }
+        for root in &stage.roots {
+            text += &match root {
+                StageRoot::Sink(sink) => format!("sink {:?}\n", sink.grid()),
+                StageRoot::Spill { dtype, grid } => format!("spill {dtype} {grid:?}\n"),
+                StageRoot::Reduce { op, dtype, axes } => format!("{op} {dtype} {axes:?}\n"),
+                StageRoot::Scan { op, dtype, axis } => format!("scan {op} {dtype} {axis}\n"),
+                StageRoot::Memory { dtype } => format!("memory {dtype}\n"),
+                StageRoot::Into(block) => format!("memory {}\n", block.dtype()),
+            };
+        }
+    }
+    text += &format!("{:?}", plan.targets);
+    wire::number(text.as_bytes())
 }

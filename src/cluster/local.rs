@@ -2,6 +2,7 @@
 
 use super::connection::Options;
 use super::status::Status;
+use super::token::Token;
 use crate::config::IntoBytes;
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{BufRead, BufReader};
@@ -65,6 +66,7 @@ impl LocalClusterBuilder {
             workers: vec![],
             dir,
             started: 0,
+            token: Token::random(),
         };
         cluster.start_scheduler()?;
         for _ in 0..self.workers {
@@ -85,6 +87,8 @@ pub struct LocalCluster {
     workers: Vec<Child>,
     dir: tempfile::TempDir,
     started: usize,
+    /// Others on this machine may reach the ports.
+    token: Token,
 }
 
 impl LocalCluster {
@@ -127,7 +131,8 @@ impl LocalCluster {
     /// # Errors
     /// If an environment variable holds nonsense.
     pub fn options(&self) -> Result<Options> {
-        Ok(Options { memory_limit: self.description.memory_limit, ..Options::from_env()? })
+        let (memory_limit, token) = (self.description.memory_limit, self.token.clone());
+        Ok(Options { memory_limit, token, ..Options::from_env()? })
     }
 
     /// The process numbers of the workers, in the order in which they were started.
@@ -150,6 +155,7 @@ impl LocalCluster {
             .arg(self.dir.path())
             .arg("--exit-with-stdin");
         self.started += 1;
+        command.env("BLOCKWISE_TOKEN", self.token.word().unwrap_or_default());
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         let child = child.map_err(|e| failed(&self.programs.1, e.to_string()))?;
         let id = child.id();
@@ -190,6 +196,7 @@ impl LocalCluster {
             .args(["--listen", &self.address.to_string()])
             .args(["--worker-timeout", &self.description.worker_timeout.to_string()])
             .arg("--exit-with-stdin")
+            .env("BLOCKWISE_TOKEN", self.token.word().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -23,6 +23,7 @@ pub mod piece;
 mod server;
 mod shard;
 mod status;
+mod token;
 pub mod wire;
 mod worker;
 
@@ -31,3 +32,4 @@ pub use connection::{Connection, Options};
 pub use local::{LocalCluster, LocalClusterBuilder};
 pub use server::{SchedulerOptions, WorkerBuilder, WorkerOptions, run_scheduler};
 pub use status::{JobStatus, Status, WorkerStatus};
+pub use token::Token;

@@ -99,7 +99,7 @@ fn keys(count: usize) -> Result<Arc<[u64]>> {
 
 /// The plan to submit.
 pub(super) fn plan(bytes: &Arc<[u8]>, layout: &Layout) -> Result<Arc<dyn ExecutionPlan>> {
-    let job = wire::number(bytes);
+    let job = layout.number;
     let count = layout.shards(0);
     let start = |shard: usize| {
         let id = Id { kind: Kind::Go, stage: 0, root: 0, number: shard };
@@ -217,8 +217,7 @@ impl ExecutionPlan for StageExec {
             let _guard = CancelOnDrop(cancel.clone());
             let name = host.name.clone();
             let failed = |e, place: &str| failure::to_engine(e, &name, place);
-            let job = wire::number(&bytes);
-            let (held, own) = (host.clone(), bytes.clone());
+            let (job, held, own) = (wire::number(&bytes), host.clone(), bytes.clone());
             let incoming = tokio::task::spawn_blocking(move || Incoming::new(held, job, &own, stage));
             let incoming = incoming.await.map_err(|e| DataFusionError::External(Box::new(e)))?;
             let mut incoming = incoming.map_err(|e| failed(e, &format!("stage {stage}")))?;
@@ -235,6 +234,7 @@ impl ExecutionPlan for StageExec {
             }
             let place = incoming.place();
             let run = tokio::task::spawn_blocking(move || {
+                let job = incoming.job();
                 let keys = incoming.next_keys().map_err(failure::from_engine)?;
                 let send = |to: usize, id: Id, bytes: &[u8]| {
                     for row in Row::cut(job, to, id, bytes) {

@@ -3,20 +3,27 @@
 use super::connection::MESSAGE_BYTES;
 use super::node::Codec;
 use super::status::{JobStatus, Status, WorkerStatus};
+use super::token::Token;
 use super::worker::Host;
 use crate::backend::Device;
 use crate::block::Block;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BlockContext, register_function};
+use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::routing::get;
 use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::error::BallistaError;
+use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::shutdown::Shutdown;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,11 +37,17 @@ pub struct SchedulerOptions {
     pub listen: SocketAddr,
     /// After how many seconds of silence a worker is given up, and what it ran is run elsewhere. A busy worker is heard of every 5 s.
     pub worker_timeout: u64,
+    /// What those who call must know; nothing by default.
+    pub token: Token,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> SchedulerOptions {
-        SchedulerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 50050)), worker_timeout: 20 }
+        SchedulerOptions {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50050)),
+            worker_timeout: 20,
+            token: Token::default(),
+        }
     }
 }
 
@@ -75,6 +88,7 @@ pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr))
             grpc_server_max_encoding_message_size: MESSAGE_BYTES as u32,
             grpc_client_max_message_size: MESSAGE_BYTES as u32,
             override_physical_codec: Some(Codec::new(None)),
+            override_create_grpc_client_endpoint: Some(options.token.endpoint()),
             ..SchedulerConfig::default()
         };
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(|e| failed(e.to_string()))?;
@@ -89,6 +103,7 @@ pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr))
             .route("/healthz", get(|| async { "ok" }))
             .route("/readyz", get(move || readiness(ready_server.is_ready())))
             .route("/status", get(move || async move { status(&status_server).await }));
+        let routes = options.token.guard(routes);
         ready(address);
         let serve = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
         tokio::select! {
@@ -165,6 +180,8 @@ pub struct WorkerOptions {
     pub health: Option<SocketAddr>,
     /// Shards that come in at once; one at a time runs.
     pub slots: usize,
+    /// What those who call must know, and what it says itself; nothing by default.
+    pub token: Token,
 }
 
 impl Default for WorkerOptions {
@@ -180,6 +197,7 @@ impl Default for WorkerOptions {
             work_dir: None,
             health: None,
             slots: 4,
+            token: Token::default(),
         }
     }
 }
@@ -238,6 +256,9 @@ impl WorkerBuilder {
         let (scheduler_host, scheduler_port) = split(&options.scheduler)?;
         let means =
             Host::new(name.clone(), memory_limit, threads, work.path().to_owned(), &Device::from_env()?)?;
+        let endpoint = options.token.endpoint();
+        let calls = endpoint.clone();
+        let token = options.token.clone();
         let config = ExecutorProcessConfig {
             executor_id: name,
             bind_host: options.listen.ip().to_string(),
@@ -256,6 +277,14 @@ impl WorkerBuilder {
             // what our operators hold is counted by the host's limit
             memory_pool_size: Some(0),
             override_physical_codec: Some(Codec::new(Some(Arc::new(means)))),
+            override_create_grpc_client_endpoint: Some(endpoint),
+            override_config_producer: Some(Arc::new(move || {
+                SessionConfig::new_with_ballista()
+                    .with_ballista_override_create_grpc_client_endpoint(calls.clone())
+            })),
+            override_arrow_flight_service: Some(Arc::new(move |dir, address, shutdown, _| {
+                tokio::spawn(serve_rows(dir, address, token.clone(), shutdown))
+            })),
             ..ExecutorProcessConfig::default()
         };
         let health = config.health.clone();
@@ -271,6 +300,22 @@ impl WorkerBuilder {
             start_executor_process(Arc::new(config)).await.map_err(|e| failed(e.to_string()))
         })
     }
+}
+
+/// Gives other workers and clients what this one made.
+async fn serve_rows(
+    dir: String,
+    address: SocketAddr,
+    token: Token,
+    mut shutdown: Shutdown,
+) -> Result<(), BallistaError> {
+    let rows = FlightServiceServer::new(BallistaFlightService::new(dir))
+        .max_encoding_message_size(MESSAGE_BYTES)
+        .max_decoding_message_size(MESSAGE_BYTES);
+    let routes = token.guard(tonic::service::Routes::new(rows).into_axum_router());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let ended = axum::serve(listener, routes).with_graceful_shutdown(async move { shutdown.recv().await });
+    Ok(ended.await?)
 }
 
 /// Host and port of an address such as `http://host:50050`.

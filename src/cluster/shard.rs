@@ -53,7 +53,6 @@ impl Report {
 pub(super) struct Incoming {
     host: Arc<Host>,
     layout: Arc<Layout>,
-    job: u64,
     stage: usize,
     shards: BTreeMap<usize, Shard>,
 }
@@ -72,14 +71,17 @@ impl Incoming {
         if stage >= layout.stages() {
             return Err(wrong(format!("stage {stage} of {}", layout.stages())));
         }
-        Ok(Incoming { host, layout, job, stage, shards: BTreeMap::new() })
+        Ok(Incoming { host, layout, stage, shards: BTreeMap::new() })
     }
 
     /// Takes a row.
     pub fn put(&mut self, payload: &[u8]) -> Result<()> {
         let row = Row::from_bytes(payload)?;
-        if row.job != self.job {
-            return Err(wrong(format!("{} is of another job", row.id)));
+        if row.job != self.layout.number {
+            return Err(wrong(format!(
+                "{} is of another job, or of a process that planned this one otherwise",
+                row.id
+            )));
         }
         let (layout, to) = (&self.layout, row.to as usize);
         if to >= layout.shards(self.stage) {
@@ -111,6 +113,11 @@ impl Incoming {
             shard.run(&host, &layout, stage, number, send, cancel)?;
         }
         Ok(())
+    }
+
+    /// The job's number.
+    pub fn job(&self) -> u64 {
+        self.layout.number
     }
 
     /// Number of shards of the next stage, if there is one.

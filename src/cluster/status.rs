@@ -1,5 +1,6 @@
 //! What a scheduler says of itself: its workers and its jobs, over plain HTTP.
 
+use super::token::Token;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,15 +70,18 @@ impl Status {
 }
 
 /// Asks a scheduler.
-pub(super) async fn fetch(url: &str, limit: Duration) -> Result<Status> {
+pub(super) async fn fetch(url: &str, token: &Token, limit: Duration) -> Result<Status> {
     let failed = |message: String| -> Error {
         ErrorKind::Cluster { url: url.to_owned(), action: "asking for its status", message }.into()
     };
-    let answer = tokio::time::timeout(limit, get(url, "/status")).await;
+    let answer = tokio::time::timeout(limit, get(url, token, "/status")).await;
     let answer =
         answer.map_err(|_| failed(format!("no answer for {limit:?}")))?.map_err(|e| failed(e.to_string()))?;
     let text = std::str::from_utf8(&answer).unwrap_or_default();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    if head.starts_with("HTTP/1.1 401") {
+        return Err(failed("it wants another token: set BLOCKWISE_TOKEN, or Options::token".into()));
+    }
     if !head.starts_with("HTTP/1.1 200") {
         let first = head.lines().next().unwrap_or("nothing").to_owned();
         return Err(failed(format!("it is no scheduler of blockwise: {first}")));
@@ -85,11 +89,14 @@ pub(super) async fn fetch(url: &str, limit: Duration) -> Result<Status> {
     serde_json::from_str(body).map_err(|e| failed(format!("it is no scheduler of blockwise: {e}")))
 }
 
-async fn get(url: &str, path: &str) -> std::io::Result<Vec<u8>> {
+async fn get(url: &str, token: &Token, path: &str) -> std::io::Result<Vec<u8>> {
     let invalid = |message: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, message.to_owned());
     let host = url.strip_prefix("http://").ok_or_else(|| invalid("an address is like http://host:50050"))?;
     let mut stream = tokio::net::TcpStream::connect(host).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {}\r\nConnection: close\r\n\r\n",
+        token.agent()
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![];
     stream.take(MOST_BYTES).read_to_end(&mut answer).await?;

@@ -62,7 +62,7 @@ impl Host {
                 let (needed, limit) = (job.limit, self.memory_limit);
                 return Err(ErrorKind::MemoryLimit { op, needed, limit, chunks }.into());
             }
-            Layout::new(&job.targets, &job.by_workers, job.limit, job.shards)
+            Layout::new(number, &job.targets, &job.by_workers, job.limit, job.shards)
         };
         let plan = catch_unwind(AssertUnwindSafe(plan));
         let plan = Arc::new(plan.unwrap_or_else(|_| {

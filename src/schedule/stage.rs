@@ -29,7 +29,7 @@ enum RootRun {
     Sink(Arc<dyn BlockSink>),
     Spill(Arc<SpillStore>),
     /// Into the accumulators of a span; merged here unless the spans are handed out.
-    Fold(Box<Fold>, Option<Whole>),
+    Fold(Box<Fold>, Option<Box<Whole>>),
     /// Into a block, or handed out.
     Scan {
         block: Option<Block>,
@@ -148,7 +148,7 @@ fn start_root(
         }
         StageRoot::Reduce { op, dtype, axes } => {
             let fold = Fold::new(*op, *dtype, axes, &stage.grid);
-            let whole = (!partly).then(|| fold.whole(workers));
+            let whole = (!partly).then(|| Box::new(fold.whole(workers)));
             RootRun::Fold(Box::new(fold), whole)
         }
         StageRoot::Scan { op, dtype, axis } => {
@@ -162,7 +162,7 @@ fn finish_root(root: RootRun) -> RootResult {
     match root {
         RootRun::Store(block) | RootRun::Scan { block: Some(block), .. } => RootResult::Block(block),
         RootRun::Spill(store) => RootResult::Spilled(store),
-        RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(whole)),
+        RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(*whole)),
         RootRun::Sink(_) | RootRun::Out | RootRun::Fold(_, None) | RootRun::Scan { block: None, .. } => {
             RootResult::Gone
         }

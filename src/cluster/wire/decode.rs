@@ -346,7 +346,8 @@ fn index_map(axes: &[AxisForm], source: &Expr, shape: &[usize]) -> Result<IndexM
         let last = start + step * (n as i128 - 1).max(0);
         let inside = |i: i128| (0..len).contains(&i);
         let modest = step.abs() <= len.max(1 << 31) && start.abs() <= len.max(1);
-        if !modest || !empty && !(inside(start) && inside(last)) {
+        let stays = empty || inside(start) && inside(last);
+        if !modest || !stays {
             return Err(outside());
         }
     }

@@ -4,11 +4,14 @@
 #[path = "common/cluster.rs"]
 mod common;
 
-use blockwise::cluster::LocalCluster;
+use blockwise::cluster::{LocalCluster, Options, Token};
+use blockwise::event::{Event, Observer};
+use blockwise::plan::{Destination, StageRoot, Target};
 use blockwise::prelude::*;
 use blockwise::shape::Grid;
 use common::{LIMIT, assert_bits, local, programs};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// Workers of one thread.
 fn cluster(workers: usize) -> LocalCluster {
@@ -63,7 +66,14 @@ fn scene(dir: &Path) -> Array {
     open(&path).expect("opened")
 }
 
-/// What the issue lists, on one cluster.
+/// Whether the plan for an array goes through a store between stages.
+fn exchanges(session: &Session, array: &Array) -> bool {
+    let expr = array.expr().expect("sound").clone();
+    let plan = session.plan(&[Target { expr, destination: Destination::Memory }]).expect("planned");
+    plan.stages.iter().flat_map(|s| &s.roots).any(|r| matches!(r, StageRoot::Spill { .. }))
+}
+
+/// Elementwise work, folds, and plans of several stages, on one cluster.
 fn check_all(workers: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let x = scene(dir.path());
@@ -96,7 +106,9 @@ fn check_all(workers: usize) {
 
     // several stages: a result that the next one reads, chunks that cross
     assert_same(&client, &local, &((&x - x.mean(0)) / x.std(0)), "standardize");
-    assert_same(&client, &local, &x.rechunk([7, 180]), "rechunk");
+    let across = x.rechunk([7, 180]);
+    assert!(exchanges(&local, &across), "it shall go through a store");
+    assert_same(&client, &local, &across, "rechunk");
     let square = x.slice(s![..180, ..]);
     assert_same(&client, &local, &(&square + &square.transpose(None)), "x + x.T");
     assert_same(&client, &local, &x.cumsum(1), "running sums");
@@ -197,14 +209,59 @@ fn what_cannot_be_sent_is_refused_before_any_work() {
 
 #[test]
 fn a_cluster_that_is_not_there_is_an_error() {
-    let options = blockwise::cluster::Options {
+    let options = Options {
         patience: std::time::Duration::from_millis(300),
-        ..blockwise::cluster::Options::from_env().expect("the environment")
+        ..Options::from_env().expect("the environment")
     };
     let e = blockwise::Client::with("http://127.0.0.1:9", options.clone()).err().expect("nobody listens");
     assert!(matches!(e.kind(), ErrorKind::Cluster { .. }), "{e}");
     let e = blockwise::Client::with("somewhere", options).err().expect("no address");
     assert!(e.to_string().contains("http://host:50050"), "{e}");
+}
+
+#[test]
+fn only_those_who_know_the_word_are_let_in() {
+    let cluster = cluster(1);
+    let options = cluster.options().expect("options");
+    let patience = std::time::Duration::from_millis(300);
+    for token in [Token::default(), Token::new("another-word-of-some-length").expect("a word")] {
+        let stranger = Options { token, patience, ..options.clone() };
+        let e = blockwise::Client::with(&cluster.url(), stranger).err().expect("a stranger");
+        assert!(e.to_string().contains("token"), "{e}");
+    }
+    // health is no secret
+    let mut stream =
+        std::net::TcpStream::connect(cluster.url().trim_start_matches("http://")).expect("connected");
+    std::io::Write::write_all(&mut stream, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .expect("asked");
+    let answer = std::io::read_to_string(stream).expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+}
+
+#[test]
+fn observers_hear_of_every_shard() {
+    #[derive(Default)]
+    struct Shards(Mutex<Vec<(usize, String, usize)>>);
+    impl Observer for Shards {
+        fn event(&self, event: &Event) {
+            if let Event::ShardFinished { stage, worker, tasks, .. } = event {
+                self.0.lock().expect("nobody panics").push((*stage, worker.clone(), *tasks));
+            }
+        }
+    }
+    let cluster = cluster(2);
+    let shards = Arc::new(Shards::default());
+    let options = cluster.options().expect("options");
+    let builder = Session::builder().cluster(&cluster.url(), options).observer(shards.clone());
+    let session = builder.build().expect("connected");
+    let x = Array::arange(0, 1000, 1).rechunk(10).cast(F64);
+    session.compute(&(&x - x.mean(..))).expect("computed");
+    let heard = shards.0.lock().expect("nobody panics").clone();
+    let summary = session.last_summary().expect("a run");
+    assert_eq!(heard.iter().map(|(_, _, tasks)| *tasks as u64).sum::<u64>(), summary.tasks);
+    assert!(
+        (0..2).all(|stage| heard.iter().any(|(s, worker, _)| *s == stage && worker.starts_with("worker-")))
+    );
 }
 
 #[test]

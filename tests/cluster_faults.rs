@@ -128,6 +128,18 @@ fn a_worker_that_stands_still_is_done_without() {
 }
 
 #[test]
+fn a_worker_that_is_asked_to_leave_finishes_what_it_runs() {
+    let mut cluster = cluster(2);
+    while_computing(&mut cluster, &three_stages(1), |cluster| {
+        let job = wait_for(cluster, "in the middle", |j| j.stages_done == 1 && !j.running.is_empty());
+        let id = cluster.worker_ids()[victim(&job)] as libc::pid_t;
+        // SAFETY: a signal to a process that this test started and that has not been waited for.
+        assert_eq!(unsafe { libc::kill(id, libc::SIGTERM) }, 0);
+    });
+    assert_eq!(cluster.status().expect("a scheduler").workers.len(), 1);
+}
+
+#[test]
 fn a_worker_that_comes_late_takes_part() {
     let mut cluster = cluster(1);
     let options = Options { shards: 8, ..cluster.options().expect("options") };

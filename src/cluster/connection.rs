@@ -446,6 +446,9 @@ fn settings() -> Vec<KeyValuePair> {
         ("ballista.planner.coalesce.enabled", "false"),
         ("ballista.planner.propagate_empty.enabled", "false"),
         ("ballista.client.grpc_max_message_size", message.as_str()),
+        // our rows are long: what the engine holds of them is beside the workers' memory limit
+        ("ballista.shuffle.sort_based.memory_limit_per_task_bytes", "16777216"),
+        ("ballista.shuffle.reader.max_bytes_in_flight", "16777216"),
     ];
     let mut config = SessionConfig::new_with_ballista();
     for (key, value) in own {

@@ -140,6 +140,11 @@ impl LocalCluster {
         self.workers.iter().map(Child::id).collect()
     }
 
+    /// The process number of the scheduler.
+    pub fn scheduler_id(&self) -> Option<u32> {
+        self.scheduler.as_ref().map(Child::id)
+    }
+
     /// Starts one more worker; it takes part when it is there.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex};
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Headers are padded so that the elements start at a multiple of this.
 const ALIGN: usize = 64;
+/// No header that is written here is longer.
+const MAX_HEADER: usize = 1 << 20;
 
 /// A `.npy` file, memory-mapped.
 ///
@@ -363,6 +365,9 @@ impl NpySink {
     /// The file that another process is writing, to write some of its chunks. Never finished here.
     pub(super) fn join(at: &Address, dtype: DType, grid: Grid) -> Result<NpySink> {
         let start = address::option(at, "start")?;
+        if start > MAX_HEADER {
+            return Err(Error::format("address", &at.path, format!("a header of {start} bytes")));
+        }
         let file = std::fs::OpenOptions::new().write(true).open(&at.path);
         let file = file.map_err(|e| Error::io("opening", &at.path, e))?;
         let (path, temp, written) = (at.path.clone(), Mutex::new(None), AtomicUsize::new(0));

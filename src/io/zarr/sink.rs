@@ -165,6 +165,10 @@ impl ZarrSink {
         let store = Arc::new(Directory::new(&at.path).of_many_writers());
         let array = Array::open(store, "/").map_err(|e| open_error(e, &at.path))?;
         let chunk = address::options(at, "chunk", grid.ndim())?;
+        // what is written is padded to whole chunks
+        if grid != Grid::regular(&grid.shape(), &chunk) {
+            return Err(Error::format("address", &at.path, format!("chunks {chunk:?} for a grid {grid}")));
+        }
         Ok(ZarrSink {
             chunk: chunk.as_slice().into(),
             fill: Scalar::from_bits(dtype, address::option(at, "fill")? as u64),

@@ -52,6 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let far = Array::arange(0, 1 << 24, 1).cast(F64).rechunk(1 << 16);
     let far = (&far - far.mean(..)).abs().max(..);
     println!("two stages of 256 blocks, 128 MiB: {:.1?}", best(2, &client, &far)?);
+    let back = Array::arange(0, 4_000_000, 1).rechunk(4) * 3;
+    println!("1000000 blocks that come back: {:.1?}", best(2, &client, &back)?);
     println!("the scheduler holds {}", memory(cluster.scheduler_id()));
     Ok(())
 }

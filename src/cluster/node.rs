@@ -32,6 +32,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc::Sender;
 
 /// First bytes of an operator of ours; no message of the engine's begins with a zero.
 const MAGIC: &[u8] = b"\0blockwise stage 1\0";
@@ -49,14 +50,70 @@ pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     ]))
 });
 
-/// One row as a batch.
-fn batch(target: u64, row: &Row<'_>) -> Result<RecordBatch> {
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from(vec![target])),
-        Arc::new(UInt64Array::from(vec![row.id.number as u64])),
-        Arc::new(LargeBinaryArray::from_vec(vec![&row.to_bytes()])),
-    ];
-    Ok(RecordBatch::try_new(SCHEMA.clone(), columns)?)
+/// Bytes of rows that are sent together: a batch of one short row each would cost more than the rows.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Rows that wait to be sent together.
+#[derive(Default)]
+struct Waiting {
+    targets: Vec<u64>,
+    sources: Vec<u64>,
+    payloads: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, target: u64, row: &Row<'_>) {
+        let payload = row.to_bytes();
+        self.bytes += payload.len();
+        self.targets.push(target);
+        self.sources.push(row.id.number as u64);
+        self.payloads.push(payload);
+    }
+
+    fn into_batch(self) -> Result<RecordBatch> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(self.targets)),
+            Arc::new(UInt64Array::from(self.sources)),
+            Arc::new(LargeBinaryArray::from_iter_values(self.payloads)),
+        ];
+        Ok(RecordBatch::try_new(SCHEMA.clone(), columns)?)
+    }
+}
+
+/// The way out of a stage, for several threads.
+struct Outgoing {
+    keys: Arc<[u64]>,
+    job: u64,
+    waiting: Mutex<Waiting>,
+    out: Sender<Result<RecordBatch>>,
+}
+
+impl Outgoing {
+    fn put(&self, to: usize, id: Id, bytes: &[u8]) -> crate::error::Result<()> {
+        let key = self.keys.get(to).copied().unwrap_or(0);
+        for row in Row::cut(self.job, to, id, bytes) {
+            let full = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
+                waiting.add(key, &row);
+                (waiting.bytes >= BATCH_BYTES).then(|| std::mem::take(&mut *waiting))
+            };
+            full.map_or(Ok(()), |full| self.send(full))?;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits.
+    fn finish(self) -> crate::error::Result<()> {
+        let rest = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(|e| e.into_inner()));
+        if rest.payloads.is_empty() { Ok(()) } else { self.send(rest) }
+    }
+
+    fn send(&self, rows: Waiting) -> crate::error::Result<()> {
+        let batch = rows.into_batch().map_err(failure::from_engine)?;
+        // the stream is dropped when nobody wants it any more
+        self.out.blocking_send(Ok(batch)).map_err(|_| crate::error::ErrorKind::Cancelled.into())
+    }
 }
 
 /// The payloads of a batch.
@@ -103,7 +160,9 @@ pub(super) fn plan(bytes: &Arc<[u8]>, layout: &Layout) -> Result<Arc<dyn Executi
     let count = layout.shards(0);
     let start = |shard: usize| {
         let id = Id { kind: Kind::Go, stage: 0, root: 0, number: shard };
-        Row::cut(job, shard, id, &[]).map(|row| batch(shard as u64, &row)).collect::<Result<Vec<_>>>()
+        let mut rows = Waiting::default();
+        Row::cut(job, shard, id, &[]).for_each(|row| rows.add(shard as u64, &row));
+        rows.into_batch().map(|batch| vec![batch])
     };
     let starts = (0..count).map(start).collect::<Result<Vec<_>>>()?;
     let mut plan: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&starts, SCHEMA.clone(), None)?;
@@ -234,18 +293,10 @@ impl ExecutionPlan for StageExec {
             }
             let place = incoming.place();
             let run = tokio::task::spawn_blocking(move || {
-                let job = incoming.job();
                 let keys = incoming.next_keys().map_err(failure::from_engine)?;
-                let send = |to: usize, id: Id, bytes: &[u8]| {
-                    for row in Row::cut(job, to, id, bytes) {
-                        let batch =
-                            batch(keys.get(to).copied().unwrap_or(0), &row).map_err(failure::from_engine)?;
-                        // the stream is dropped when nobody wants it any more
-                        out.blocking_send(Ok(batch)).map_err(|_| crate::error::ErrorKind::Cancelled)?;
-                    }
-                    Ok(())
-                };
-                incoming.run(&send, &cancel)
+                let outgoing = Outgoing { keys, job: incoming.job(), waiting: Mutex::default(), out };
+                incoming.run(&|to, id, bytes| outgoing.put(to, id, bytes), &cancel)?;
+                outgoing.finish()
             });
             let run = run.await.map_err(|e| DataFusionError::External(Box::new(e)))?;
             run.map_err(|e| failed(e, &place))

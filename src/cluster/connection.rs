@@ -24,8 +24,8 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -83,6 +83,8 @@ pub struct Connection {
     url: String,
     options: Options,
     runtime: tokio::runtime::Runtime,
+    /// The scheduler as it was last called; made anew after trouble.
+    known: Mutex<Option<Scheduler>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -134,7 +136,7 @@ impl Connection {
             .enable_all()
             .build()
             .map_err(|e| cluster(&url, "connecting", e.to_string()))?;
-        let connection = Connection { url, options, runtime };
+        let connection = Connection { url, options, runtime, known: Mutex::default() };
         let status = connection.wait(connection.status_when_there())?;
         if status.version != env!("CARGO_PKG_VERSION") {
             let message = format!(
@@ -234,6 +236,9 @@ impl Connection {
                 }
                 Err(Trouble::Final(e)) => return Err(e),
                 Err(Trouble::Again(why)) => {
+                    // the scheduler may be about to start again
+                    *self.known() = None;
+                    self.wait(self.status_when_there())?;
                     tell(Event::SubmittedAgain { why: why.clone() });
                     told.push(why);
                 }
@@ -269,6 +274,9 @@ impl Connection {
     }
 
     async fn scheduler(&self) -> Result<Scheduler, Trouble> {
+        if let Some(known) = &*self.known() {
+            return Ok(known.clone());
+        }
         let failed = |e: tonic::transport::Error| Trouble::Again(format!("connecting: {e}"));
         let endpoint = tonic::transport::Endpoint::new(self.url.clone()).map_err(|e| {
             Trouble::Final(cluster(
@@ -281,7 +289,13 @@ impl Connection {
         let endpoint = endpoint.map_err(|e| Trouble::Final(Error::internal(e.to_string())))?;
         let channel = endpoint.connect().await.map_err(failed)?;
         let client = SchedulerGrpcClient::with_interceptor(channel, Stamp);
-        Ok(client.max_encoding_message_size(MESSAGE_BYTES).max_decoding_message_size(MESSAGE_BYTES))
+        let client = client.max_encoding_message_size(MESSAGE_BYTES).max_decoding_message_size(MESSAGE_BYTES);
+        *self.known() = Some(client.clone());
+        Ok(client)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Scheduler>> {
+        self.known.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Submits the computation once and collects its results.
@@ -294,7 +308,6 @@ impl Connection {
         cancel: &AtomicBool,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(), Trouble> {
-        self.status_when_there().await?;
         let mut scheduler = self.scheduler().await?;
         let job = self.submit(&mut scheduler, bytes, layout).await?;
         let parts = match self.watch(&mut scheduler, &job, started, cancel, done).await {

@@ -3,7 +3,7 @@ check:
     .ci/run
 
 test:
-    cargo test --workspace --all-features
+    cargo test --workspace --features full
 
 ndvi:
     cargo run --release --example ndvi

@@ -184,6 +184,34 @@ pub enum ErrorKind {
         /// The function's message.
         message: String,
     },
+    /// Bytes from another process that are not what they should be.
+    #[error("{what} that came over the wire: {message}")]
+    Wire {
+        /// "computation", "piece", "answer"...
+        what: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// A worker of a cluster met an error.
+    #[error("worker {worker}, {place}: {message}")]
+    Worker {
+        /// The worker's name.
+        worker: String,
+        /// Stage, tasks and operation.
+        place: String,
+        /// The error.
+        message: String,
+    },
+    /// A cluster that cannot be reached, or could not finish.
+    #[error("cluster {url}: {action}: {message}")]
+    Cluster {
+        /// The scheduler's address.
+        url: String,
+        /// "connecting", "running"...
+        action: &'static str,
+        /// What went wrong, with which workers, and what to do.
+        message: String,
+    },
     /// The run was cancelled.
     #[error("the run was cancelled")]
     Cancelled,

@@ -52,6 +52,28 @@ pub enum Event {
     },
     /// The run ended, well or not.
     RunFinished(Summary),
+    /// A worker of a cluster finished a part of a stage. Told when its report is here, which may be at the end of the run.
+    ShardFinished {
+        /// Stage.
+        stage: usize,
+        /// Number of the part.
+        shard: usize,
+        /// The worker's name.
+        worker: String,
+        /// Tasks that it ran.
+        tasks: usize,
+        /// How long they took.
+        elapsed: Duration,
+        /// Bytes they read from files.
+        bytes_read: u64,
+        /// Bytes they wrote to files.
+        bytes_written: u64,
+    },
+    /// Something was lost on a cluster, and the computation was submitted again.
+    SubmittedAgain {
+        /// What was lost.
+        why: String,
+    },
     /// After a run: kernels ran on the CPU that were meant for another device.
     Fallback {
         /// What the device could not do, or how it failed.
@@ -66,7 +88,7 @@ pub struct Summary {
     pub ok: bool,
     /// Wall time.
     pub elapsed: Duration,
-    /// Wall time of each stage.
+    /// Wall time of each stage; on a cluster, the sum of what its workers took.
     pub stages: Vec<Duration>,
     /// Wall time after the last stage until everything that was written is in its place: indices, headers, renames.
     pub finishing: Duration,

@@ -3,6 +3,10 @@
 pub mod array;
 pub mod backend;
 pub mod block;
+#[cfg(feature = "cluster")]
+mod client;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod config;
 pub mod diagnostics;
 pub mod dtype;
@@ -26,6 +30,8 @@ pub use backend::Device;
 #[cfg(feature = "gpu")]
 pub use backend::gpu::devices;
 pub use blockwise_kernels::op;
+#[cfg(feature = "cluster")]
+pub use client::Client;
 pub use error::{Error, Result};
 pub use session::Session;
 

@@ -22,6 +22,8 @@ pub struct Session {
     cancel: AtomicBool,
     running: Mutex<()>,
     last: Mutex<Option<Summary>>,
+    #[cfg(feature = "cluster")]
+    cluster: Option<crate::cluster::Connection>,
 }
 
 struct Settings {
@@ -42,6 +44,8 @@ pub struct SessionBuilder {
     backend: Option<Arc<dyn Backend>>,
     device: Option<Device>,
     observers: Vec<Arc<dyn Observer>>,
+    #[cfg(feature = "cluster")]
+    cluster: Option<(String, crate::cluster::Options)>,
 }
 
 impl SessionBuilder {
@@ -83,6 +87,14 @@ impl SessionBuilder {
         self
     }
 
+    /// Runs computations of arrays on a cluster: its scheduler's address, and how to work with it. Plans are then made for the workers' memory
+    /// limit, which the options name; threads and devices are the workers'. Default: `BLOCKWISE_CLUSTER`, else this process computes.
+    #[cfg(feature = "cluster")]
+    pub fn cluster(mut self, url: &str, options: crate::cluster::Options) -> Self {
+        self.cluster = Some((url.to_owned(), options));
+        self
+    }
+
     /// Adds someone who watches every run.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
@@ -106,6 +118,14 @@ impl SessionBuilder {
             None => config::default_threads()?,
         };
         let memory_limit = self.memory_limit.unwrap_or_else(config::default_memory_limit)?;
+        #[cfg(feature = "cluster")]
+        let cluster = match (self.cluster, std::env::var("BLOCKWISE_CLUSTER")) {
+            (Some(named), _) => Some(named),
+            (None, Ok(url)) => Some((url, crate::cluster::Options::from_env()?)),
+            (None, Err(_)) => None,
+        };
+        #[cfg(feature = "cluster")]
+        let memory_limit = cluster.as_ref().map_or(memory_limit, |(_, options)| options.memory_limit);
         // as many again for reads and writes beside the kernels
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads * 2)
@@ -130,6 +150,10 @@ impl SessionBuilder {
             cancel: AtomicBool::new(false),
             running: Mutex::new(()),
             last: Mutex::new(None),
+            #[cfg(feature = "cluster")]
+            cluster: cluster
+                .map(|(url, options)| crate::cluster::Connection::open(&url, options))
+                .transpose()?,
         })
     }
 }
@@ -187,6 +211,10 @@ impl Session {
     /// # Errors
     /// Planning errors before any work, else the first that a task met.
     pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return self.turn("compute", |rt| cluster.run(targets, rt.observers, rt.cancel));
+        }
         self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
     }
 
@@ -197,6 +225,12 @@ impl Session {
         relation: &crate::expr::frame::Relation,
         sink: Option<Arc<dyn crate::block::BatchSink>>,
     ) -> Result<plan::frame::FramePlan> {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_some() {
+            let what = "a dataframe on a cluster".into();
+            let hint = "collect it on a session of this machine".into();
+            return Err(crate::error::ErrorKind::Unsupported { what, hint }.into());
+        }
         let room = schedule::frame::room_for_table(self.settings.spill_above);
         plan::frame::lower(&crate::optimize::frame::optimize(relation)?, sink, room)
     }

@@ -80,6 +80,22 @@ impl BlockMap {
         self.build(Arc::new(f), at).unwrap_or_else(|e| Array::failed(e, at))
     }
 
+    /// The result of a function that is [registered](crate::expr::register_function) under a name, lazily: as [`BlockMap::apply`], and on a
+    /// cluster too, if the workers know the name.
+    ///
+    /// # Errors
+    /// As [`BlockMap::apply`], and if no function has this name.
+    #[track_caller]
+    pub fn apply_registered(self, name: &str) -> Array {
+        let at = Location::caller();
+        let Some(function) = crate::expr::function(name) else {
+            let message =
+                format!("no function is registered as {name:?}; known are {:?}", crate::expr::functions());
+            return Array::failed(Error::invalid("map_blocks", message), at);
+        };
+        self.name(name).build(function, at).unwrap_or_else(|e| Array::failed(e, at))
+    }
+
     fn build(self, function: Arc<BlockFn>, at: &'static Location<'static>) -> Result<Array> {
         let Some(first) = self.inputs.first() else {
             return Err(Error::invalid("map_blocks", "needs at least one array"));

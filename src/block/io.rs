@@ -6,7 +6,21 @@ use crate::error::Result;
 use crate::shape::{Grid, Region};
 use std::any::Any;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Where another process finds what a source reads or a sink writes, and how it opens it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Address {
+    /// The format's name.
+    pub format: String,
+    /// The file or directory, which every process must see under this path.
+    pub path: PathBuf,
+    /// How it is opened.
+    pub options: Vec<(String, u64)>,
+    /// What changes when the file does: its length, and when it was written, in nanoseconds. Zeros if that does not matter.
+    pub stamp: [u64; 2],
+}
 
 /// Something that yields any region of an array: a file, a user's array, a computed intermediate.
 ///
@@ -33,6 +47,14 @@ pub trait BlockSource: Send + Sync + fmt::Debug {
     fn in_memory(&self) -> bool {
         false
     }
+
+    /// How another process opens it; `None` if it cannot. What is in memory and has no address travels as bytes.
+    ///
+    /// # Errors
+    /// If the file is not there any more.
+    fn address(&self) -> Result<Option<Address>> {
+        Ok(None)
+    }
 }
 
 /// Something that takes the blocks of an array: a file being written, memory of the user.
@@ -54,6 +76,15 @@ pub trait BlockSink: Send + Sync + fmt::Debug {
 
     /// Publishes what was written. Called once, after the last write.
     fn finish(&self) -> Result<()>;
+
+    /// How other processes write chunks of it in its place; `None` if all must be written here. Writing a chunk again, with the same
+    /// elements, must do no harm: nobody knows how far a process came that died.
+    fn address(&self) -> Option<Address> {
+        None
+    }
+
+    /// Notes that others wrote all of it, before [`BlockSink::finish`].
+    fn written_elsewhere(&self) {}
 }
 
 /// A block in memory as a source, with the chunks that tasks should take.

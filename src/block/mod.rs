@@ -14,5 +14,5 @@ pub use batch::{BatchSink, BatchSource, MemoryBatches};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
 pub use buffer::{Buffer, pool};
-pub use io::{BlockSink, BlockSource, MemorySource};
+pub use io::{Address, BlockSink, BlockSource, MemorySource};
 pub use tensor::{Block, BlockRef};

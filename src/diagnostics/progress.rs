@@ -80,9 +80,9 @@ impl ProgressBar {
     }
 
     /// Most tasks only count; few find that it is time to draw.
-    fn task(&self, bytes: u64) {
+    fn tasks(&self, count: usize, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
-        let done = self.tasks.fetch_add(1, Relaxed) + 1;
+        let done = self.tasks.fetch_add(count as u64, Relaxed) + count as u64;
         // another task draws: this one's number comes with the next
         let Ok(guard) = self.run.try_lock() else { return };
         let Some(bar) = &*guard else { return };
@@ -108,13 +108,19 @@ impl Observer for ProgressBar {
         match event {
             Event::RunStarted { stages, tasks } => self.start(*stages, *tasks),
             Event::StageStarted { stage, label, .. } => self.stage(*stage, label),
-            Event::TaskFinished { bytes_read, bytes_written, .. } => self.task(bytes_read + bytes_written),
+            Event::TaskFinished { bytes_read, bytes_written, .. } => {
+                self.tasks(1, bytes_read + bytes_written)
+            }
             Event::RunFinished(_) => {
                 if let Some(bar) = self.lock().take() {
                     bar.finish_and_clear();
                 }
             }
             Event::StageFinished { .. } => {}
+            Event::ShardFinished { tasks, bytes_read, bytes_written, .. } => {
+                self.tasks(*tasks, bytes_read + bytes_written);
+            }
+            Event::SubmittedAgain { why } => eprintln!("submitted again: {why}"),
             Event::Fallback { why } => eprintln!("ran on the CPU: {why}"),
         }
     }

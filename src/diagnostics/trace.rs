@@ -251,7 +251,7 @@ impl Observer for Trace {
             }
             Event::StageFinished { elapsed, .. } => recorded.end_stage(Some(*elapsed)),
             Event::RunFinished(summary) => recorded.end_run(summary),
-            Event::Fallback { .. } => {}
+            Event::Fallback { .. } | Event::ShardFinished { .. } | Event::SubmittedAgain { .. } => {}
         }
     }
 }

@@ -9,8 +9,10 @@
 
 #[cfg(feature = "frame")]
 pub mod frame;
+mod functions;
 mod node;
 
+pub use functions::{function, functions, register_function};
 pub use node::{BlockContext, BlockFn, Expr, MapBlocks, Node, Op, PadMode, SourceRef};
 
 use crate::block::BlockSource;

@@ -113,6 +113,12 @@ pub enum PadMode {
     Wrap,
 }
 
+impl PadMode {
+    /// Every mode.
+    pub const ALL: &[PadMode] =
+        &[PadMode::Constant, PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap];
+}
+
 /// A source, compared by identity.
 #[derive(Clone, Debug)]
 pub struct SourceRef(pub Arc<dyn BlockSource>);

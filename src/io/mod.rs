@@ -5,6 +5,7 @@
 //! destination whole or not at all: it grows beside it under a hidden temporary name and is renamed at the end. (It is
 //! not forced to the disk: after a power cut the last files may be incomplete.)
 
+mod address;
 #[cfg(feature = "frame")]
 pub mod csv;
 #[cfg(feature = "frame")]
@@ -29,6 +30,8 @@ mod text;
 mod tiles;
 #[cfg(feature = "zarr")]
 pub mod zarr;
+
+pub use address::{open_sink, open_source};
 
 use crate::block::{Block, BlockSource};
 use crate::dtype::DType;

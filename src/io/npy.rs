@@ -9,8 +9,8 @@
 //!
 //! Complex numbers, strings, dates, records and pickled objects are refused by name.
 
-use super::temp;
-use crate::block::{Block, BlockSink, BlockSource};
+use super::{address, temp};
+use crate::block::{Address, Block, BlockSink, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Grid, Region};
@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex};
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Headers are padded so that the elements start at a multiple of this.
 const ALIGN: usize = 64;
+/// No header that is written here is longer.
+const MAX_HEADER: usize = 1 << 20;
 
 /// A `.npy` file, memory-mapped.
 ///
@@ -62,6 +64,7 @@ pub struct NpySource {
     /// Whether the elements are what a block holds, byte for byte.
     direct: bool,
     swapped: bool,
+    chunk_bytes: usize,
 }
 
 impl NpySource {
@@ -113,6 +116,7 @@ impl NpySource {
             start: header.start,
             direct,
             swapped: header.swapped,
+            chunk_bytes,
         })
     }
 
@@ -190,6 +194,10 @@ impl BlockSource for NpySource {
 
     fn in_memory(&self) -> bool {
         self.direct
+    }
+
+    fn address(&self) -> Result<Option<Address>> {
+        address::of_file("npy", &self.path, &self.path, &[("chunk_bytes", self.chunk_bytes as u64)]).map(Some)
     }
 }
 
@@ -353,6 +361,18 @@ impl NpySink {
             written: AtomicUsize::new(0),
         })
     }
+
+    /// The file that another process is writing, to write some of its chunks. Never finished here.
+    pub(super) fn join(at: &Address, dtype: DType, grid: Grid) -> Result<NpySink> {
+        let start = address::option(at, "start")?;
+        if start > MAX_HEADER {
+            return Err(Error::format("address", &at.path, format!("a header of {start} bytes")));
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(&at.path);
+        let file = file.map_err(|e| Error::io("opening", &at.path, e))?;
+        let (path, temp, written) = (at.path.clone(), Mutex::new(None), AtomicUsize::new(0));
+        Ok(NpySink { path, file, temp, dtype, grid, start, written })
+    }
 }
 
 fn header_bytes(dtype: DType, shape: &[usize]) -> Vec<u8> {
@@ -431,6 +451,16 @@ impl BlockSink for NpySink {
         let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner()).take();
         let temp = temp.ok_or_else(|| super::finished_twice(&self.path))?;
         temp::publish_file(temp, &self.path)
+    }
+
+    fn address(&self) -> Option<Address> {
+        let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner());
+        let path = temp.as_ref()?.path().to_owned();
+        Some(address::of_draft("npy", path, &[("start", self.start as u64)]))
+    }
+
+    fn written_elsewhere(&self) {
+        self.written.store(self.grid.shape().iter().product(), Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ fn sibling(path: &Path) -> (PathBuf, String) {
 }
 
 /// Lets the process' umask decide, as for any file a program creates; `tempfile` would make them private.
-fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
+pub(super) fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix);
     #[cfg(unix)]

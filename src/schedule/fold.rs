@@ -19,8 +19,10 @@ pub(super) struct Fold {
     kept: SmallVec<[usize; 4]>,
     /// The grid of the kept axes.
     kept_grid: Grid,
-    whole: InOrder<Planes, SpanFold>,
 }
+
+/// What the spans of a fold are merged into.
+pub(super) type Whole = InOrder<Planes, SpanFold>;
 
 type Planes = SmallVec<[Block; 3]>;
 
@@ -31,11 +33,15 @@ pub(super) struct SpanFold {
 }
 
 impl Fold {
-    pub fn new(op: ReduceOp, dtype: DType, axes: &[usize], grid: &Grid, workers: usize) -> Fold {
+    pub fn new(op: ReduceOp, dtype: DType, axes: &[usize], grid: &Grid) -> Fold {
         let kept: SmallVec<[usize; 4]> = (0..grid.ndim()).filter(|k| !axes.contains(k)).collect();
         let kept_grid = Grid::new(kept.iter().map(|&k| grid.axes()[k].clone()));
-        let planes = empty(op, dtype, &kept_grid.shape());
-        Fold { op, dtype, kept, kept_grid, whole: InOrder::new(planes, workers) }
+        Fold { op, dtype, kept, kept_grid }
+    }
+
+    /// A fold of nothing yet, to which so many workers bring spans.
+    pub fn whole(&self, workers: usize) -> Whole {
+        InOrder::new(empty(self.op, self.dtype, &self.kept_grid.shape()), workers)
     }
 
     /// The accumulators for a task, as the output of its kernel.
@@ -67,8 +73,8 @@ impl Fold {
     }
 
     /// Takes the accumulators of a finished span; see [`InOrder::put`].
-    pub fn merge(&self, number: usize, span: SpanFold, stop: &AtomicBool) {
-        let merged = self.whole.put(number, span, stop, |planes, _, span| {
+    pub fn merge(&self, whole: &Whole, number: usize, span: SpanFold, stop: &AtomicBool) {
+        let merged = whole.put(number, span, stop, |planes, _, span| {
             let mut keys: Vec<usize> = span.sets.keys().copied().collect();
             keys.sort_unstable();
             for key in keys {
@@ -114,9 +120,47 @@ impl Fold {
         }
     }
 
+    /// A span's accumulators as bytes: for every set, in order, its number and its planes.
+    pub fn encode(&self, span: &SpanFold) -> Vec<u8> {
+        let mut sets: Vec<_> = span.sets.iter().collect();
+        sets.sort_unstable_by_key(|(key, _)| **key);
+        let mut bytes = vec![];
+        for (key, (_, planes)) in sets {
+            bytes.extend_from_slice(&(*key as u64).to_le_bytes());
+            planes.iter().for_each(|plane| bytes.extend_from_slice(plane.bytes()));
+        }
+        bytes
+    }
+
+    /// What [`Fold::encode`] made of a span; `None` if the bytes are not that.
+    pub fn decode(&self, mut bytes: &[u8]) -> Option<SpanFold> {
+        let mut span = SpanFold::default();
+        while !bytes.is_empty() {
+            let (key, rest) = bytes.split_first_chunk::<8>()?;
+            let key = usize::try_from(u64::from_le_bytes(*key)).ok().filter(|&k| k < self.kept_grid.len())?;
+            let region = self.kept_grid.block(key);
+            bytes = rest;
+            let mut planes = Planes::new();
+            for dtype in self.op.planes(self.dtype) {
+                let (own, rest) = bytes.split_at_checked(region.len() * dtype.size())?;
+                if dtype == DType::Bool && own.iter().any(|&b| b > 1) {
+                    return None;
+                }
+                let mut plane = Block::uninit(dtype, &region.shape);
+                plane.bytes_mut().copy_from_slice(own);
+                planes.push(plane);
+                bytes = rest;
+            }
+            if span.sets.insert(key, (region, planes)).is_some() {
+                return None;
+            }
+        }
+        Some(span)
+    }
+
     /// The result: the fold of everything merged.
-    pub fn finish(self) -> Block {
-        let mut planes = self.whole.into_whole();
+    pub fn finish(&self, whole: Whole) -> Block {
+        let mut planes = whole.into_whole();
         planes.swap_remove(self.op.result_plane())
     }
 }

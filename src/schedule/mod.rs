@@ -9,6 +9,7 @@ mod fold;
 #[cfg(feature = "frame")]
 pub mod frame;
 mod order;
+pub mod part;
 mod scan;
 mod spill;
 mod stage;
@@ -111,7 +112,7 @@ fn run_stages(
     let mut results: Vec<Vec<RootResult>> = Vec::new();
     for (n, stage) in plan.stages.iter().enumerate() {
         let started = Instant::now();
-        let done = stage::run(n, stage, &results, rt, counters)?;
+        let done = stage::run(n, stage, &results, None, rt, counters)?;
         results.push(done);
         drop_unread(plan, n, &mut results);
         times.stages.push(started.elapsed());

@@ -1,6 +1,7 @@
 //! One stage: spans of tasks on workers, results into roots.
 
-use super::fold::{Fold, SpanFold};
+use super::fold::{Fold, SpanFold, Whole};
+use super::part::Part;
 use super::scan::{Carry, scan_in_place};
 use super::spill::SpillStore;
 use super::steps::{Permits, Prepared, TaskData, operand};
@@ -27,12 +28,16 @@ enum RootRun {
     Store(Block),
     Sink(Arc<dyn BlockSink>),
     Spill(Arc<SpillStore>),
-    Fold(Box<Fold>),
+    /// Into the accumulators of a span; merged here unless the spans are handed out.
+    Fold(Box<Fold>, Option<Box<Whole>>),
+    /// Into a block, or handed out.
     Scan {
-        block: Block,
+        block: Option<Block>,
         op: ReduceOp,
         axis: usize,
     },
+    /// Handed out, each task's block.
+    Out,
 }
 
 struct StageRun<'a> {
@@ -41,6 +46,7 @@ struct StageRun<'a> {
     kernel: Arc<dyn Executable>,
     roots: Vec<RootRun>,
     streaming: bool,
+    part: Option<&'a Part<'a>>,
     counters: &'a Counters,
     rt: &'a Runtime<'a>,
     timed: bool,
@@ -52,17 +58,20 @@ struct Span {
     carries: Vec<Carry>,
 }
 
-/// Runs a stage to its end and gives its roots' results.
+/// Runs a stage to its end, or a part of it, and gives its roots' results; those of a part are handed out.
 pub(super) fn run(
     number: usize,
     stage: &Stage,
     results: &[Vec<RootResult>],
+    part: Option<&Part<'_>>,
     rt: &Runtime<'_>,
     counters: &Counters,
 ) -> Result<Vec<RootResult>> {
     let spans = stage.span_tasks();
     let tasks = stage.tasks();
-    let count = tasks.div_ceil(spans.max(1));
+    let all = 0..tasks.div_ceil(spans.max(1));
+    let own = part.map_or(all, |p| p.spans.clone());
+    let count = own.len();
     let workers = workers(stage, rt).min(count.max(1));
     // idle buffers count too: make room for what this stage will use
     let wanted = stage.memory.held + stage.memory.task * workers as u64;
@@ -74,7 +83,9 @@ pub(super) fn run(
     });
     let compiled = compiled.collect::<Result<Vec<_>>>()?;
     let kernel = rt.kernels.get(&stage.kernel)?;
-    let roots = stage.roots.iter().map(|r| start_root(stage, r, rt, workers)).collect::<Result<Vec<_>>>()?;
+    let roots = (0..stage.roots.len())
+        .map(|n| start_root(stage, n, part, rt, workers))
+        .collect::<Result<Vec<_>>>()?;
     let stored: usize = roots.iter().map(|r| if let RootRun::Store(b) = r { b.nbytes() } else { 0 }).sum();
     let run = StageRun {
         number,
@@ -82,6 +93,7 @@ pub(super) fn run(
         kernel,
         roots,
         streaming: stored > STREAMING,
+        part,
         counters,
         rt,
         timed: rt.observers.iter().any(|o| o.wants_tasks()),
@@ -94,6 +106,7 @@ pub(super) fn run(
         count,
         || TaskData::new(stage),
         |span, worker, data, stop| {
+            let span = own.start + span;
             let tasks = span * spans..((span + 1) * spans).min(tasks);
             run.span(span, tasks, worker, data, stop)
         },
@@ -115,9 +128,18 @@ fn workers(stage: &Stage, rt: &Runtime<'_>) -> usize {
     wished.min(fit.clamp(1, usize::MAX as u64) as usize)
 }
 
-fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>, workers: usize) -> Result<RootRun> {
+fn start_root(
+    stage: &Stage,
+    number: usize,
+    part: Option<&Part<'_>>,
+    rt: &Runtime<'_>,
+    workers: usize,
+) -> Result<RootRun> {
     let shape = stage.grid.shape();
-    Ok(match root {
+    let partly = part.is_some();
+    Ok(match &stage.roots[number] {
+        StageRoot::Sink(_) if part.is_some_and(|p| p.outlet.takes_sink(number)) => RootRun::Out,
+        StageRoot::Memory { .. } | StageRoot::Into(_) | StageRoot::Spill { .. } if partly => RootRun::Out,
         StageRoot::Memory { dtype } => RootRun::Store(Block::uninit(*dtype, &shape)),
         StageRoot::Into(block) => RootRun::Store(block.clone()),
         StageRoot::Sink(sink) => RootRun::Sink(sink.clone()),
@@ -125,20 +147,25 @@ fn start_root(stage: &Stage, root: &StageRoot, rt: &Runtime<'_>, workers: usize)
             RootRun::Spill(Arc::new(SpillStore::create(&rt.temp_dir, *dtype, grid.clone())?))
         }
         StageRoot::Reduce { op, dtype, axes } => {
-            RootRun::Fold(Box::new(Fold::new(*op, *dtype, axes, &stage.grid, workers)))
+            let fold = Fold::new(*op, *dtype, axes, &stage.grid);
+            let whole = (!partly).then(|| Box::new(fold.whole(workers)));
+            RootRun::Fold(Box::new(fold), whole)
         }
         StageRoot::Scan { op, dtype, axis } => {
-            RootRun::Scan { block: Block::uninit(*dtype, &shape), op: *op, axis: *axis }
+            let block = (!partly).then(|| Block::uninit(*dtype, &shape));
+            RootRun::Scan { block, op: *op, axis: *axis }
         }
     })
 }
 
 fn finish_root(root: RootRun) -> RootResult {
     match root {
-        RootRun::Store(block) | RootRun::Scan { block, .. } => RootResult::Block(block),
-        RootRun::Sink(_) => RootResult::Gone,
+        RootRun::Store(block) | RootRun::Scan { block: Some(block), .. } => RootResult::Block(block),
         RootRun::Spill(store) => RootResult::Spilled(store),
-        RootRun::Fold(fold) => RootResult::Block(fold.finish()),
+        RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(*whole)),
+        RootRun::Sink(_) | RootRun::Out | RootRun::Fold(_, None) | RootRun::Scan { block: None, .. } => {
+            RootResult::Gone
+        }
     }
 }
 
@@ -184,9 +211,11 @@ impl StageRun<'_> {
                 });
             }
         }
-        for (root, fold) in self.roots.iter().zip(span.folds) {
-            if let RootRun::Fold(into) = root {
-                into.merge(number, fold, stop);
+        for ((n, root), fold) in self.roots.iter().enumerate().zip(span.folds) {
+            match (root, self.part) {
+                (RootRun::Fold(into, Some(whole)), _) => into.merge(whole, number, fold, stop),
+                (RootRun::Fold(of, None), Some(part)) => part.outlet.state(n, number, of.encode(&fold))?,
+                _ => {}
             }
         }
         self.counters.tasks.fetch_add(done, Relaxed);
@@ -204,15 +233,17 @@ impl StageRun<'_> {
         let mut outputs: SmallVec<[Output; 3]> = SmallVec::new();
         for ((root, fold), k) in self.roots.iter().zip(&mut span.folds).zip(0..) {
             outputs.push(match root {
-                RootRun::Store(block) | RootRun::Scan { block, .. } => Output::Store(part(block, &region)),
-                RootRun::Sink(_) | RootRun::Spill(_) => {
+                RootRun::Store(block) | RootRun::Scan { block: Some(block), .. } => {
+                    Output::Store(part(block, &region))
+                }
+                RootRun::Sink(_) | RootRun::Spill(_) | RootRun::Out | RootRun::Scan { block: None, .. } => {
                     let dtype = stage.store_dtype(k);
                     let mut block = Block::uninit(dtype, &region.shape);
                     let out = operand(&mut block, dtype);
                     temporaries.push(block);
                     Output::Store(out)
                 }
-                RootRun::Fold(f) => f.output(fold, &index, &region),
+                RootRun::Fold(f, _) => f.output(fold, &index, &region),
             });
         }
         let space: Dims = stage.grid.shape();
@@ -230,11 +261,20 @@ impl StageRun<'_> {
         }?;
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
-        for (root, carry) in self.roots.iter().zip(&mut span.carries) {
+        for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {
             match root {
-                RootRun::Scan { block, op, axis } => {
+                RootRun::Scan { block: Some(block), op, axis } => {
                     let mut out = block.slice(&region);
                     self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                }
+                RootRun::Out | RootRun::Scan { block: None, .. } => {
+                    let mut out =
+                        temporaries.next().ok_or_else(|| Error::internal("no block to hand out"))?;
+                    if let RootRun::Scan { op, axis, .. } = root {
+                        self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                    }
+                    let part = self.part.ok_or_else(|| Error::internal("nobody takes this block"))?;
+                    part.outlet.block(n, &region, out)?;
                 }
                 RootRun::Sink(sink) => {
                     let block = temporaries.next().ok_or_else(|| Error::internal("no block to write"))?;
@@ -245,7 +285,7 @@ impl StageRun<'_> {
                     let block = temporaries.next().ok_or_else(|| Error::internal("no block to spill"))?;
                     self.counters.bytes_spilled.fetch_add(store.write(&region, &block)?, Relaxed);
                 }
-                RootRun::Store(_) | RootRun::Fold(_) => {}
+                RootRun::Store(_) | RootRun::Fold(..) => {}
             }
         }
         Ok(written)

@@ -1,11 +1,11 @@
 //! [`GeoTiffSource`]: the strips and tiles of a TIFF as blocks.
 
 use super::{half, tags};
-use crate::block::{Block, BlockSource};
+use crate::block::{Address, Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::Opened;
 use crate::io::tiles::{self, Tile};
+use crate::io::{Opened, address};
 use crate::meta::Meta;
 use crate::shape::{Grid, Region};
 use std::fmt;
@@ -84,7 +84,7 @@ pub struct GeoTiffSource {
     overviews: usize,
     /// The longest stored strip or tile.
     max_stored: usize,
-    cache_bytes: usize,
+    options: ReadOptions,
 }
 
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl GeoTiffSource {
             units: Grid::regular(&shape, &[bands, unit[0], unit[1]]),
             // the decoder refuses what is longer
             max_stored: stored.max_bytes.min(4 * unit_bytes + 4096),
-            cache_bytes: options.cache_bytes,
+            options,
             path,
             file,
             ifd,
@@ -325,9 +325,22 @@ impl BlockSource for GeoTiffSource {
         let decoding = match &self.raw {
             // the piece that was read, and the window it is collected in
             Some(_) => 2 * unit,
-            None => self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.cache_bytes,
+            None => {
+                self.max_stored + (DECODE_COPIES + 1) * unit + DECODER_STATE + 2 * self.options.cache_bytes
+            }
         };
         extent.iter().product::<usize>() * size + decoding
+    }
+
+    fn address(&self) -> Result<Option<Address>> {
+        let ReadOptions { overview, page, chunk_bytes, cache_bytes } = self.options;
+        let options = [
+            ("overview", overview as u64),
+            ("page", page as u64),
+            ("chunk_bytes", chunk_bytes as u64),
+            ("cache_bytes", cache_bytes as u64),
+        ];
+        address::of_file("geotiff", &self.path, &self.path, &options).map(Some)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::source::open_error;
 use super::store::Directory;
 use super::{Map, Value, attributes, codec_options, is_array};
-use crate::block::{Block, BlockSink};
+use crate::block::{Address, Block, BlockSink};
 use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::temp;
+use crate::io::{address, temp};
 use crate::meta::Meta;
 use crate::shape::{Dims, Grid, Region};
 use serde_json::json;
@@ -159,6 +159,29 @@ impl ZarrSink {
         })
     }
 
+    /// The array that another process is writing, to write some of its chunks. Never finished here.
+    pub(in crate::io) fn join(at: &Address, dtype: DType, grid: Grid) -> Result<ZarrSink> {
+        std::fs::metadata(&at.path).map_err(|e| Error::io("opening", &at.path, e))?;
+        let store = Arc::new(Directory::new(&at.path).of_many_writers());
+        let array = Array::open(store, "/").map_err(|e| open_error(e, &at.path))?;
+        let chunk = address::options(at, "chunk", grid.ndim())?;
+        // what is written is padded to whole chunks
+        if grid != Grid::regular(&grid.shape(), &chunk) {
+            return Err(Error::format("address", &at.path, format!("chunks {chunk:?} for a grid {grid}")));
+        }
+        Ok(ZarrSink {
+            chunk: chunk.as_slice().into(),
+            fill: Scalar::from_bits(dtype, address::option(at, "fill")? as u64),
+            path: at.path.clone(),
+            array,
+            temp: Mutex::new(None),
+            dtype,
+            grid,
+            overwrite: false,
+            written: AtomicUsize::new(0),
+        })
+    }
+
     fn store(&self, index: &[usize], bytes: &[u8]) -> Result<()> {
         let at: Vec<u64> = index.iter().map(|&i| i as u64).collect();
         let stored = self.array.store_chunk_opt(&at, ArrayBytes::new_flen(bytes), &codec_options());
@@ -288,6 +311,18 @@ impl BlockSink for ZarrSink {
         let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner()).take();
         let temp = temp.ok_or_else(|| crate::io::finished_twice(&self.path))?;
         temp::publish_dir(temp, &self.path, self.overwrite)
+    }
+
+    fn address(&self) -> Option<Address> {
+        let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner());
+        let path = temp.as_ref()?.path().to_owned();
+        let mut options = vec![("fill", self.fill.bits())];
+        options.extend(self.chunk.iter().map(|&n| ("chunk", n as u64)));
+        Some(address::of_draft("zarr", path, &options))
+    }
+
+    fn written_elsewhere(&self) {
+        self.written.store(self.grid.shape().iter().product(), Relaxed);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::store::Directory;
 use super::{Map, Value, attributes, codec_options};
-use crate::block::{Block, BlockSource};
+use crate::block::{Address, Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::Opened;
 use crate::io::tiles::{self, Tile};
+use crate::io::{Opened, address};
 use crate::meta::Meta;
 use crate::shape::{Dims, Grid, Region};
 use std::fmt;
@@ -194,6 +194,12 @@ impl BlockSource for ZarrSource {
         let indices = self.shards.as_ref().map_or(0, |s| s.bytes);
         let decoding = chunk.saturating_add(DECODER_STATE).saturating_add(indices);
         decoding.saturating_add(extent.iter().product::<usize>() * size)
+    }
+
+    fn address(&self) -> Result<Option<Address>> {
+        let document = ["zarr.json", ".zarray"].map(|name| self.path.join(name));
+        let document = document.iter().find(|d| d.is_file()).unwrap_or(&document[0]);
+        address::of_file("zarr", &self.path, document, &[]).map(Some)
     }
 }
 

@@ -1,7 +1,8 @@
 //! A directory as `zarrs` sees it: keys are files.
 
+use crate::io::temp;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zarrs::storage::byte_range::{ByteRange, ByteRangeIterator, InvalidByteRangeError};
@@ -14,11 +15,34 @@ use zarrs::storage::{
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    /// Whether other processes write here too, perhaps the same chunks.
+    shared: bool,
 }
 
 impl Directory {
     pub(super) fn new(root: &Path) -> Directory {
-        Directory { root: root.to_owned() }
+        Directory { root: root.to_owned(), shared: false }
+    }
+
+    /// Every file then appears whole, so that it may be written again by another process, and nothing is made if the directory is gone.
+    pub(super) fn of_many_writers(self) -> Directory {
+        Directory { shared: true, ..self }
+    }
+
+    fn write_whole(&self, path: &Path, value: &[u8]) -> std::io::Result<()> {
+        let dir = path.parent().unwrap_or(&self.root);
+        let draft = || temp::builder(".part-", 0o666).tempfile_in(dir);
+        let mut draft = match draft() {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                std::fs::metadata(&self.root)?;
+                std::fs::create_dir_all(dir)?;
+                draft()?
+            }
+            other => other?,
+        };
+        draft.write_all(value)?;
+        draft.persist(path)?;
+        Ok(())
     }
 
     fn path(&self, key: &StoreKey) -> PathBuf {
@@ -81,6 +105,9 @@ impl ReadableStorageTraits for Directory {
 impl WritableStorageTraits for Directory {
     fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
         let path = self.path(key);
+        if self.shared {
+            return self.write_whole(&path, &value).map_err(failed);
+        }
         match std::fs::write(&path, &value) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 if let Some(parent) = path.parent() {

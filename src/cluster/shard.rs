@@ -1,0 +1,271 @@
+//! One shard on a worker: its pieces come in, its spans run, what it made and what it carries for others goes out.
+
+use super::layout::{Family, Layout};
+use super::piece::{Assembly, Id, Kind, Row};
+use super::worker::Host;
+use crate::block::Block;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Summary;
+use crate::plan::ResultId;
+use crate::schedule::part::{ChunkStore, Inputs, Outlet, merge_states};
+use crate::shape::Region;
+use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Takes a piece on its way: to which shard of the next stage (or the client), which, and its bytes.
+pub(super) type Send<'a> = &'a (dyn Fn(usize, Id, &[u8]) -> Result<()> + Sync);
+
+/// What a shard did, for the client.
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+pub(super) struct Report {
+    pub worker: String,
+    pub tasks: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    pub kernels_compiled: u64,
+    pub peak_memory: u64,
+    pub micros: u64,
+}
+
+impl Report {
+    fn new(worker: &str, did: &Summary) -> Report {
+        Report {
+            worker: worker.into(),
+            tasks: did.tasks,
+            bytes_read: did.bytes_read,
+            bytes_written: did.bytes_written,
+            kernels_compiled: did.kernels_compiled,
+            peak_memory: did.peak_memory,
+            micros: did.elapsed.as_micros() as u64,
+        }
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Report> {
+        let bad = |e: postcard::Error| ErrorKind::Wire { what: "report", message: e.to_string() }.into();
+        postcard::from_bytes(bytes).map_err(bad)
+    }
+}
+
+/// The shards of one stage whose rows come in one stream.
+pub(super) struct Incoming {
+    host: Arc<Host>,
+    layout: Arc<Layout>,
+    stage: usize,
+    shards: BTreeMap<usize, Shard>,
+}
+
+/// What has come for a shard.
+struct Shard {
+    assembly: Assembly,
+    chunks: HashMap<ResultId, ChunkStore>,
+    /// States and reports: small, or wanted by a plan that holds the whole of them in memory.
+    others: BTreeMap<Id, Vec<u8>>,
+}
+
+impl Incoming {
+    pub fn new(host: Arc<Host>, job: u64, bytes: &[u8], stage: usize) -> Result<Incoming> {
+        let layout = host.layout(job, bytes)?;
+        if stage >= layout.stages() {
+            return Err(wrong(format!("stage {stage} of {}", layout.stages())));
+        }
+        Ok(Incoming { host, layout, stage, shards: BTreeMap::new() })
+    }
+
+    /// Takes a row.
+    pub fn put(&mut self, payload: &[u8]) -> Result<()> {
+        let row = Row::from_bytes(payload)?;
+        if row.job != self.layout.number {
+            return Err(wrong(format!(
+                "{} is of another job, or of a process that planned this one otherwise",
+                row.id
+            )));
+        }
+        let (layout, to) = (&self.layout, row.to as usize);
+        if to >= layout.shards(self.stage) {
+            return Err(wrong(format!("{} is for shard {to} of {}", row.id, layout.shards(self.stage))));
+        }
+        let shard = self.shards.entry(to).or_insert_with(|| Shard {
+            assembly: Assembly::new(layout.expected(self.stage, to)),
+            chunks: HashMap::new(),
+            others: BTreeMap::new(),
+        });
+        let known = matches!(row.id.kind, Kind::Go) || layout.family(row.id).is_ok();
+        let most = if known { layout.most_bytes(row.id) } else { 0 };
+        let Some(bytes) = shard.assembly.put(&row, most)? else { return Ok(()) };
+        if row.id.kind == Kind::Chunk {
+            let (region, block) = layout.block(row.id, &bytes)?;
+            shard
+                .store(&self.host, layout, ResultId { stage: row.id.stage, root: row.id.root })?
+                .write(&region, &block)
+        } else {
+            shard.others.insert(row.id, bytes);
+            Ok(())
+        }
+    }
+
+    /// Runs all shards that rows came for.
+    pub fn run(self, send: Send<'_>, cancel: &AtomicBool) -> Result<()> {
+        let Incoming { host, layout, stage, shards, .. } = self;
+        for (number, mut shard) in shards {
+            shard.run(&host, &layout, stage, number, send, cancel)?;
+        }
+        Ok(())
+    }
+
+    /// The job's number.
+    pub fn job(&self) -> u64 {
+        self.layout.number
+    }
+
+    /// Number of shards of the next stage, if there is one.
+    pub fn next_shards(&self) -> Option<usize> {
+        let next = self.stage + 1;
+        (next < self.layout.stages()).then(|| self.layout.shards(next))
+    }
+
+    /// Where in the computation this is, for errors.
+    pub fn place(&self) -> String {
+        let shards: Vec<String> = self.shards.keys().map(usize::to_string).collect();
+        let of = self.layout.shards(self.stage);
+        format!(
+            "stage {} ({}), shard {} of {of}",
+            self.stage,
+            self.layout.plan.stages[self.stage].label(),
+            shards.join(" and ")
+        )
+    }
+}
+
+fn wrong(message: String) -> Error {
+    ErrorKind::Wire { what: "piece", message }.into()
+}
+
+impl Shard {
+    fn store(&mut self, host: &Host, layout: &Layout, id: ResultId) -> Result<&ChunkStore> {
+        use std::collections::hash_map::Entry::*;
+        Ok(match self.chunks.entry(id) {
+            Occupied(known) => known.into_mut(),
+            Vacant(place) => {
+                let grid = layout.grid(id).clone();
+                place.insert(ChunkStore::create(&host.temp_dir, layout.dtype(id), grid)?)
+            }
+        })
+    }
+
+    fn run(
+        &mut self,
+        host: &Host,
+        layout: &Layout,
+        stage: usize,
+        number: usize,
+        send: Send<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<()> {
+        self.assembly.complete()?;
+        let inputs = self.inputs(host, layout, stage)?;
+        let out = Out { layout, stage, send };
+        let did = host.run(layout, stage, layout.span_range(stage, number), &inputs, &out, cancel)?;
+        drop(inputs);
+        self.pass_on(layout, stage, number, &out)?;
+        let report = postcard::to_stdvec(&Report::new(&host.name, &did));
+        let report = report.map_err(|e| Error::internal(format!("writing a report: {e}")))?;
+        out.send(Id { kind: Kind::Report, stage, root: 0, number }, &report)?;
+        if stage + 1 < layout.stages() {
+            let own = layout.shards(stage);
+            for next in (0..layout.shards(stage + 1)).filter(|next| next % own == number) {
+                send(next, Id { kind: Kind::Go, stage: stage + 1, root: 0, number: next }, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the stage reads of earlier ones.
+    fn inputs(&mut self, host: &Host, layout: &Layout, stage: usize) -> Result<Inputs> {
+        let mut inputs = Inputs::new(&layout.plan);
+        for id in layout.inputs(stage) {
+            let family = layout.families().iter().find(|f| f.from == id && f.kind == Kind::State);
+            if let Some(family) = family {
+                let none: &[u8] = &[];
+                let states =
+                    (0..family.count).map(|n| self.others.get(&family.id(n)).map_or(none, Vec::as_slice));
+                inputs.set_block(id, merge_states(&layout.plan.stages[id.stage], id.root, states)?);
+            } else {
+                inputs.set_store(id, self.store(host, layout, id)?);
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Hands on what later stages or the client need of what came.
+    fn pass_on(&self, layout: &Layout, stage: usize, number: usize, out: &Out<'_>) -> Result<()> {
+        for family in layout.families().iter().filter(|f| f.from.stage < stage) {
+            for n in 0..family.count {
+                if layout.takers(family, n, stage).first() != Some(&(number as u32)) {
+                    continue;
+                }
+                let id = family.id(n);
+                if out.takers(family, n).is_empty() {
+                    continue;
+                }
+                if family.kind == Kind::Chunk {
+                    let store = self.chunks.get(&family.from);
+                    let store = store.ok_or_else(|| Error::internal(format!("{id} is not here")))?;
+                    let block = store.read(&layout.grid(family.from).block(n))?;
+                    out.send(id, block.bytes())?;
+                } else {
+                    let bytes = self.others.get(&id);
+                    out.send(id, bytes.ok_or_else(|| Error::internal(format!("{id} is not here")))?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The way out of a stage: to the next one, or the client.
+struct Out<'a> {
+    layout: &'a Layout,
+    stage: usize,
+    send: Send<'a>,
+}
+
+impl Out<'_> {
+    fn takers(&self, family: &Family, number: usize) -> SmallVec<[u32; 2]> {
+        match self.stage + 1 == self.layout.stages() {
+            true if family.client => smallvec![0],
+            true => smallvec![],
+            false => self.layout.takers(family, number, self.stage + 1),
+        }
+    }
+
+    fn send(&self, id: Id, bytes: &[u8]) -> Result<()> {
+        for to in self.takers(self.layout.family(id)?, id.number) {
+            (self.send)(to as usize, id, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Outlet for Out<'_> {
+    fn takes_sink(&self, root: usize) -> bool {
+        self.layout.travels(ResultId { stage: self.stage, root })
+    }
+
+    fn block(&self, root: usize, region: &Region, block: Block) -> Result<()> {
+        let stage = self.stage;
+        let grid = self.layout.grid(ResultId { stage, root });
+        for index in grid.blocks_in(region) {
+            let chunk = grid.region(&index).relative_to(region);
+            let id = Id { kind: Kind::Chunk, stage, root, number: super::layout::number(grid, &index) };
+            self.send(id, block.slice(&chunk).to_contiguous().bytes())?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, root: usize, span: usize, state: Vec<u8>) -> Result<()> {
+        self.send(Id { kind: Kind::State, stage: self.stage, root, number: span }, &state)
+    }
+}

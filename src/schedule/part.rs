@@ -1,0 +1,146 @@
+//! A part of a stage, for runs that are spread over machines: some spans run here, what they read came from elsewhere, and what they
+//! make is handed out. The whole is put together by whoever asked for the parts.
+
+use super::fold::Fold;
+use super::spill::SpillStore;
+use super::{Counters, RootResult, Runtime, stage};
+use crate::block::{Block, BlockSource, pool};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::event::Summary;
+use crate::plan::{Plan, ResultId, Stage, StageRoot};
+use crate::shape::{Grid, Region};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Takes what a part of a stage makes, from several threads.
+pub trait Outlet: Sync {
+    /// Whether it takes the blocks of a root that goes to a sink, in place of the sink.
+    fn takes_sink(&self, root: usize) -> bool;
+
+    /// A task's block of a root that is stored, spilled or scanned.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn block(&self, root: usize, region: &Region, block: Block) -> Result<()>;
+
+    /// The accumulators of a span of a root that folds, for [`merge_states`].
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn state(&self, root: usize, span: usize, state: Vec<u8>) -> Result<()>;
+}
+
+/// Which spans run here, and who takes what they make.
+pub(super) struct Part<'a> {
+    pub spans: Range<usize>,
+    pub outlet: &'a dyn Outlet,
+}
+
+/// Results of earlier stages that a part reads.
+pub struct Inputs(Vec<Vec<RootResult>>);
+
+impl Inputs {
+    /// None yet, for the stages of this plan.
+    pub fn new(plan: &Plan) -> Inputs {
+        let none = |s: &Stage| s.roots.iter().map(|_| RootResult::Gone).collect();
+        Inputs(plan.stages.iter().map(none).collect())
+    }
+
+    /// A result that is in memory.
+    pub fn set_block(&mut self, id: ResultId, block: Block) {
+        self.0[id.stage][id.root] = RootResult::Block(block);
+    }
+
+    /// A result of which at least what the part reads is in this store.
+    pub fn set_store(&mut self, id: ResultId, store: &ChunkStore) {
+        self.0[id.stage][id.root] = RootResult::Spilled(store.0.clone());
+    }
+}
+
+/// Chunks of an array in an unnamed file, with checksums; some may be missing. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ChunkStore(Arc<SpillStore>);
+
+impl ChunkStore {
+    /// No chunk yet.
+    ///
+    /// # Errors
+    /// If there can be no file in the directory.
+    pub fn create(dir: &Path, dtype: DType, grid: Grid) -> Result<ChunkStore> {
+        SpillStore::create(dir, dtype, grid).map(|store| ChunkStore(Arc::new(store)))
+    }
+
+    /// Keeps a chunk.
+    ///
+    /// # Errors
+    /// If the disk refuses it.
+    pub fn write(&self, chunk: &Region, block: &Block) -> Result<()> {
+        self.0.write(chunk, block).map(drop)
+    }
+
+    /// A chunk that was kept.
+    ///
+    /// # Errors
+    /// If it was not, or the disk gives back something else.
+    pub fn read(&self, chunk: &Region) -> Result<Block> {
+        self.0.read(chunk)
+    }
+}
+
+/// Runs some spans of a stage and hands out what they make. A span's results depend on the plan alone, so they are the same wherever it
+/// runs.
+///
+/// # Errors
+/// The first error that a task or the outlet met.
+pub fn run_part(
+    plan: &Plan,
+    number: usize,
+    spans: Range<usize>,
+    inputs: &Inputs,
+    outlet: &dyn Outlet,
+    rt: &Runtime<'_>,
+) -> Result<Summary> {
+    let started = Instant::now();
+    let counters = Counters::default();
+    let compiled = rt.kernels.compiled();
+    pool().reset_peak();
+    let part = Part { spans, outlet };
+    stage::run(number, &plan.stages[number], &inputs.0, Some(&part), rt, &counters)?;
+    Ok(Summary {
+        ok: true,
+        elapsed: started.elapsed(),
+        tasks: counters.tasks.load(Relaxed),
+        bytes_read: counters.bytes_read.load(Relaxed),
+        bytes_written: counters.bytes_written.load(Relaxed),
+        kernels_compiled: rt.kernels.compiled() - compiled,
+        peak_memory: pool().peak() as u64,
+        ..Summary::default()
+    })
+}
+
+/// The result of a fold from the states of all its spans, in their order.
+///
+/// # Errors
+/// If a state is not one of this fold.
+pub fn merge_states<'a>(
+    stage: &Stage,
+    root: usize,
+    states: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Block> {
+    let StageRoot::Reduce { op, dtype, axes } = &stage.roots[root] else {
+        return Err(Error::internal(format!("root {root} does not fold")));
+    };
+    let fold = Fold::new(*op, *dtype, axes, &stage.grid);
+    let whole = fold.whole(1);
+    let stop = AtomicBool::new(false);
+    for (span, state) in states.into_iter().enumerate() {
+        let state = fold.decode(state);
+        let state = state.ok_or_else(|| Error::internal(format!("a state of {op} of another form")))?;
+        fold.merge(&whole, span, state, &stop);
+    }
+    Ok(fold.finish(whole))
+}

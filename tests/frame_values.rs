@@ -281,6 +281,42 @@ fn cross_joins_have_all_pairs() {
 }
 
 #[test]
+fn rows_of_joins_have_an_order() {
+    let left =
+        DataFrame::from_columns([("k", vec![3, 1, 2, 1].into()), ("l", vec!["a", "b", "c", "d"].into())]);
+    let right = DataFrame::from_columns([("k", vec![1, 9, 3, 1].into()), ("r", vec![10, 20, 30, 40].into())]);
+    let rows = |kind| {
+        let t = frames::collect(&left.join(&right, ["k"], kind));
+        let text = t.texts("l").unwrap().into_iter().map(|s| s.unwrap_or("-".into()));
+        text.zip(t.values::<i32>("r").unwrap()).collect::<Vec<_>>()
+    };
+    let own = |all: &[(&str, i32)]| -> Vec<_> {
+        all.iter().map(|(l, r)| ((*l).to_owned(), Some(*r).filter(|r| *r > 0))).collect()
+    };
+    // this frame's order, partners in the other's
+    let inner = [("a", 30), ("b", 10), ("b", 40), ("d", 10), ("d", 40)];
+    assert_eq!(rows(JoinKind::Inner), own(&inner));
+    assert_eq!(rows(JoinKind::Left), own(&[inner[0], inner[1], inner[2], ("c", 0), inner[3], inner[4]]));
+    // the other's
+    let mirrored = [("b", 10), ("d", 10), ("-", 20), ("a", 30), ("b", 40), ("d", 40)];
+    assert_eq!(rows(JoinKind::Right), own(&mirrored));
+    let full = [("a", 30), ("b", 10), ("b", 40), ("c", 0), ("d", 10), ("d", 40), ("-", 20)];
+    assert_eq!(rows(JoinKind::Full), own(&full));
+}
+
+#[test]
+fn categories_are_text_in_files_of_arrow() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.arrow");
+    let df = DataFrame::from_columns([("s", vec![Some("b"), None, Some("a"), Some("b")].into())]);
+    df.select(col("s").to_categorical()).write_ipc(&path).unwrap();
+    let back = blockwise::frame::scan_ipc(&path).collect().unwrap();
+    assert_eq!(back.schema().field(0).data_type(), &DataType::Utf8);
+    let want = [Some("b"), None, Some("a"), Some("b")];
+    assert_eq!(back.texts("s").unwrap(), want.map(|s| s.map(str::to_owned)));
+}
+
+#[test]
 fn batches_go_in_and_out_without_a_copy() {
     let df = DataFrame::from_columns([("n", vec![1i32, 2, 3].into()), ("s", vec!["a", "b", "c"].into())]);
     let batch = df.collect().unwrap().to_batch().unwrap();

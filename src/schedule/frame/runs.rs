@@ -151,14 +151,20 @@ impl Runs<'_> {
         all.next_bytes += next.bytes();
         all.next.push(next);
         let runs = all.next.iter().filter(|n| matches!(n, Next::Run(_))).count();
-        if runs >= self.threads || self.budget.is_tight() { self.settle(all) } else { Ok(()) }
+        let enough = runs >= self.threads || self.budget.is_tight() || !self.has_room_for(all.next_bytes);
+        if enough { self.settle(all) } else { Ok(()) }
+    }
+
+    /// Whether rows can wait, and be put together and worked on, in what memory is left.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        4 * bytes as u64 <= self.budget.room()
     }
 
     /// Makes what is to be made of runs, side by side if there is room for what that takes.
     fn settle(&self, all: &mut All) -> Result<()> {
         let next: Vec<_> = std::mem::take(&mut all.next).into_iter().map(|n| Mutex::new(Some(n))).collect();
         let bytes = std::mem::take(&mut all.next_bytes);
-        let threads = if 4 * bytes as u64 <= self.budget.room() { self.threads } else { 1 };
+        let threads = if self.has_room_for(bytes) { self.threads } else { 1 };
         let made = side_by_side(threads, &next, |next| {
             match next.lock().unwrap_or_else(|e| e.into_inner()).take() {
                 Some(Next::Run(run)) => self.make(run).map(Some),

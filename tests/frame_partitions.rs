@@ -299,7 +299,7 @@ proptest! {
 /// A function of large partitions, of which each is of several spans.
 #[test]
 fn functions_of_large_partitions() {
-    let n = 5_000_000i64;
+    let n = 12_000_000i64;
     let df = DataFrame::from_columns([("i", Column::from((0..n).collect::<Vec<_>>()))]);
     let schema = Schema::new(vec![Field::new("sum", DataType::Int64, true)]);
     let sum = |rows: RecordBatch| {
@@ -310,7 +310,7 @@ fn functions_of_large_partitions() {
     let each = 1_100_000;
     let want: Vec<Option<i64>> =
         (0..n).step_by(each as usize).map(|at| Some((at..n.min(at + each)).sum())).collect();
-    for limit in ["1GiB", "144MiB"] {
+    for limit in ["1GiB", "288MiB"] {
         let session = Session::builder().threads(3).memory_limit(limit).build().unwrap();
         let parts = df.repartition(Partition::rows(each as usize));
         let sums = parts.map_partitions(&schema, sum).collect_with(&session).unwrap();

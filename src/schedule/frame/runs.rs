@@ -230,9 +230,9 @@ impl Gather for Runs<'_> {
     }
 
     fn working(&self) -> usize {
-        // the rows of a span, and of one that waits for an earlier one
+        // the rows of a span, and of one that waits for an earlier one; a run that is whole, and its rows in one piece
         let width = |f: &Arc<Field>| f.data_type().primitive_width().unwrap_or(16);
-        2 * PART * (8 + self.plan.input.fields().iter().map(width).sum::<usize>())
+        4 * PART * (8 + self.plan.input.fields().iter().map(width).sum::<usize>())
     }
 
     fn bytes(&self, span: &Span) -> usize {

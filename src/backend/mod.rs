@@ -10,6 +10,7 @@ mod device;
 pub mod gpu;
 pub mod hybrid;
 pub mod reference;
+pub mod several;
 
 use crate::block::Block;
 use crate::error::{Error, Result};

@@ -30,7 +30,7 @@ impl Several {
     /// Of at least one backend.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::error::ErrorKind::Invalid) if there is none.
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if there is none.
     pub fn new(all: Vec<Arc<dyn Backend>>) -> Result<Several> {
         let Some(first) = all.first().map(|b| b.identity()) else {
             return Err(Error::invalid("several backends", "there must be one at least"));

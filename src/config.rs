@@ -105,6 +105,17 @@ pub fn default_device_memory_limit() -> Result<u64> {
     std::env::var("BLOCKWISE_DEVICE_MEMORY_LIMIT").map_or(Ok(1 << 30), |text| parse_bytes(&text))
 }
 
+/// Where is kept what need not be found out twice (compiled kernels, what this machine's devices can do): `BLOCKWISE_CACHE_DIR`, else `blockwise`
+/// in the user's cache directory, if there is one.
+pub fn cache_dir() -> Option<std::path::PathBuf> {
+    let of = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(std::path::PathBuf::from);
+    of("BLOCKWISE_CACHE_DIR").or_else(|| {
+        let home = || of("HOME").map(|home| home.join(".cache"));
+        let base = of("XDG_CACHE_HOME").or_else(|| of("LOCALAPPDATA")).or_else(home);
+        base.map(|base| base.join("blockwise"))
+    })
+}
+
 /// Bytes of memory this process may use, if the system says.
 fn machine_memory() -> Option<u64> {
     let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

@@ -171,13 +171,18 @@ fn run_over(
 
 #[test]
 fn sums_of_floats_have_the_same_bits_for_any_memory_limit() {
+    sums_in_pieces([391, 577]);
+    // rows of more than one segment
+    sums_in_pieces([23, 9001]);
+}
+
+fn sums_in_pieces(shape: [usize; 2]) {
     let limits: [fn(GpuBuilder) -> GpuBuilder; 4] = [
         |gpu| gpu.memory_limit("160KiB"),
         |gpu| gpu.memory_limit("600KiB"),
         |gpu| gpu.memory_limit("3MiB"),
         |gpu| gpu.memory_limit("64MiB"),
     ];
-    let shape = [391usize, 577];
     let mut b = Builder::new(2);
     let input = b.input(F32, IndexMap::identity(2));
     let (x, row) = (b.load(input), b.index(0));

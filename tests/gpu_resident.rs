@@ -6,7 +6,7 @@ mod adapter;
 
 use blockwise::backend::gpu::{Gpu, GpuBuilder};
 use blockwise::backend::hybrid::Hybrid;
-use blockwise::backend::{Backend, cpu::Cpu};
+use blockwise::backend::{Backend, cpu::Cpu, several::Several};
 use blockwise::prelude::*;
 use std::sync::Arc;
 
@@ -102,6 +102,29 @@ fn what_cannot_stay_is_sent() {
     assert_eq!(session.compute(&kept.max(..)).expect("gpu").to_scalar::<i32>().expect("one"), 200);
     assert_eq!(gpu.resident_bytes(), 0);
     assert!(gpu.hold(&Block::scalar(1.0f64.into())).is_none());
+}
+
+#[test]
+fn devices_side_by_side_give_what_one_gives() {
+    let Some((one, on_one, _)) = sessions(|gpu| gpu) else { return };
+    let Some(two) = adapter::open(|gpu| gpu.memory_limit("64MiB")) else { return };
+    let three = adapter::open(GpuBuilder::integers_only).expect("there was one");
+    for other in [two, three] {
+        let both = Several::new(vec![Arc::new(one.clone()), Arc::new(other.clone())]).expect("two");
+        let session = Session::builder().backend(Arc::new(both)).threads(2).build().expect("a session");
+        let x = ramp(F32).rechunk([40, 30]);
+        let (before, others) = (one.sent_bytes(), other.sent_bytes());
+        for array in [&x * 0.3, (&x * 0.3).sum(0), x.std(..)] {
+            let (got, want) = (session.compute(&array), on_one.compute(&array));
+            assert_eq!(numbers(&got.expect("both")), numbers(&want.expect("one")));
+        }
+        assert!(one.sent_bytes() > before && other.sent_bytes() > others);
+        // both have what is kept
+        let kept = session.persist(&x).expect("computes");
+        assert!(one.resident_bytes() > 0 && other.resident_bytes() > 0);
+        drop(kept);
+        assert!(one.resident_bytes() == 0 && other.resident_bytes() == 0);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::rows::{Outcome, Row};
 use blockwise::backend::cpu::Cpu;
 use blockwise::backend::gpu::{Gpu, Speeds};
 use blockwise::backend::hybrid::Hybrid;
+use blockwise::block::Block;
 use blockwise::event::{Event, Observer};
 use blockwise::prelude::*;
 use std::sync::Arc;
@@ -83,7 +84,9 @@ impl OnGpu {
         let sent: f64 = inputs.blocks.iter().map(|b| b.nbytes() as f64).sum();
         let back = if row.outcome == Outcome::Plane { plane } else { 0.0 };
         let down = back / self.speeds.down;
-        let streamed: Vec<Array> = inputs.blocks.iter().cloned().map(Array::from_block).collect();
+        // one launch for all: pieces are the device's business
+        let whole = |block: &Block| Array::from_block(block.clone()).rechunk(&[n, n][..]);
+        let streamed: Vec<Array> = inputs.blocks.iter().map(whole).collect();
         let kept = streamed.iter().map(|x| suite.session.persist(x)).collect::<Result<Vec<_>, Error>>()?;
         let mut lines = vec![];
         for (mode, arrays, ceiling) in [

@@ -20,6 +20,7 @@ enum Choice {
     Auto,
     Cpu,
     Gpu(usize),
+    Gpus,
 }
 
 impl Device {
@@ -43,7 +44,13 @@ impl Device {
         Device(Choice::Gpu(n))
     }
 
-    /// What `BLOCKWISE_DEVICE` says: `auto`, `cpu`, `gpu` or `gpu:1`; the CPU if it is not set.
+    /// All GPUs that are hardware, side by side: every launch runs on one of them, as on [`Device::gpu`]. The first GPU if none is hardware.
+    /// [Persisted](crate::Session::persist) arrays stay on each of them.
+    pub fn gpus() -> Device {
+        Device(Choice::Gpus)
+    }
+
+    /// What `BLOCKWISE_DEVICE` says: `auto`, `cpu`, `gpu`, `gpu:1` or `gpus`; the CPU if it is not set.
     ///
     /// # Errors
     /// If it says something else.
@@ -59,7 +66,8 @@ impl Device {
     pub fn backend(self) -> Result<Arc<dyn Backend>> {
         match self.0 {
             Choice::Cpu => Ok(Arc::new(Cpu::detect())),
-            Choice::Gpu(n) => on_gpu(n),
+            Choice::Gpu(n) => on_gpus(&[n]),
+            Choice::Gpus => on_gpus(&hardware()),
             #[cfg(feature = "gpu")]
             Choice::Auto => {
                 let hardware = super::gpu::devices().iter().find(|a| a.is_hardware());
@@ -79,11 +87,12 @@ impl std::str::FromStr for Device {
 
     fn from_str(text: &str) -> Result<Device> {
         let wrong =
-            || Error::invalid("device", format!("{text:?} is none of auto, cpu, gpu, gpu:0, gpu:1..."));
+            || Error::invalid("device", format!("{text:?} is none of auto, cpu, gpu, gpu:0, gpu:1..., gpus"));
         match text.trim() {
             "auto" => Ok(Device::auto()),
             "cpu" => Ok(Device::cpu()),
             "gpu" => Ok(Device::gpu(0)),
+            "gpus" => Ok(Device::gpus()),
             other => {
                 let number = other.strip_prefix("gpu:").ok_or_else(wrong)?;
                 number.parse().map(Device::gpu).map_err(|_| wrong())
@@ -92,10 +101,26 @@ impl std::str::FromStr for Device {
     }
 }
 
+/// The numbers of the GPUs that are hardware; of the first if none is.
+fn hardware() -> Vec<usize> {
+    #[cfg(feature = "gpu")]
+    let all = super::gpu::devices().iter().filter(|a| a.is_hardware()).map(|a| a.number);
+    #[cfg(not(feature = "gpu"))]
+    let all = std::iter::empty();
+    let all: Vec<usize> = all.collect();
+    if all.is_empty() { vec![0] } else { all }
+}
+
+/// GPUs, and the CPU for what they cannot do.
 #[cfg(feature = "gpu")]
-fn on_gpu(n: usize) -> Result<Arc<dyn Backend>> {
-    let gpu = super::gpu::Gpu::builder().number(n).build()?;
-    Ok(Arc::new(super::hybrid::Hybrid::new(Arc::new(gpu), Arc::new(Cpu::detect()))))
+fn on_gpus(numbers: &[usize]) -> Result<Arc<dyn Backend>> {
+    let open = |&n: &usize| Ok(Arc::new(super::gpu::Gpu::builder().number(n).build()?) as Arc<dyn Backend>);
+    let mut all = numbers.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let first = match (all.len(), all.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => Arc::new(super::several::Several::new(all.into_iter().chain(last).collect())?),
+    };
+    Ok(Arc::new(super::hybrid::Hybrid::new(first, Arc::new(Cpu::detect()))))
 }
 
 /// The GPU and the CPU, whichever is faster.
@@ -110,9 +135,9 @@ fn by_cost(n: usize) -> Result<Arc<dyn Backend>> {
 }
 
 #[cfg(not(feature = "gpu"))]
-fn on_gpu(n: usize) -> Result<Arc<dyn Backend>> {
+fn on_gpus(numbers: &[usize]) -> Result<Arc<dyn Backend>> {
     let hint = "this build has no GPU backend: enable blockwise's feature `gpu`, or use Device::cpu()".into();
-    Err(crate::error::ErrorKind::Unsupported { what: format!("GPU {n}"), hint }.into())
+    Err(crate::error::ErrorKind::Unsupported { what: format!("GPU {numbers:?}"), hint }.into())
 }
 
 #[cfg(test)]
@@ -125,6 +150,7 @@ mod tests {
         assert_eq!(parse("auto"), Some(Device::auto()));
         assert_eq!(parse(" gpu "), Some(Device::gpu(0)));
         assert_eq!(parse("gpu:3"), Some(Device::gpu(3)));
+        assert_eq!(parse("gpus"), Some(Device::gpus()));
         assert_eq!(parse("gpu:x").or(parse("tpu")), None);
         assert!(Device::auto().backend().is_ok());
     }

@@ -10,6 +10,7 @@ mod device;
 pub mod gpu;
 pub mod hybrid;
 pub mod reference;
+pub mod several;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
@@ -107,6 +108,7 @@ pub struct Operand {
     pub strides: SmallVec<[isize; 4]>,
 }
 
+#[cfg(feature = "gpu")]
 impl Operand {
     /// The addresses that the elements of a region's points lie between, the second one behind the last.
     fn hull(&self, shape: &[usize], size: usize) -> (usize, usize) {

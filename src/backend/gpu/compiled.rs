@@ -129,45 +129,31 @@ impl Compiled {
     unsafe fn fill_and_submit(&self, frame: &Frame<'_>, job: &Job, buffers: &Buffers) -> Result<Mapping> {
         let device = &*self.device;
         let (up, down) = (job.size.0.next_multiple_of(8), job.size.1.next_multiple_of(8).max(8));
-        let mapping =
-            device.checked("mapping a buffer", || device.map(&buffers.upload, wgpu::MapMode::Write, up))?;
-        device.mapped(&mapping, "mapping a buffer")?;
         let most = device.limits.max_compute_workgroups_per_dimension as usize;
+        let mut words = vec![0u8; job.inputs_from(frame.alignment)];
         let mut dispatches = vec![];
-        {
-            let view = buffers.upload.slice(..up).get_mapped_range_mut();
-            let mut view = view.map_err(|e| device.error("mapping a buffer", e.to_string()))?;
-            for ((number, ..), dispatch) in frame.passes.iter().zip(&job.dispatches) {
-                let pipeline = self.pipeline((*number, dispatch.axes.ranks, frame.homes.slots()))?;
-                let row = dispatch.counts.groups.min(most);
-                let words = dispatch.words(&pipeline.layout, frame, job, row);
-                let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-                view.slice(dispatch.params..dispatch.params + bytes.len()).copy_from_slice(&bytes);
-                dispatches.push((
-                    pipeline,
-                    dispatch.params,
-                    row,
-                    dispatch.counts.groups.div_ceil(row.max(1)),
-                ));
-            }
-            for (n, word, sent) in &job.inputs {
-                let (operand, size) = (&frame.launch.inputs[*n], self.kernel.inputs()[*n].dtype.size());
-                let bytes = sent.iter().product::<usize>() * size;
-                let mut into = view.slice(word * 4..word * 4 + bytes);
-                let steps = strided::bytes(&c_steps(sent, |_| false), size);
-                let from = operand.element(&frame.within(&job.piece));
-                // SAFETY: the piece's elements are readable, and the slice has room for as many.
-                unsafe {
-                    let to = into.as_raw_element_ptr().as_ptr();
-                    strided::copy(sent, size, (from, &operand.strides), (to, &steps));
-                }
-                device.sent(bytes as u64);
-            }
+        for ((number, ..), dispatch) in frame.passes.iter().zip(&job.dispatches) {
+            let pipeline = self.pipeline((*number, dispatch.axes.ranks, frame.homes.slots()))?;
+            let row = dispatch.counts.groups.min(most);
+            let own = dispatch.words(&pipeline.layout, frame, job, row);
+            let own: Vec<u8> = own.iter().flat_map(|w| w.to_le_bytes()).collect();
+            words[dispatch.params..dispatch.params + own.len()].copy_from_slice(&own);
+            let rows = dispatch.counts.groups.div_ceil(row.max(1));
+            dispatches.push((pipeline, dispatch.params, row, rows));
+        }
+        if !job.inputs.is_empty() {
+            // SAFETY: the caller's.
+            unsafe { self.fill(frame, job, &buffers.upload, &words) }?;
         }
         device.checked("running a kernel", || {
-            buffers.upload.unmap();
             let mut encoder = device.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(&buffers.upload, 0, &buffers.input, 0, up);
+            if job.inputs.is_empty() {
+                // nothing to wait for
+                device.queue.write_buffer(&buffers.input, 0, &words);
+            } else {
+                buffers.upload.unmap();
+                encoder.copy_buffer_to_buffer(&buffers.upload, 0, &buffers.input, 0, up);
+            }
             for (pipeline, params, row, rows) in dispatches {
                 let group = self.bind(frame, job, buffers, params, pipeline.layout.len);
                 let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -179,6 +165,34 @@ impl Compiled {
             device.queue.submit([encoder.finish()]);
             device.map(&buffers.download, wgpu::MapMode::Read, down)
         })
+    }
+
+    /// Writes parameters and inputs to a buffer, which stays mapped.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`].
+    unsafe fn fill(&self, frame: &Frame<'_>, job: &Job, upload: &wgpu::Buffer, words: &[u8]) -> Result<()> {
+        let (device, action) = (&*self.device, "mapping a buffer");
+        let up = job.size.0.next_multiple_of(8);
+        let mapping = device.checked(action, || device.map(upload, wgpu::MapMode::Write, up))?;
+        device.mapped(&mapping, action)?;
+        let view = upload.slice(..up).get_mapped_range_mut();
+        let mut view = view.map_err(|e| device.error(action, e.to_string()))?;
+        view.slice(..words.len()).copy_from_slice(words);
+        for (n, word, sent) in &job.inputs {
+            let (operand, size) = (&frame.launch.inputs[*n], self.kernel.inputs()[*n].dtype.size());
+            let bytes = sent.iter().product::<usize>() * size;
+            let mut into = view.slice(word * 4..word * 4 + bytes);
+            let steps = strided::bytes(&c_steps(sent, |_| false), size);
+            let from = operand.element(&frame.within(&job.piece));
+            // SAFETY: the piece's elements are readable, and the slice has room for as many.
+            unsafe {
+                let to = into.as_raw_element_ptr().as_ptr();
+                strided::copy(sent, size, (from, &operand.strides), (to, &steps));
+            }
+            device.sent(bytes as u64);
+        }
+        Ok(())
     }
 
     fn bind(

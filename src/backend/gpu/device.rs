@@ -2,8 +2,11 @@
 
 use super::adapters::Adapter;
 use super::arithmetic::Arithmetic;
+use super::pipelines::Pipelines;
 use super::pool::{Buffers, Pool, Size};
+
 use super::resident::{MOST_HOMES, Twin};
+use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::pin::pin;
@@ -13,7 +16,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Features of adapters that are used where they are offered.
-const WIDE: wgpu::Features = wgpu::Features::SHADER_F64.union(wgpu::Features::SHADER_INT64);
+const WELCOME: wgpu::Features =
+    wgpu::Features::SHADER_F64.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::PIPELINE_CACHE);
 
 /// A device with the layout that all kernels share and its pool of buffers.
 pub struct Device {
@@ -28,6 +32,8 @@ pub struct Device {
     pub homes: usize,
     /// Bytes of elements that were sent.
     sent: AtomicU64,
+    /// What was compiled, if it is kept.
+    compiled: Option<Pipelines>,
     /// What it computes natively.
     pub arithmetic: Arithmetic,
     failure: Arc<Mutex<Option<String>>>,
@@ -55,7 +61,7 @@ impl Device {
         let request = wgpu::DeviceDescriptor {
             label: Some("blockwise"),
             required_features: if native {
-                adapter.handle.features() & WIDE
+                adapter.handle.features() & WELCOME
             } else {
                 wgpu::Features::empty()
             },
@@ -106,9 +112,11 @@ impl Device {
             pool,
             homes,
             sent,
+            compiled: None,
             arithmetic,
             failure,
         };
+        opened.compiled = config::cache_dir().and_then(|dir| Pipelines::open(&opened, &dir));
         if native {
             let probed = opened.adapter.arithmetic.get_or_init(|| Arithmetic::probe(&opened));
             opened.arithmetic = probed.clone();
@@ -145,7 +153,7 @@ impl Device {
 
     /// A pipeline of a module.
     pub fn pipeline(&self, text: &str) -> Result<wgpu::ComputePipeline> {
-        self.checked("compiling a kernel", || {
+        let made = self.checked("compiling a kernel", || {
             let source = wgpu::ShaderSource::Wgsl(text.into());
             let (shader, checks) = (
                 wgpu::ShaderModuleDescriptor { label: None, source },
@@ -159,9 +167,13 @@ impl Device {
                 module: &shader,
                 entry_point: Some("main"),
                 compilation_options: Default::default(),
-                cache: None,
+                cache: self.compiled.as_ref().map(Pipelines::cache),
             })
-        })
+        });
+        if let (Ok(_), Some(compiled)) = (&made, &self.compiled) {
+            compiled.made();
+        }
+        made
     }
 
     /// Runs a module once whose parameters are zeros and whose one result is so many words.

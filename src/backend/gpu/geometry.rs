@@ -120,23 +120,24 @@ impl Segments {
 pub struct Cuts {
     /// Along each axis, lengths are multiples of this.
     units: Dims,
-    /// Whether pieces are runs of the region's points in C order.
-    ordered: bool,
+    /// Sets of axes, as bits: what differs in these alone comes in C order, piece after piece.
+    orders: Vec<u64>,
 }
 
 impl Cuts {
     /// Anywhere.
     pub fn anywhere(rank: usize) -> Cuts {
-        Cuts { units: SmallVec::from_elem(1, rank), ordered: false }
+        Cuts { units: SmallVec::from_elem(1, rank), orders: vec![] }
     }
 
     /// Also in the order of the points.
     pub fn in_order(&mut self) {
-        self.ordered = true;
+        self.orders.push(u64::MAX);
     }
 
-    /// Also between segments of a fold.
+    /// Also between segments of a fold, which then come in their order.
     pub fn between(&mut self, segments: Segments, shape: &[usize], folds: impl Fn(usize) -> bool) {
+        self.orders.push((0..shape.len()).filter(|&a| folds(a)).fold(0, |set, a| set | 1 << a));
         for a in (0..shape.len()).filter(|&a| folds(a)) {
             // both are powers of two, or the whole axis
             self.units[a] = self.units[a].max(segments.unit(a, shape[a]));
@@ -156,7 +157,10 @@ impl Cuts {
         while !fits(&shape) {
             // the longest run of the first axis that can be cut
             let cut = (0..shape.len()).find(|&a| shape[a] > self.units[a])?;
-            if self.ordered && shape[..cut].iter().any(|&n| n > 1) {
+            // a run along this axis would end before the next step along another
+            let broken =
+                |set: &u64| set >> cut & 1 == 1 && (0..cut).any(|a| set >> a & 1 == 1 && shape[a] > 1);
+            if self.orders.iter().any(broken) {
                 return None;
             }
             let unit = self.units[cut];
@@ -253,5 +257,10 @@ mod tests {
         assert!(columns.pieces(&region, fits).is_some());
         columns.in_order();
         assert!(columns.pieces(&region, fits).is_none());
+        // nor has a fold of everything, even if it could be cut anywhere along the last axis
+        let mut both = Cuts::anywhere(3);
+        both.between(Segments::new(&shape, |a| a == 1, 20), &shape, |a| a == 1);
+        both.between(Segments::new(&shape, |_| true, 2), &shape, |_| true);
+        assert!(both.pieces(&region, fits).is_none());
     }
 }

@@ -9,9 +9,10 @@
 //! are the definition's on every adapter, whatever its compiler makes of floats. Where the adapter's own arithmetic is right, which a probe finds
 //! out when it is first opened (`arithmetic`), that is used instead.
 //!
-//! **Invariant:** kernels bind three buffers (parameters, inputs, results), however many operands they have.
+//! **Invariant:** kernels bind three buffers (parameters, inputs that are sent, results) and up to four of blocks that stay on the device
+//! (`resident`), however many operands they have.
 //!
-//! **Invariant:** a launch that fails leaves the planes of its reductions as they were.
+//! **Invariant:** a launch that fails leaves what it folds into as it was, so that it can be done again elsewhere.
 
 mod adapters;
 mod arithmetic;
@@ -20,6 +21,7 @@ mod device;
 mod geometry;
 mod job;
 mod passes;
+mod pipelines;
 mod pool;
 mod resident;
 mod results;

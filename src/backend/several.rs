@@ -1,0 +1,94 @@
+//! Several backends of which every launch goes to one: a machine's GPUs side by side.
+
+use super::{Backend, Executable, Held, Launch};
+use crate::block::Block;
+use crate::error::{Error, Result};
+use crate::ir::Kernel;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Deals launches out to backends.
+///
+/// Backends of one [identity](Backend::identity) take turns: they give the same bits. Others get launches by where their regions begin, so that
+/// the bits of a result do not depend on time.
+///
+/// ```
+/// use blockwise::backend::{Backend, reference::Reference, several::Several};
+/// use std::sync::Arc;
+/// let both = Several::new(vec![Arc::new(Reference), Arc::new(Reference)])?;
+/// assert_eq!(both.name(), "reference + reference");
+/// assert!(Several::new(vec![]).is_err());
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Several {
+    all: Vec<Arc<dyn Backend>>,
+    turns: Option<Arc<AtomicUsize>>,
+}
+
+impl Several {
+    /// Of at least one backend.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`](crate::error::ErrorKind::InvalidArgument) if there is none.
+    pub fn new(all: Vec<Arc<dyn Backend>>) -> Result<Several> {
+        let Some(first) = all.first().map(|b| b.identity()) else {
+            return Err(Error::invalid("several backends", "there must be one at least"));
+        };
+        let alike = all.iter().all(|b| b.identity() == first);
+        Ok(Several { all, turns: alike.then(Arc::default) })
+    }
+}
+
+impl Backend for Several {
+    fn name(&self) -> String {
+        self.all.iter().map(|b| b.name()).collect::<Vec<_>>().join(" + ")
+    }
+
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
+        let all = self.all.iter().map(|b| b.compile(kernel)).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(Dealt { all, turns: self.turns.clone() }))
+    }
+
+    fn identity(&self) -> String {
+        self.all.iter().map(|b| b.identity()).collect::<Vec<_>>().join(" + ")
+    }
+
+    fn hold(&self, block: &Block) -> Option<Held> {
+        // whichever of them gets the launch has it, if it has room
+        let held: Vec<Held> = self.all.iter().filter_map(|b| b.hold(block)).collect();
+        (!held.is_empty()).then(|| Arc::new(held) as Held)
+    }
+
+    fn notes(&self) -> Vec<Error> {
+        self.all.iter().flat_map(|b| b.notes()).collect()
+    }
+}
+
+/// A kernel compiled for all.
+struct Dealt {
+    all: Vec<Arc<dyn Executable>>,
+    turns: Option<Arc<AtomicUsize>>,
+}
+
+impl Executable for Dealt {
+    fn scratch_bytes(&self) -> usize {
+        self.all.iter().map(|e| e.scratch_bytes()).max().unwrap_or(0)
+    }
+
+    fn held_bytes(&self, launch: &Launch<'_>) -> usize {
+        self.all.iter().map(|e| e.held_bytes(launch)).min().unwrap_or(0)
+    }
+
+    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        let number = match &self.turns {
+            Some(turns) => turns.fetch_add(1, Relaxed),
+            None => {
+                let starts = launch.region.start.iter().zip(&launch.region.shape);
+                starts.map(|(start, n)| start / n.max(&1)).sum()
+            }
+        };
+        // SAFETY: by the caller's contract.
+        unsafe { self.all[number % self.all.len()].run(launch) }
+    }
+}

@@ -107,6 +107,7 @@ pub struct Operand {
     pub strides: SmallVec<[isize; 4]>,
 }
 
+#[cfg(feature = "gpu")]
 impl Operand {
     /// The addresses that the elements of a region's points lie between, the second one behind the last.
     fn hull(&self, shape: &[usize], size: usize) -> (usize, usize) {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BlockContext, register_function};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::extension::SessionConfigExt;
@@ -105,12 +106,19 @@ pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr))
             .route("/status", get(move || async move { status(&status_server).await }));
         let routes = options.token.guard(routes);
         ready(address);
+        let listener = listener.tap_io(at_once);
         let serve = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
         tokio::select! {
             ended = async { serve.await } => ended.map_err(|e| failed(e.to_string())),
             () = asked_to_end() => Ok(()),
         }
     })
+}
+
+/// Answers are short and waited for: none shall wait for more to be sent with it.
+fn at_once(stream: &mut tokio::net::TcpStream) {
+    // without it, all that is lost is time
+    let _ = stream.set_nodelay(true);
 }
 
 async fn readiness(ready: bool) -> (axum::http::StatusCode, &'static str) {
@@ -313,7 +321,7 @@ async fn serve_rows(
         .max_encoding_message_size(MESSAGE_BYTES)
         .max_decoding_message_size(MESSAGE_BYTES);
     let routes = token.guard(tonic::service::Routes::new(rows).into_axum_router());
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener = tokio::net::TcpListener::bind(address).await?.tap_io(at_once);
     let ended = axum::serve(listener, routes).with_graceful_shutdown(async move { shutdown.recv().await });
     Ok(ended.await?)
 }

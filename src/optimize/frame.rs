@@ -1,6 +1,6 @@
 //! Filters and columns move towards what is read.
 //!
-//! After keys were chosen ([`use_partitions`]) two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
+//! After keys were chosen (`use_partitions`) two passes, each from the result down. `push_filters` splits every filter at its `and`s and takes each part below projections,
 //! sorts, other filters, joins and groups as far as it means the same there. `prune` gives every operation only the columns that
 //! something above it uses, so that a scan reads no other. A filter that reaches a scan also tells the source which rows are wanted.
 

@@ -320,6 +320,18 @@ fn functions_of_large_partitions() {
     }
 }
 
+/// As many partitions as rows: each costs the same, however many there are.
+#[test]
+fn partitions_of_one_row() {
+    let n = 200_000i64;
+    let df = DataFrame::from_columns([("i", Column::from((0..n).collect::<Vec<_>>()))]);
+    let parts = df.repartition(Partition::rows(1));
+    let mapped = parts.map_partitions(df.schema().unwrap().as_ref(), Ok);
+    for df in [&parts, &mapped] {
+        assert_eq!(collect(df).values::<i64>("i").unwrap(), (0..n).map(Some).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_file_for_every_partition() {
     let (df, all) = rows(9, 3000, 50, 4);

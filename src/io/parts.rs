@@ -1,7 +1,7 @@
 //! Tables into directories, a file for every partition of their rows.
 
 use super::sink::FileFormat;
-use super::temp::{Draft, dir_beside, publish_dir};
+use super::temp::{Draft, new_dir, publish_dir};
 use crate::block::BatchSink;
 use crate::error::{Error, Result};
 use arrow::array::{AsArray, RecordBatch};
@@ -38,13 +38,9 @@ impl PartsSink {
     /// If it is there or cannot be created.
     pub fn create(path: impl AsRef<Path>, schema: &SchemaRef, format: FileFormat) -> Result<PartsSink> {
         let path = path.as_ref().to_owned();
-        if path.symlink_metadata().is_ok() {
-            let message = format!("{} is there already; remove it, or write elsewhere", path.display());
-            return Err(Error::invalid("write_partitions", message));
-        }
         let columns: Vec<usize> = (0..schema.fields().len().saturating_sub(1)).collect();
         let schema = Arc::new(schema.project(&columns).map_err(|e| Error::internal(e.to_string()))?);
-        let state = Mutex::new(Some(Open { dir: dir_beside(&path)?, file: None }));
+        let state = Mutex::new(Some(Open { dir: new_dir("write_partitions", &path)?, file: None }));
         Ok(PartsSink { path, format, schema, state })
     }
 

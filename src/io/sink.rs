@@ -5,7 +5,7 @@ use super::ipc::{IpcOptions, IpcSink};
 use super::json::JsonLinesSink;
 #[cfg(feature = "parquet")]
 use super::parquet::{ParquetOptions, ParquetSink};
-use super::temp::{Draft, dir_beside, publish_dir};
+use super::temp::{Draft, new_dir, publish_dir};
 use crate::block::BatchSink;
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -105,10 +105,6 @@ impl PartitionedSink {
     ) -> Result<PartitionedSink> {
         let op = "write_partitioned";
         let path = path.as_ref().to_owned();
-        if path.symlink_metadata().is_ok() {
-            let message = format!("{} is there already; remove it, or write elsewhere", path.display());
-            return Err(Error::invalid(op, message));
-        }
         let mut places = vec![];
         for name in by {
             let place = schema
@@ -149,7 +145,7 @@ impl PartitionedSink {
         let fields = places.iter().map(|&c| SortField::new(schema.field(c).data_type().clone())).collect();
         let rows = RowConverter::new(fields).map_err(|e| Error::internal(e.to_string()))?;
         let of_files = Arc::new(schema.project(&rest).map_err(|e| Error::internal(e.to_string()))?);
-        let open = Open { dir: dir_beside(&path)?, files: HashMap::new() };
+        let open = Open { dir: new_dir(op, &path)?, files: HashMap::new() };
         let state = Mutex::new(Some(open));
         Ok(PartitionedSink { path, format, by: places, rest, schema: of_files, rows, state })
     }

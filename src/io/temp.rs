@@ -95,6 +95,16 @@ pub(super) fn dir_beside(path: &Path) -> Result<tempfile::TempDir> {
     builder(&prefix, 0o777).tempdir_in(dir).map_err(|e| Error::io("creating", path, e))
 }
 
+/// The same for a directory that must not be there yet.
+#[cfg(feature = "frame")]
+pub(super) fn new_dir(op: &'static str, path: &Path) -> Result<tempfile::TempDir> {
+    if path.symlink_metadata().is_ok() {
+        let message = format!("{} is there already; remove it, or write elsewhere", path.display());
+        return Err(Error::invalid(op, message));
+    }
+    dir_beside(path)
+}
+
 /// Moves a written directory to its destination. With `replace`, a directory that is there is moved away first and
 /// removed afterwards; without, it stays and the call fails.
 #[cfg(any(feature = "zarr", feature = "frame"))]

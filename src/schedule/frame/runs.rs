@@ -61,6 +61,8 @@ pub(super) struct All {
     made: Made,
     /// Until there is a run for each thread.
     next: Vec<Next>,
+    /// How many runs are among those, and bytes of all.
+    next_runs: usize,
     next_bytes: usize,
     /// The run that may go on.
     open: Option<Run>,
@@ -149,9 +151,10 @@ impl Runs<'_> {
     /// A run that is whole, or what was made of some, after the others.
     fn follow(&self, all: &mut All, next: Next) -> Result<()> {
         all.next_bytes += next.bytes();
+        all.next_runs += usize::from(matches!(next, Next::Run(_)));
         all.next.push(next);
-        let runs = all.next.iter().filter(|n| matches!(n, Next::Run(_))).count();
-        let enough = runs >= self.threads || self.budget.is_tight() || !self.has_room_for(all.next_bytes);
+        let enough =
+            all.next_runs >= self.threads || self.budget.is_tight() || !self.has_room_for(all.next_bytes);
         if enough { self.settle(all) } else { Ok(()) }
     }
 
@@ -164,6 +167,7 @@ impl Runs<'_> {
     fn settle(&self, all: &mut All) -> Result<()> {
         let next: Vec<_> = std::mem::take(&mut all.next).into_iter().map(|n| Mutex::new(Some(n))).collect();
         let bytes = std::mem::take(&mut all.next_bytes);
+        all.next_runs = 0;
         let threads = if self.has_room_for(bytes) { self.threads } else { 1 };
         let made = side_by_side(threads, &next, |next| {
             match next.lock().unwrap_or_else(|e| e.into_inner()).take() {

@@ -87,7 +87,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Runs computations of arrays on a cluster: its scheduler's address, and how to work with it. Plans are then made for the workers' memory
+    /// Runs computations on a cluster: its scheduler's address, and how to work with it. Plans are then made for the workers' memory
     /// limit, which the options name; threads and devices are the workers'. Default: `BLOCKWISE_CLUSTER`, else this process computes.
     #[cfg(feature = "cluster")]
     pub fn cluster(mut self, url: &str, options: crate::cluster::Options) -> Self {

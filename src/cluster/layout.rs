@@ -108,7 +108,8 @@ impl Layout {
                 let cuts = if spread.is_cut(stage) { self.shards(stage + 1) } else { 1 };
                 let FrameStage { merges, units, .. } = spread.stages[stage];
                 let count = if merges { self.shards(stage) } else { units };
-                let family = |root| Family { kind: Kind::State, from: ResultId { stage, root }, count, client };
+                let family =
+                    |root| Family { kind: Kind::State, from: ResultId { stage, root }, count, client };
                 (0..cuts).map(family).collect()
             }
         };

@@ -77,11 +77,8 @@ pub fn open_table(table: &TableAddress) -> Result<Arc<dyn BatchSource>> {
             return Err(Error::format("address", &at.path, format!("it has {parts} parts of a file")));
         }
     }
-    let found: Vec<Found> = table
-        .files
-        .iter()
-        .map(|(at, keys)| Found { path: at.path.clone(), keys: keys.clone() })
-        .collect();
+    let found: Vec<Found> =
+        table.files.iter().map(|(at, keys)| Found { path: at.path.clone(), keys: keys.clone() }).collect();
     let source = Files::open(&found, &|path, _| {
         let at = at(path).ok_or_else(|| Error::internal("a file without an address"))?;
         let schema = Some(table.schema.clone());

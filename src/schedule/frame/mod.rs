@@ -31,10 +31,10 @@ use budget::{Budget, Held};
 pub(crate) use keys::content_hashes;
 use pipeline::{Left, PipelineRun};
 use share::Share;
-pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 pub use share::{Came, FrameStage, Give, Spread};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 
 /// The bytes of rows that the kept side of a join may have in memory, given from where on rows go to disk.
 pub fn room_for_table(spill_above: u64) -> u64 {

@@ -202,7 +202,9 @@ impl Spread {
         let FrameStage { pipeline, merges, .. } = self.stages[stage];
         let needed = self.needed_by(Some(stage));
         let share = |k: usize| match k {
-            k if k == pipeline && merges => Some(Share::Groups { pieces: pieces(stage - 1, came), cut, give }),
+            k if k == pipeline && merges => {
+                Some(Share::Groups { pieces: pieces(stage - 1, came), cut, give })
+            }
             k if k == pipeline => Some(Share::Spans { spans: units.clone(), cuts, give }),
             k if needed.contains(&k) => Some(self.given(k, came)),
             _ => None,
@@ -216,8 +218,7 @@ impl Spread {
     /// The first error in the order of pipelines and spans.
     pub fn run_end(&self, came: &dyn Came, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
         let needed = self.needed_by(None);
-        let (rows, summary) =
-            self.run(&|k| needed.contains(&k).then(|| self.given(k, came)), rt)?;
+        let (rows, summary) = self.run(&|k| needed.contains(&k).then(|| self.given(k, came)), rt)?;
         rows.map(|rows| (rows, summary)).ok_or_else(|| Error::internal("a plan without rows at its end"))
     }
 

@@ -15,6 +15,9 @@ use arrow::ipc::{MessageHeader, root_as_message};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// The end of a stream: without it a decoder does not give a batch whose values take no bytes.
+const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
 /// Names and types of columns as bytes.
 ///
 /// # Errors
@@ -40,7 +43,10 @@ pub fn pack<'a>(batches: impl ExactSizeIterator<Item = &'a RecordBatch>) -> Resu
     let mut out = (batches.len() as u64).to_le_bytes().to_vec();
     for rows in batches {
         // rows without columns are but a number
-        let buffers = if rows.num_columns() == 0 { vec![] } else { encoded(rows)? };
+        let mut buffers = if rows.num_columns() == 0 { vec![] } else { encoded(rows)? };
+        if !buffers.is_empty() {
+            buffers.push(END.into());
+        }
         let len: usize = buffers.iter().map(Buffer::len).sum();
         out.extend_from_slice(&(rows.num_rows() as u64).to_le_bytes());
         out.extend_from_slice(&(len as u64).to_le_bytes());
@@ -145,7 +151,8 @@ pub fn types_of(schema: &Schema) -> Vec<DataType> {
 
 /// Rows with more columns, whose names nobody asks for.
 pub fn with_columns(rows: &RecordBatch, more: Vec<ArrayRef>) -> Result<RecordBatch> {
-    let extra = more.iter().enumerate().map(|(k, c)| Field::new(format!("\0{k}"), c.data_type().clone(), true));
+    let extra =
+        more.iter().enumerate().map(|(k, c)| Field::new(format!("\0{k}"), c.data_type().clone(), true));
     let fields = rows.schema_ref().fields().iter().map(|f| f.as_ref().clone()).chain(extra);
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     batch(&schema, rows.columns().iter().cloned().chain(more).collect(), rows.num_rows())

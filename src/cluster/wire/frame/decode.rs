@@ -1,15 +1,14 @@
 //! Bytes to relations; nothing in them is believed.
 
-use super::super::decode::{address, bad, dtype, of, open};
 use super::super::MOST_NODES;
+use super::super::decode::{address, bad, dtype, of, open};
 use super::form::*;
 use super::{DEEPEST, LARGEST, MAGIC};
 use crate::block::{BatchSource, MemoryBatches, TableAddress};
 use crate::dtype::Scalar;
 use crate::error::{ErrorKind, Result};
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp,
-    WindowSize,
+    AggOp, Aggregate, Expr, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp, WindowSize,
 };
 use crate::io;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
@@ -129,7 +128,11 @@ impl Tables {
         let mut input = |place: u32| -> Result<Relation> {
             let (r, (depth, all)) = at(&self.relations, place)?;
             size = (size.0.max(depth + 1), all.saturating_add(size.1));
-            if size.0 > DEEPEST || size.1 > LARGEST { Err(bad("relations that are nested too deeply")) } else { Ok(r) }
+            if size.0 > DEEPEST || size.1 > LARGEST {
+                Err(bad("relations that are nested too deeply"))
+            } else {
+                Ok(r)
+            }
         };
         let built = match form {
             RelationForm::Scan { source, columns } => {
@@ -194,7 +197,9 @@ impl Tables {
 
 fn fold(form: FoldForm) -> Result<AggOp> {
     Ok(match form {
-        FoldForm::Plain(op) => FOLDS.get(op as usize).cloned().ok_or_else(|| bad("a fold that there is not"))?,
+        FoldForm::Plain(op) => {
+            FOLDS.get(op as usize).cloned().ok_or_else(|| bad("a fold that there is not"))?
+        }
         FoldForm::Var(ddof) => AggOp::Var(ddof),
         FoldForm::Std(ddof) => AggOp::Std(ddof),
         FoldForm::Quantile(q) if (0.0..=1.0).contains(&q) => AggOp::Quantile(q),

@@ -1,7 +1,7 @@
 //! Relations to bytes.
 
-use super::super::encode::{address, place, seal};
 use super::super::MOST_IN_MEMORY;
+use super::super::encode::{address, place, seal};
 use super::form::*;
 use super::{DEEPEST, LARGEST, MAGIC};
 use crate::block::BatchSource;
@@ -81,7 +81,11 @@ impl Encoder {
                 let fold = |a: &crate::expr::frame::Aggregate| {
                     Ok((a.name.to_string(), fold(&a.op)?, self.expr(&a.input)?))
                 };
-                RelationForm::Aggregate { of, keys, folds: aggregates.iter().map(fold).collect::<Result<_>>()? }
+                RelationForm::Aggregate {
+                    of,
+                    keys,
+                    folds: aggregates.iter().map(fold).collect::<Result<_>>()?,
+                }
             }
             RelOp::Join { kind, on, right } => {
                 let (left, other) = (of(0), of(1));
@@ -91,9 +95,8 @@ impl Encoder {
             }
             RelOp::Sort(by) => {
                 let of = of(0);
-                let key = |k: &crate::expr::frame::SortKey| {
-                    Ok((self.expr(&k.expr)?, k.descending, k.nulls_first))
-                };
+                let key =
+                    |k: &crate::expr::frame::SortKey| Ok((self.expr(&k.expr)?, k.descending, k.nulls_first));
                 RelationForm::Sort { of, by: by.iter().map(key).collect::<Result<_>>()? }
             }
             RelOp::Slice { offset, len } => {
@@ -226,7 +229,8 @@ impl Encoder {
         }
         if self.in_memory > MOST_IN_MEMORY {
             let hint = "write them as Parquet where all workers see it, and scan that";
-            let what = format!("{}: sending more than {MOST_IN_MEMORY} bytes of rows in memory", source.label());
+            let what =
+                format!("{}: sending more than {MOST_IN_MEMORY} bytes of rows in memory", source.label());
             return Err(unsupported(what, hint));
         }
         Ok(TableForm::Rows { schema: pack_schema(source.schema())?, rows: pack(batches.iter())? })

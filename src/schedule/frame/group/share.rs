@@ -192,7 +192,11 @@ impl GroupFold<'_> {
         let mut order: Vec<u32> = (0..groups as u32).collect();
         order.sort_unstable_by_key(|&g| first[g as usize]);
         let rows = match batches.is_empty() {
-            true => batch(self.schema, self.schema.fields().iter().map(|f| new_empty_array(f.data_type())).collect(), 0)?,
+            true => batch(
+                self.schema,
+                self.schema.fields().iter().map(|f| new_empty_array(f.data_type())).collect(),
+                0,
+            )?,
             false => concat_batches(self.schema, &batches).map_err(internal)?,
         };
         let rows = take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?;

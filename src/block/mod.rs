@@ -13,6 +13,7 @@ mod tensor;
 pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, TableAddress};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
+pub(crate) use buffer::give_back;
 pub use buffer::{Buffer, pool};
 pub use io::{Address, BlockSink, BlockSource, MemorySource};
 pub use tensor::{Block, BlockRef};

@@ -11,12 +11,12 @@ use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
 use super::super::store::{Disk, Stored, StoredRows};
 use super::GroupState;
-use super::host::Kept;
+use super::host::{Kept, Rows};
 use super::share::{kept_of, rows_of, rows_of_kept};
-use crate::block::batch::{batch_bytes, column_bytes};
+use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::GroupPlan;
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use std::ops::Range;
@@ -82,14 +82,12 @@ struct StoredGroups {
 #[derive(Default)]
 pub(super) struct Cut {
     pub groups: Vec<u32>,
-    pub kept: Vec<Option<(Vec<u32>, Vec<ArrayRef>)>>,
+    pub kept: Vec<Option<Rows>>,
 }
 
 impl Cut {
     fn nbytes(&self) -> usize {
-        let values = |v: &[ArrayRef]| v.iter().map(column_bytes).sum::<usize>();
-        let kept = self.kept.iter().flatten().map(|(places, v)| 4 * places.capacity() + values(v));
-        4 * self.groups.capacity() + kept.sum::<usize>()
+        4 * self.groups.capacity() + self.kept.iter().flatten().map(Rows::nbytes).sum::<usize>()
     }
 }
 
@@ -103,7 +101,13 @@ impl Part {
     }
 
     /// Folds some groups of a span; `first` says where a group came first.
-    pub fn merge(&mut self, state: &GroupState, cut: &Cut, ordered: bool, first: impl Fn(u32) -> u64) {
+    pub fn merge(
+        &mut self,
+        state: &GroupState,
+        cut: &Cut,
+        ordered: bool,
+        first: impl Fn(u32) -> u64,
+    ) -> Result<()> {
         let groups = self.state.merge_some(state, &cut.groups);
         if ordered {
             for (&here, &there) in groups.iter().zip(&cut.groups) {
@@ -114,12 +118,13 @@ impl Part {
         } else {
             self.first = vec![];
         }
+        let all = self.state.len();
         for (kept, from) in self.state.kept.iter_mut().zip(&cut.kept) {
-            if let Some((places, values)) = from {
-                kept.groups.extend(places.iter().map(|&p| groups[p as usize]));
-                kept.values.extend(values.iter().cloned());
+            if let Some(Rows { groups: places, values }) = from {
+                kept.extend(places.iter().map(|&p| groups[p as usize]), values, all)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -148,8 +153,8 @@ impl<'a> GroupFold<'a> {
         if all.parts.len() == 1 && !all.on_disk && (groups <= PARTED || !keyed) {
             let whole = &mut all.parts[0];
             for (span, state) in pending {
-                let cut = state.state.uncut();
-                whole.merge(&state.state, &cut, true, |g| place(span, g));
+                let cut = state.state.uncut()?;
+                whole.merge(&state.state, &cut, true, |g| place(span, g))?;
             }
             return Ok(());
         }
@@ -180,7 +185,7 @@ impl<'a> GroupFold<'a> {
                 })
                 .collect();
             for (p, state, first) in merged {
-                let mut cuts: Vec<Cut> = vec![state.uncut()];
+                let mut cuts: Vec<Cut> = vec![state.uncut()?];
                 let stored = self.store(&state, &Firsts::Known(first), &mut cuts)?;
                 all.parts[p].stored.extend(stored.into_iter().flatten());
             }
@@ -197,13 +202,14 @@ impl<'a> GroupFold<'a> {
         let ordered = all.is_ordered();
         let parts: Vec<(usize, Mutex<&mut Part>)> =
             all.parts.iter_mut().enumerate().map(|(p, part)| (p, Mutex::new(part))).collect();
-        side_by_side(threads, &parts, |(p, part)| {
+        let merged = side_by_side(threads, &parts, |(p, part)| {
             let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
             for ((span, firsts), cuts) in states.iter().zip(&cuts) {
-                part.merge(&span.state, &cuts[*p], ordered, |g| firsts.of(g));
+                part.merge(&span.state, &cuts[*p], ordered, |g| firsts.of(g))?;
             }
+            Ok(())
         });
-        Ok(())
+        merged.into_iter().collect()
     }
 
     /// Writes a state cut into parts; what each part has of it.
@@ -225,7 +231,7 @@ impl<'a> GroupFold<'a> {
             let mut kept = vec![];
             for values in std::mem::take(&mut cut.kept) {
                 kept.push(match values {
-                    Some((places, values)) => Some(self.disk.write(&rows_of_kept(places, &values)?)?),
+                    Some(rows) => Some(self.disk.write(&rows_of_kept(rows)?)?),
                     None => None,
                 });
             }
@@ -247,7 +253,7 @@ impl<'a> GroupFold<'a> {
                     None => None,
                 });
             }
-            whole.merge(&state, &cut, true, |g| first.value(g as usize));
+            whole.merge(&state, &cut, true, |g| first.value(g as usize))?;
             held.set(whole.state.nbytes(), "one of 256 parts of the groups")?;
         }
         Ok(whole)
@@ -285,9 +291,10 @@ impl AllGroups {
 
 impl GroupState {
     /// All groups for one part.
-    pub(super) fn uncut(&self) -> Cut {
-        let whole = |k: &Kept| (!k.groups.is_empty()).then(|| (k.groups.clone(), k.values.clone()));
-        Cut { groups: (0..self.len() as u32).collect(), kept: self.kept.iter().map(whole).collect() }
+    pub(super) fn uncut(&self) -> Result<Cut> {
+        let whole = |k: &Kept| k.rows().map(|rows| (!rows.groups.is_empty()).then(|| rows.into_owned()));
+        let kept = self.kept.iter().map(whole).collect::<Result<_>>()?;
+        Ok(Cut { groups: (0..self.len() as u32).collect(), kept })
     }
 
     /// The groups by a hash of their keys.
@@ -301,7 +308,9 @@ impl GroupState {
             groups.iter().enumerate().for_each(|(k, &g)| part_of[g as usize] = (p as u32, k as u32));
         }
         let mut cuts: Vec<Cut> = lists.into_iter().map(|groups| Cut { groups, kept: vec![] }).collect();
-        for Kept { groups, values } in &self.kept {
+        for kept in &self.kept {
+            let kept = kept.rows()?;
+            let Rows { groups, values } = &*kept;
             if groups.is_empty() {
                 cuts.iter_mut().for_each(|c| c.kept.push(None));
                 continue;
@@ -317,7 +326,7 @@ impl GroupState {
             }
             for (cut, (rows, places)) in cuts.iter_mut().zip(rows) {
                 let values = take(&values, &UInt32Array::from(rows), None).map_err(internal)?;
-                cut.kept.push((!places.is_empty()).then(|| (places, vec![values])));
+                cut.kept.push((!places.is_empty()).then(|| Rows { groups: places, values: vec![values] }));
             }
         }
         Ok(cuts)
@@ -347,7 +356,7 @@ impl Gather for GroupFold<'_> {
             span.cuts = Some(span.state.cut(PARTS)?);
             if groups > PARTED {
                 // such a span is never merged uncut
-                span.state.kept.iter_mut().for_each(|k| *k = Kept::default());
+                span.state.kept.iter_mut().for_each(|k| *k = k.sibling());
             }
         }
         Ok(())
@@ -355,7 +364,7 @@ impl Gather for GroupFold<'_> {
 
     fn working(&self) -> usize {
         // of a span whose rows are groups of their own, with room to grow, and of one that waits for an earlier one
-        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.folds.record();
+        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.record();
         if self.plan.keys == 0 { 0 } else { (3 * row) << 20 }
     }
 
@@ -380,10 +389,11 @@ impl Gather for GroupFold<'_> {
 
     fn import(&self, bytes: Vec<u8>) -> Result<Span> {
         let (mut state, cut, _) = self.unpacked(bytes)?;
-        let kept = |k: Option<(Vec<u32>, Vec<ArrayRef>)>| {
-            k.map_or_else(Kept::default, |(groups, values)| Kept { groups, values })
-        };
-        state.kept = cut.kept.into_iter().map(kept).collect();
+        let groups = state.len();
+        for (kept, rows) in state.kept.iter_mut().zip(cut.kept) {
+            let Rows { groups: of, values } = rows.unwrap_or_default();
+            kept.extend(of.into_iter(), &values, groups)?;
+        }
         Ok(Span { state, cuts: None })
     }
 

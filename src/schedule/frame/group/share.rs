@@ -11,9 +11,10 @@ use super::super::store::unnamed;
 use super::super::travel::{bad, pack, types_of, under, unpack, unpack_each, with_columns};
 use super::GroupState;
 use super::all::{Cut, Firsts, GroupFold, PARTED, PARTS, Part, Span};
+use super::host::Rows;
 use crate::error::Result;
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array, new_empty_array,
+    Array, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array, new_empty_array,
 };
 use arrow::buffer::Buffer;
 use arrow::compute::{concat, concat_batches, take_record_batch};
@@ -33,17 +34,18 @@ pub(super) fn rows_of(state: &GroupState, groups: &[u32], firsts: &Firsts) -> Re
     unnamed(columns, groups.len())
 }
 
-/// What is kept of groups, by their places, as rows.
-pub(super) fn rows_of_kept(places: Vec<u32>, values: &[ArrayRef]) -> Result<RecordBatch> {
-    let (rows, values) = (places.len(), values.iter().map(|v| v.as_ref()).collect::<Vec<&dyn Array>>());
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(UInt32Array::from(places)), concat(&values).map_err(internal)?];
-    unnamed(columns, rows)
+/// What is kept of groups as rows.
+pub(super) fn rows_of_kept(kept: Rows) -> Result<RecordBatch> {
+    let rows = kept.groups.len();
+    let values: Vec<&dyn Array> = kept.values.iter().map(|v| v.as_ref()).collect();
+    let values = concat(&values).map_err(internal)?;
+    unnamed(vec![Arc::new(UInt32Array::from(kept.groups)), values], rows)
 }
 
 /// The same from rows.
-pub(super) fn kept_of(rows: &RecordBatch) -> (Vec<u32>, Vec<ArrayRef>) {
-    (rows.column(0).as_primitive::<UInt32Type>().values().to_vec(), vec![rows.column(1).clone()])
+pub(super) fn kept_of(rows: &RecordBatch) -> Rows {
+    let groups = rows.column(0).as_primitive::<UInt32Type>().values().to_vec();
+    Rows { groups, values: vec![rows.column(1).clone()] }
 }
 
 impl Cut {
@@ -54,10 +56,10 @@ impl Cut {
             let first = all.groups.len() as u32;
             all.groups.extend(&cut.groups);
             for (all, kept) in all.kept.iter_mut().zip(&cut.kept) {
-                if let Some((places, values)) = kept {
+                if let Some(kept) = kept {
                     let all = all.get_or_insert_default();
-                    all.0.extend(places.iter().map(|p| first + p));
-                    all.1.extend(values.iter().cloned());
+                    all.groups.extend(kept.groups.iter().map(|g| first + g));
+                    all.values.extend(kept.values.iter().cloned());
                 }
             }
         }
@@ -95,9 +97,8 @@ impl GroupFold<'_> {
     fn packed(&self, span: usize, state: &GroupState, cut: Cut) -> Result<Vec<u8>> {
         let mut rows = vec![rows_of(state, &cut.groups, &Firsts::Span(span))?];
         for (k, kept) in cut.kept.into_iter().enumerate() {
-            let (places, values) =
-                kept.unwrap_or_else(|| (vec![], vec![new_empty_array(&self.kept_types(k)[1])]));
-            rows.push(rows_of_kept(places, &values)?);
+            let none = || Rows { groups: vec![], values: vec![new_empty_array(&self.kept_types(k)[1])] };
+            rows.push(rows_of_kept(kept.unwrap_or_else(none))?);
         }
         pack(rows.iter())
     }
@@ -122,11 +123,11 @@ impl GroupFold<'_> {
         let (state, first) = self.groups_of(&rows[0])?;
         let mut cut = Cut { groups: (0..groups as u32).collect(), kept: vec![] };
         for rows in &kept {
-            let (places, values) = kept_of(rows);
-            if rows.column(0).null_count() > 0 || places.iter().any(|&p| p as usize >= groups) {
+            let kept = kept_of(rows);
+            if rows.column(0).null_count() > 0 || kept.groups.iter().any(|&g| g as usize >= groups) {
                 return Err(bad("values of no group"));
             }
-            cut.kept.push((!places.is_empty()).then_some((places, values)));
+            cut.kept.push((!kept.groups.is_empty()).then_some(kept));
         }
         Ok((state, cut, first))
     }
@@ -139,7 +140,7 @@ impl GroupFold<'_> {
         cuts: &[Range<usize>],
     ) -> Result<Vec<Vec<u8>>> {
         if self.plan.keys == 0 {
-            return Ok(vec![self.packed(number, &span.state, span.state.uncut())?]);
+            return Ok(vec![self.packed(number, &span.state, span.state.uncut()?)?]);
         }
         let parts = span.cuts()?;
         cuts.iter().map(|of| self.packed(number, &span.state, Cut::join(&parts[of.clone()]))).collect()
@@ -151,7 +152,7 @@ impl GroupFold<'_> {
         let mut held = self.budget.hold();
         for number in 0..pieces.count {
             let (state, cut, first) = self.unpacked((pieces.get)(number)?)?;
-            whole.merge(&state, &cut, true, |g| first.value(g as usize));
+            whole.merge(&state, &cut, true, |g| first.value(g as usize))?;
             held.set(whole.state.nbytes() + state.nbytes(), "a range of the groups' parts")?;
         }
         let rows = whole.state.finish(self.plan, self.schema)?;

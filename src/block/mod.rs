@@ -10,7 +10,7 @@ mod io;
 mod tensor;
 
 #[cfg(feature = "frame")]
-pub use batch::{BatchSink, BatchSource, MemoryBatches};
+pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, TableAddress};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
 pub(crate) use buffer::give_back;

@@ -38,10 +38,7 @@ impl Disk<'_> {
             return Ok(Stored::Memory(rows.clone()));
         }
         let file = self.file.get_or_init(|| SpillFile::create(self.dir).map(Arc::new)).clone()?;
-        let rows = with_small_dictionaries(rows)?;
-        let encoded = StreamEncoder::try_new(&rows.schema())
-            .and_then(|mut encoder| encoder.encode(&rows))
-            .map_err(internal)?;
+        let encoded = encoded(rows)?;
         let pieces: Vec<&[u8]> = encoded.iter().map(Buffer::as_slice).collect();
         let extent = file.append(&pieces)?;
         let before = self.counters.bytes_spilled.fetch_add(extent.len() as u64, Relaxed);
@@ -52,6 +49,13 @@ impl Disk<'_> {
         }
         Ok(Stored::Disk { file, extent, rows: rows.num_rows() })
     }
+}
+
+/// A batch as bytes, with its dictionaries.
+pub(super) fn encoded(rows: &RecordBatch) -> Result<Vec<Buffer>> {
+    let rows = with_small_dictionaries(rows)?;
+    let encoder = StreamEncoder::try_new(&rows.schema());
+    encoder.and_then(|mut encoder| encoder.encode(&rows)).map_err(internal)
 }
 
 /// The rows without the values of dictionaries that none of them has: what is kept or goes to disk for long has a dictionary with every batch.

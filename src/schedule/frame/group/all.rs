@@ -9,33 +9,34 @@ use super::super::super::workers::side_by_side;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
-use super::super::store::{Disk, Stored, StoredRows, unnamed};
+use super::super::store::{Disk, Stored, StoredRows};
 use super::GroupState;
 use super::host::{Kept, Rows};
+use super::share::{kept_of, rows_of, rows_of_kept};
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::GroupPlan;
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow::buffer::Buffer;
+use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, take, take_record_batch};
-use arrow::datatypes::{SchemaRef, UInt32Type, UInt64Type};
+use arrow::datatypes::SchemaRef;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 /// Groups of spans that are merged at once.
 const MANY: usize = 1 << 22;
 /// Groups from which they are cut into parts. A result of so many is no longer put in the order of first rows.
-const PARTED: usize = 1 << 17;
-const PARTS: usize = 256;
+pub(super) const PARTED: usize = 1 << 17;
+pub(in super::super) const PARTS: usize = 256;
 
 /// A root that folds by group.
 pub(in super::super) struct GroupFold<'a> {
-    plan: &'a GroupPlan,
-    schema: &'a SchemaRef,
+    pub(super) plan: &'a GroupPlan,
+    pub(super) schema: &'a SchemaRef,
     rt: &'a Runtime<'a>,
     disk: &'a Disk<'a>,
-    budget: &'a Budget,
-    empty: GroupState,
+    pub(super) budget: &'a Budget,
+    pub(super) empty: GroupState,
 }
 
 /// What has been folded of all spans so far.
@@ -48,7 +49,7 @@ pub(in super::super) struct AllGroups {
 
 /// What has been folded of a span, and how it is cut if it has many groups; of more than `PARTED` the cuts have what is kept for the host.
 pub(in super::super) struct Span {
-    state: GroupState,
+    pub(super) state: GroupState,
     cuts: Option<Vec<Cut>>,
 }
 
@@ -57,16 +58,16 @@ impl Span {
         self.state.nbytes() + self.cuts.iter().flatten().map(Cut::nbytes).sum::<usize>()
     }
 
-    fn cuts(&mut self) -> Result<Vec<Cut>> {
+    pub(super) fn cuts(&mut self) -> Result<Vec<Cut>> {
         self.cuts.take().map_or_else(|| self.state.cut(PARTS), Ok)
     }
 }
 
 /// Groups whose keys have some hashes; or all, if there is one part.
-struct Part {
-    state: GroupState,
+pub(super) struct Part {
+    pub state: GroupState,
     /// By group where it came first: the span, and its number there. Empty if there are too many groups for that to matter.
-    first: Vec<u64>,
+    pub first: Vec<u64>,
     /// Spans' groups on disk.
     stored: Vec<StoredGroups>,
 }
@@ -79,9 +80,9 @@ struct StoredGroups {
 
 /// What a part gets of a span: numbers of groups there, and what is kept of them, by their place among those.
 #[derive(Default)]
-struct Cut {
-    groups: Vec<u32>,
-    kept: Vec<Option<Rows>>,
+pub(super) struct Cut {
+    pub groups: Vec<u32>,
+    pub kept: Vec<Option<Rows>>,
 }
 
 impl Cut {
@@ -95,12 +96,12 @@ fn place(span: usize, group: u32) -> u64 {
 }
 
 impl Part {
-    fn new(state: GroupState) -> Part {
+    pub fn new(state: GroupState) -> Part {
         Part { state, first: vec![], stored: vec![] }
     }
 
     /// Folds some groups of a span; `first` says where a group came first.
-    fn merge(
+    pub fn merge(
         &mut self,
         state: &GroupState,
         cut: &Cut,
@@ -218,7 +219,6 @@ impl<'a> GroupFold<'a> {
         firsts: &Firsts,
         cuts: &mut [Cut],
     ) -> Result<Vec<Option<StoredGroups>>> {
-        let records = state.folds.record();
         let mut out = vec![];
         // part by part, so that no copy is larger than one of them
         for cut in cuts {
@@ -227,24 +227,11 @@ impl<'a> GroupFold<'a> {
                 out.push(None);
                 continue;
             }
-            let mut columns = state.keys.columns_of(of.iter().copied())?;
-            if records > 0 {
-                let bytes = Buffer::from(state.folds.bytes(of));
-                let column = FixedSizeBinaryArray::try_new(records as i32, bytes, None).map_err(internal)?;
-                columns.push(Arc::new(column));
-            }
-            columns.push(Arc::new(UInt64Array::from_iter_values(of.iter().map(|&g| firsts.of(g)))));
-            let groups = self.disk.write(&unnamed(columns, of.len())?)?;
+            let groups = self.disk.write(&rows_of(state, of, firsts)?)?;
             let mut kept = vec![];
             for values in std::mem::take(&mut cut.kept) {
                 kept.push(match values {
-                    Some(Rows { groups: places, values }) => {
-                        let rows = places.len();
-                        let values: Vec<&dyn Array> = values.iter().map(|v| v.as_ref()).collect();
-                        let values = concat(&values).map_err(internal)?;
-                        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(places)), values];
-                        Some(self.disk.write(&unnamed(columns, rows)?)?)
-                    }
+                    Some(rows) => Some(self.disk.write(&rows_of_kept(rows)?)?),
                     None => None,
                 });
             }
@@ -258,26 +245,11 @@ impl<'a> GroupFold<'a> {
         let mut whole = Part::new(self.empty.part());
         let mut held = self.budget.hold();
         for stored in &part.stored {
-            let groups = stored.groups.load()?;
-            let columns = groups.columns();
-            let (keys, rest) = columns.split_at(self.plan.keys);
-            let mut state = self.empty.part();
-            let mut slots = vec![0; groups.num_rows()];
-            // a group may be there twice: they are told apart in the merge
-            state.keys.append(keys, &mut slots)?;
-            if let [records, _] = rest {
-                let records = records.as_fixed_size_binary();
-                state.folds.load(records.value_data(), groups.num_rows());
-            }
-            let first = columns[columns.len() - 1].as_primitive::<UInt64Type>();
-            let mut cut = Cut { groups: (0..groups.num_rows() as u32).collect(), kept: vec![] };
+            let (state, first) = self.groups_of(&stored.groups.load()?)?;
+            let mut cut = Cut { groups: (0..state.len() as u32).collect(), kept: vec![] };
             for kept in &stored.kept {
                 cut.kept.push(match kept {
-                    Some(kept) => {
-                        let rows = kept.load()?;
-                        let groups = rows.column(0).as_primitive::<UInt32Type>().values().to_vec();
-                        Some(Rows { groups, values: vec![rows.column(1).clone()] })
-                    }
+                    Some(kept) => Some(kept_of(&kept.load()?)),
                     None => None,
                 });
             }
@@ -289,13 +261,13 @@ impl<'a> GroupFold<'a> {
 }
 
 /// Where the groups of a state came first.
-enum Firsts {
+pub(super) enum Firsts {
     Span(usize),
     Known(Vec<u64>),
 }
 
 impl Firsts {
-    fn of(&self, group: u32) -> u64 {
+    pub fn of(&self, group: u32) -> u64 {
         match self {
             Firsts::Span(span) => place(*span, group),
             Firsts::Known(first) => first.get(group as usize).copied().unwrap_or(0),
@@ -319,7 +291,7 @@ impl AllGroups {
 
 impl GroupState {
     /// All groups for one part.
-    fn uncut(&self) -> Result<Cut> {
+    pub(super) fn uncut(&self) -> Result<Cut> {
         let whole = |k: &Kept| k.rows().map(|rows| (!rows.groups.is_empty()).then(|| rows.into_owned()));
         let kept = self.kept.iter().map(whole).collect::<Result<_>>()?;
         Ok(Cut { groups: (0..self.len() as u32).collect(), kept })
@@ -409,6 +381,20 @@ impl Gather for GroupFold<'_> {
 
     fn whole_bytes(&self, whole: &AllGroups) -> usize {
         whole.nbytes()
+    }
+
+    fn export(&self, span: usize, state: Span, cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        self.export_cut(span, state, cuts)
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Span> {
+        let (mut state, cut, _) = self.unpacked(bytes)?;
+        let groups = state.len();
+        for (kept, rows) in state.kept.iter_mut().zip(cut.kept) {
+            let Rows { groups: of, values } = rows.unwrap_or_default();
+            kept.extend(of.into_iter(), &values, groups)?;
+        }
+        Ok(Span { state, cuts: None })
     }
 
     fn finish(&self, mut whole: AllGroups) -> Result<Left> {

@@ -5,9 +5,10 @@ mod best;
 mod host;
 mod in_order;
 mod records;
+mod share;
 mod user;
 
-pub(super) use all::GroupFold;
+pub(super) use all::{GroupFold, PARTS};
 pub(super) use in_order::GroupsInOrder;
 
 use super::super::cache::KernelCache;

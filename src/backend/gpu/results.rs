@@ -245,22 +245,33 @@ fn group(
 struct Partial {
     op: ReduceOp,
     /// Dtypes of the words, and of the planes.
-    dtypes: SmallVec<[(DType, DType); 3]>,
+    dtypes: (Vec<DType>, Vec<DType>),
 }
 
 impl Partial {
     fn new(op: ReduceOp, d: DType) -> Partial {
-        Partial { op, dtypes: wgsl::partial(op, d).into_iter().zip(op.planes(d)).collect() }
+        Partial { op, dtypes: (wgsl::partial(op, d), op.planes(d)) }
     }
 
     /// The planes of the words from one on; the place of an arg-fold is still the device's.
     fn planes(&self, bytes: &[u8], mut at: usize) -> Planes {
-        let of = |&(have, want): &(DType, DType)| {
-            let s = scalar(bytes, at, have);
-            at += wgsl::words(have);
-            if self.op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
+        let of = |&d: &DType| {
+            let s = scalar(bytes, at, d);
+            at += wgsl::words(d);
+            s
         };
-        self.dtypes.iter().map(of).collect()
+        let parts: SmallVec<[Scalar; 4]> = self.dtypes.0.iter().map(of).collect();
+        if let [shift, off, squares, n] = &parts[..] {
+            let [shift, off, squares] = [shift, off, squares].map(|s| s.as_f64());
+            let (m2, mean, n) =
+                naive::fold::moments(Default::default(), shift, off, squares, n.bits() as u32);
+            return [m2.into(), mean.into(), n.into()].into();
+        }
+        let of = |(s, &want): (Scalar, &DType)| match (s.dtype(), want) {
+            (DType::U32, DType::I64) if self.op.is_arg() => s,
+            _ => s.cast(want),
+        };
+        parts.into_iter().zip(&self.dtypes.1).map(of).collect()
     }
 }
 

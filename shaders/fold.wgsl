@@ -1,22 +1,24 @@
 // Parts of folds that are more than one operation.
 
-// m2, mean and count of numbers.
-struct Moments { m2: vec2<u32>, mean: vec2<u32>, n: u32 }
+// So many numbers: the sum of their deviations from a shift, which is one of them, and of the squares of these. Nothing cancels that is not
+// small beside what is left, however far from 0 the numbers are.
+struct Moments { shift: vec2<u32>, off: vec2<u32>, squares: vec2<u32>, n: u32 }
 
-// Two sets of numbers as one (Chan, Golub and LeVeque 1979).
-fn chan(a: Moments, b: Moments) -> Moments {
-    if a.n == 0u { return b; }
-    if b.n == 0u { return a; }
-    let n = a.n + b.n;
-    let delta = f64_sub(b.mean, a.mean);
-    let share = f64_div(f64_from_u32(b.n), f64_from_u32(n));
-    let between = f64_mul(f64_mul(delta, delta), f64_mul(f64_from_u32(a.n), share));
-    return Moments(f64_add(f64_add(a.m2, b.m2), between), f64_add(a.mean, f64_mul(delta, share)), n);
+// One more. Infinities deviate by NaN from themselves.
+fn moments_push(a: Moments, x: vec2<u32>) -> Moments {
+    let shift = select(a.shift, x, a.n == 0u);
+    let d = f64_sub(x, shift);
+    return Moments(shift, f64_add(a.off, d), f64_add(a.squares, f64_mul(d, d)), a.n + 1u);
 }
 
-// A number by itself: it deviates by 0 from its mean, infinities and NaN by NaN.
-fn moments_of(x: vec2<u32>) -> Moments {
-    return Moments(select(F64_NAN, vec2<u32>(0u, 0u), f64_isfinite(x)), x, 1u);
+// Two sets as one, about the shift of the first.
+fn moments_merge(a: Moments, b: Moments) -> Moments {
+    if a.n == 0u { return b; }
+    if b.n == 0u { return a; }
+    let d = f64_sub(b.shift, a.shift);
+    let moved = f64_mul(f64_from_u32(b.n), d);
+    let squares = f64_add(b.squares, f64_mul(d, f64_add(f64_add(b.off, b.off), moved)));
+    return Moments(a.shift, f64_add(a.off, f64_add(b.off, moved)), f64_add(a.squares, squares), a.n + b.n);
 }
 
 // No element

@@ -351,6 +351,55 @@ fn a_gpu_that_is_not_there_is_a_typed_error() {
     assert!(Session::builder().device(Device::auto()).build().is_ok());
 }
 
+#[test]
+fn moments_far_from_zero_keep_their_digits() {
+    let mut b = Builder::new(2);
+    let input = b.input(F64, IndexMap::identity(2));
+    let x = b.load(input);
+    b.reduce(ReduceOp::M2, x, [0, 1]);
+    b.reduce(ReduceOp::NanM2, x, [1]);
+    let kernel = b.finish().expect("sound");
+    let (rows, columns) = (16usize, 2500usize);
+    // deviations -1.5 .. 1.5 about 1e9
+    let mut x: Vec<f64> = (0..rows * columns).map(|i| 1e9 + (i % 4) as f64 - 1.5).collect();
+    let ways: [fn(GpuBuilder) -> GpuBuilder; 3] =
+        [|gpu| gpu, GpuBuilder::integers_only, |gpu| gpu.memory_limit("256KiB")];
+    for how in ways {
+        let Some(gpu) = adapter::open(how) else { return };
+        let executable = gpu.compile(&kernel).expect("compiles");
+        let mut planes = [vec![0u64; 3], vec![0; 3 * rows]];
+        let strides = smallvec::smallvec![8 * columns as isize, 8];
+        let inputs = [Operand { ptr: x.as_mut_ptr().cast(), strides }];
+        let of = |planes: &mut Vec<u64>, n: usize, stride| {
+            let plane = |k| Operand {
+                ptr: planes[k * n..].as_mut_ptr().cast(),
+                strides: smallvec::smallvec![stride, 0],
+            };
+            Output::Reduce((0..3).map(plane).collect())
+        };
+        let [all, by_row] = &mut planes;
+        let outputs = [of(all, 1, 0), of(by_row, rows, 8)];
+        let shape = [rows, columns];
+        let region = Region::whole(&shape);
+        let launch = Launch {
+            region: &region,
+            shape: &shape,
+            inputs: &inputs,
+            outputs: &outputs,
+            slots: 0,
+            streaming: false,
+        };
+        // SAFETY: there is an element for every point; planes have one number, and one for every row.
+        unsafe { executable.run(&launch) }.expect("runs");
+        for (planes, n) in planes.iter().zip([rows * columns, columns]) {
+            let many = planes.len() / 3;
+            let (m2, mean) = (f64::from_bits(planes[0]), f64::from_bits(planes[many]));
+            assert!((m2 / n as f64 - 1.25).abs() < 1e-12, "{}", m2 / n as f64);
+            assert_eq!((mean, planes[2 * many]), (1e9, n as u64));
+        }
+    }
+}
+
 /// Kernels whose WGSL is kept as text.
 fn texts() -> Vec<(&'static str, Kernel)> {
     let made = |build: &dyn Fn(&mut Builder)| {

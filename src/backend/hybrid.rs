@@ -154,8 +154,8 @@ impl Either {
 }
 
 impl Executable for Either {
-    fn scratch_bytes(&self) -> usize {
-        self.first.scratch_bytes().max(self.second.scratch_bytes())
+    fn scratch_bytes(&self, shape: &[usize]) -> usize {
+        self.first.scratch_bytes(shape).max(self.second.scratch_bytes(shape))
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     impl Executable for Broken {
-        fn scratch_bytes(&self) -> usize {
+        fn scratch_bytes(&self, _: &[usize]) -> usize {
             0
         }
         unsafe fn run(&self, _: &Launch<'_>) -> Result<()> {

@@ -60,8 +60,8 @@ pub type Held = Arc<dyn std::any::Any + Send + Sync>;
 
 /// A compiled kernel. Holds no state of a launch: threads share it.
 pub trait Executable: Send + Sync {
-    /// Upper bound of the memory that one launch allocates beside its operands.
-    fn scratch_bytes(&self) -> usize;
+    /// Upper bound of the host's memory that one launch over a region of this shape allocates beside its operands.
+    fn scratch_bytes(&self, shape: &[usize]) -> usize;
 
     /// Bytes of a launch's inputs that are kept where it runs ([`Backend::hold`]).
     fn held_bytes(&self, _launch: &Launch<'_>) -> usize {

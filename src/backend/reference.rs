@@ -31,7 +31,7 @@ impl Backend for Reference {
 }
 
 impl Executable for Walk {
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _: &[usize]) -> usize {
         self.kernel.insts().len() * size_of::<Scalar>()
     }
 

@@ -72,8 +72,8 @@ struct Dealt {
 }
 
 impl Executable for Dealt {
-    fn scratch_bytes(&self) -> usize {
-        self.all.iter().map(|e| e.scratch_bytes()).max().unwrap_or(0)
+    fn scratch_bytes(&self, shape: &[usize]) -> usize {
+        self.all.iter().map(|e| e.scratch_bytes(shape)).max().unwrap_or(0)
     }
 
     fn held_bytes(&self, launch: &Launch<'_>) -> usize {

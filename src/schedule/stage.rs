@@ -72,17 +72,20 @@ pub(super) fn run(
     let all = 0..tasks.div_ceil(spans.max(1));
     let own = part.map_or(all, |p| p.spans.clone());
     let count = own.len();
-    let workers = workers(stage, rt).min(count.max(1));
-    // idle buffers count too: make room for what this stage will use
-    let wanted = stage.memory.held + stage.memory.task * workers as u64;
-    pool().trim(rt.memory_limit.saturating_sub(wanted).min(usize::MAX as u64) as usize);
-
     let compiled = stage.steps.iter().map(|step| match &step.kind {
         StepKind::Kernel(kernel) => rt.kernels.get(kernel).map(Some),
         _ => Ok(None),
     });
     let compiled = compiled.collect::<Result<Vec<_>>>()?;
     let kernel = rt.kernels.get(&stage.kernel)?;
+    let block = stage.grid.max_block();
+    let scratch = compiled.iter().flatten().chain([&kernel]).map(|k| k.scratch_bytes(&block)).max();
+    let task = stage.memory.task + scratch.unwrap_or(0) as u64;
+    let workers = workers(stage, task, rt).min(count.max(1));
+    // idle buffers count too: make room for what this stage will use
+    let wanted = stage.memory.held + task * workers as u64;
+    pool().trim(rt.memory_limit.saturating_sub(wanted).min(usize::MAX as u64) as usize);
+
     let roots = (0..stage.roots.len())
         .map(|n| start_root(stage, n, part, rt, workers))
         .collect::<Result<Vec<_>>>()?;
@@ -114,8 +117,8 @@ pub(super) fn run(
     Ok(run.roots.into_iter().map(finish_root).collect())
 }
 
-/// How many tasks may run at once: twice the threads where files are read or written, as far as memory admits.
-fn workers(stage: &Stage, rt: &Runtime<'_>) -> usize {
+/// How many tasks of so many bytes may run at once: twice the threads where files are read or written, as far as memory admits.
+fn workers(stage: &Stage, task: u64, rt: &Runtime<'_>) -> usize {
     let files = stage.steps.iter().any(|s| match &s.kind {
         StepKind::Read(source) => !source.in_memory(),
         _ => false,
@@ -124,7 +127,7 @@ fn workers(stage: &Stage, rt: &Runtime<'_>) -> usize {
         files || stage.roots.iter().any(|r| matches!(r, StageRoot::Sink(_) | StageRoot::Spill { .. }));
     let wished = if files { rt.threads * 2 } else { rt.threads };
     let room = rt.memory_limit.saturating_sub(stage.memory.held);
-    let fit = room / stage.memory.task.max(1);
+    let fit = room / task.max(1);
     wished.min(fit.clamp(1, usize::MAX as u64) as usize)
 }
 

@@ -82,6 +82,23 @@ pub fn chan(a: (f64, f64, i64), b: (f64, f64, i64)) -> (f64, f64, i64) {
     (m2_a + m2_b + delta * delta * (n_a as f64 * share), mean_a + delta * share, n)
 }
 
+/// Moments (m2, mean, count), and those of `count` more numbers of which the deviations from a shift and their squares are summed up.
+#[inline(always)]
+pub fn moments(before: (f64, f64, i64), shift: f64, off: f64, squares: f64, count: u32) -> (f64, f64, i64) {
+    let (known, all) = (before.2 as f64, (before.2 + i64::from(count)) as f64);
+    let moved = if before.2 > 0 { before.1 - shift } else { 0.0 };
+    let off = off + known * moved;
+    let spread = squares + known * moved * moved - off * (off / all);
+    // rounding must not make it negative; squares may overflow where deviations do not
+    let spread = if spread < 0.0 { 0.0 } else { spread };
+    let finite = |x: f64| x.abs() < f64::INFINITY;
+    let spread = if !finite(squares) & finite(off) { f64::INFINITY } else { spread };
+    match count {
+        0 => before,
+        _ => (before.0 + spread, shift + off / all, before.2 + i64::from(count)),
+    }
+}
+
 /// Whether candidate `b` (value, index) of an arg-fold beats `a`.
 fn is_better(op: ReduceOp, a: &[Scalar], b: &[Scalar]) -> bool {
     let numbers_only = matches!(op, ReduceOp::NanArgMin | ReduceOp::NanArgMax);

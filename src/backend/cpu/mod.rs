@@ -78,7 +78,7 @@ struct Compiled {
 }
 
 impl Executable for Compiled {
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _: &[usize]) -> usize {
         self.plain.scratch.max(self.fused.as_ref().map_or(0, |p| p.scratch))
     }
 

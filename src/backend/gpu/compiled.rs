@@ -256,36 +256,20 @@ impl Compiled {
         frame.cuts().pieces(region, fits)
     }
 
-    /// Runs all passes on each piece if the same pieces do for them, else one pass after the other.
-    ///
-    /// # Safety
-    /// That of [`Executable::run`].
-    unsafe fn run_passes(&self, launch: &Launch<'_>, results: &mut Results) -> Result<()> {
+    /// What is run, one after the other: all passes on each piece if the same pieces do for them, else pass by pass.
+    fn runs<'a>(&'a self, launch: &'a Launch<'a>, homes: &'a Homes) -> Result<Vec<(Frame<'a>, Vec<Region>)>> {
         let alignment = (self.device.limits.min_storage_buffer_offset_alignment as usize).max(16);
         let needed = |&p: &usize| self.passes[p].is_for(launch.slots <= most_slots(self.widths[p]));
         let chosen: Vec<usize> = (0..self.passes.len()).filter(needed).collect();
-        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
-        let homes = Homes::of(&self.device, launch, sizes);
         let frame = |some: &[usize]| {
             let passes = some.iter().map(|&p| (p, &self.passes[p]));
-            Frame::new((&self.kernel, &self.widths), passes, (alignment, &homes), launch)
+            Frame::new((&self.kernel, &self.widths), passes, (alignment, homes), launch)
         };
         let all = frame(&chosen);
-        let together = self.pieces(&all);
-        if together.as_ref().is_none_or(|pieces| pieces.len() > 1) && strided::overlap(&self.kernel, launch) {
-            // what fails halfway could not be done again
-            let hint = "raise the device's memory limit, or store elsewhere".into();
-            return Err(ErrorKind::Unsupported {
-                what: "a kernel on its own operands in pieces".into(),
-                hint,
-            }
-            .into());
+        if let Some(pieces) = self.pieces(&all) {
+            return Ok(vec![(all, pieces)]);
         }
-        if let Some(pieces) = together {
-            // SAFETY: the caller's.
-            return unsafe { self.run_pieces(&all, &pieces, results) };
-        }
-        for p in chosen {
+        let alone = |p: usize| {
             let frame = frame(&[p]);
             let pieces = self.pieces(&frame).ok_or_else(|| ErrorKind::MemoryLimit {
                 op: format!("a kernel on {}", self.device.adapter.name),
@@ -293,10 +277,9 @@ impl Compiled {
                 limit: self.device.pool.limit(),
                 chunks: "one point or one segment of a fold".into(),
             })?;
-            // SAFETY: the caller's.
-            unsafe { self.run_pieces(&frame, &pieces, results) }?;
-        }
-        Ok(())
+            Ok((frame, pieces))
+        };
+        chosen.into_iter().map(alone).collect()
     }
 
     /// # Safety
@@ -337,9 +320,9 @@ impl Compiled {
 }
 
 impl Executable for Compiled {
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, shape: &[usize]) -> usize {
         // buffers are the device's; the host keeps words of parameters
-        1 << 16
+        (1 << 16) + Results::copied_bytes((&self.kernel, &self.passes), shape)
     }
 
     fn held_bytes(&self, launch: &Launch<'_>) -> usize {
@@ -354,18 +337,28 @@ impl Executable for Compiled {
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
         matching(&self.kernel, launch)?;
-        let mut results = Results::new(&self.kernel);
-        if !launch.region.is_empty() {
-            self.device.alive("running a kernel")?;
-            // SAFETY: the caller's.
-            unsafe {
-                let saved = results.save(&self.kernel, launch);
-                if let Err(e) = self.run_passes(launch, &mut results) {
+        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
+        let homes = Homes::of(&self.device, launch, sizes);
+        let runs = if launch.region.is_empty() { vec![] } else { self.runs(launch, &homes)? };
+        let whole = runs.iter().map(|(_, pieces)| pieces.len()).sum::<usize>() <= 1;
+        if !whole && strided::overlap(&self.kernel, launch) {
+            // what fails halfway could not be done again
+            let hint = "raise the device's memory limit, or store elsewhere".into();
+            let what = "a kernel on its own operands in pieces".into();
+            return Err(ErrorKind::Unsupported { what, hint }.into());
+        }
+        let mut results = Results::new(&self.kernel, whole);
+        self.device.alive("running a kernel")?;
+        // SAFETY: the caller's.
+        unsafe {
+            let saved = results.save(&self.kernel, launch);
+            for (frame, pieces) in &runs {
+                if let Err(e) = self.run_pieces(frame, pieces, &mut results) {
                     results.restore(&self.kernel, launch, saved);
                     return Err(e);
                 }
-                results.commit((&self.kernel, &self.passes), launch);
             }
+            results.commit((&self.kernel, &self.passes), launch);
         }
         for (output, n) in launch.outputs.iter().zip(results.selected()) {
             if let Output::Select { count, .. } = output {

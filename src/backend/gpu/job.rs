@@ -205,7 +205,8 @@ impl<'a> Frame<'a> {
             let mut results = vec![];
             let mut take = |words: usize| {
                 results.push(down);
-                down += words;
+                // elements of 8 bytes are aligned
+                down += words.next_multiple_of(2);
             };
             match pass {
                 Pass::Spread { .. } => {

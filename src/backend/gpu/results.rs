@@ -7,6 +7,7 @@ use super::strided;
 use super::wgsl;
 use crate::backend::reference::{position, read, unravel, write};
 use crate::backend::{Launch, Operand, Output};
+use crate::block::Block;
 use crate::dtype::{DType, Scalar};
 use crate::ir::{Kernel, Root, Value};
 use crate::op::ReduceOp;
@@ -17,39 +18,21 @@ use std::collections::BTreeMap;
 
 /// How far a launch has come.
 pub struct Results {
+    /// Whether all of it comes back at once: then nothing can fail after anything is folded, and no copies are needed.
+    whole: bool,
     /// Elements that each root has selected.
     selected: Vec<usize>,
     /// What each root has folded by group: slots that points named, and their folds.
     groups: Vec<BTreeMap<u32, Planes>>,
-    /// What the host is to fold, by pass and value.
-    spread: BTreeMap<(usize, Value), Elements>,
-}
-
-/// Elements one after the other, aligned for any dtype.
-#[derive(Default)]
-struct Elements {
-    words: Vec<u64>,
-    bytes: usize,
-}
-
-impl Elements {
-    fn extend(&mut self, bytes: &[u8]) {
-        let from = self.bytes;
-        self.bytes += bytes.len();
-        self.words.resize(self.bytes.div_ceil(8), 0);
-        bytemuck::cast_slice_mut(&mut self.words)[from..self.bytes].copy_from_slice(bytes);
-    }
-
-    fn as_ptr(&self) -> *const u8 {
-        self.words.as_ptr().cast()
-    }
+    /// What the host is to fold when all is there, by pass and value: elements, and how many bytes of them are there.
+    spread: BTreeMap<(usize, Value), (Block, usize)>,
 }
 
 /// The planes of a fold.
 type Planes = SmallVec<[Scalar; 3]>;
 
 /// The planes of reductions as they were.
-pub type Saved = Vec<Vec<Vec<u8>>>;
+pub type Saved = Vec<SmallVec<[Block; 3]>>;
 
 /// Bytes as words.
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -88,9 +71,27 @@ fn reductions<'a>(
 }
 
 impl Results {
-    pub fn new(kernel: &Kernel) -> Results {
+    /// Of a launch that comes back at once, or in pieces.
+    pub fn new(kernel: &Kernel, whole: bool) -> Results {
         let roots = kernel.roots().len();
-        Results { selected: vec![0; roots], groups: vec![BTreeMap::new(); roots], spread: BTreeMap::new() }
+        let groups = vec![BTreeMap::new(); roots];
+        Results { whole, selected: vec![0; roots], groups, spread: BTreeMap::new() }
+    }
+
+    /// Bytes that a launch in pieces copies on the host: planes of reductions, and what the host folds by group.
+    pub fn copied_bytes((kernel, passes): (&Kernel, &[Pass]), shape: &[usize]) -> usize {
+        let sizes = |dtypes: &[DType]| dtypes.iter().map(|d| d.size()).sum::<usize>();
+        let planes = kernel.roots().iter().map(|root| match root {
+            Root::Reduce { op, value, axes } => {
+                kept(shape, axes).iter().product::<usize>() * sizes(&op.planes(kernel.dtype(*value)))
+            }
+            _ => 0,
+        });
+        let spread = passes.iter().filter(|p| matches!(p, Pass::Spread { .. })).map(|pass| {
+            let dtypes: Vec<DType> = pass.values(kernel).iter().map(|v| kernel.dtype(*v)).collect();
+            shape.iter().product::<usize>() * sizes(&dtypes)
+        });
+        planes.chain(spread).sum()
     }
 
     /// Elements that each root has selected.
@@ -98,7 +99,7 @@ impl Results {
         self.selected.iter().copied()
     }
 
-    /// Copies the planes of reductions, so that a launch that fails halfway leaves them as they were.
+    /// Copies the planes of reductions, so that a launch that fails halfway leaves them as they were: nothing of one that cannot.
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run).
@@ -106,22 +107,16 @@ impl Results {
         let root = |(axes, dtypes, planes): (&[u8], Vec<DType>, &SmallVec<[Operand; 3]>)| {
             let kept = kept(&launch.region.shape, axes);
             let plane = |(operand, d): (&Operand, &DType)| {
-                let mut bytes = vec![0u8; kept.iter().product::<usize>() * d.size()];
+                let mut copy = Block::uninit(*d, &kept);
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
+                let (from, to) = ((operand.ptr.cast_const(), &operand.strides[..]), copy.as_mut_ptr());
                 // SAFETY: planes are readable, the copy has room for all of it.
-                unsafe {
-                    strided::copy(
-                        &kept,
-                        d.size(),
-                        (operand.ptr, &operand.strides),
-                        (bytes.as_mut_ptr(), &steps),
-                    );
-                }
-                bytes
+                unsafe { strided::copy(&kept, d.size(), from, (to, &steps)) };
+                copy
             };
             planes.iter().zip(&dtypes).map(plane).collect()
         };
-        reductions(kernel, launch).map(root).collect()
+        reductions(kernel, launch).filter(|_| !self.whole).map(root).collect()
     }
 
     /// Puts the planes back.
@@ -131,12 +126,11 @@ impl Results {
     pub unsafe fn restore(&self, kernel: &Kernel, launch: &Launch<'_>, saved: Saved) {
         for ((axes, dtypes, planes), saved) in reductions(kernel, launch).zip(saved) {
             let kept = kept(&launch.region.shape, axes);
-            for ((operand, d), bytes) in planes.iter().zip(dtypes).zip(saved) {
+            for ((operand, d), copy) in planes.iter().zip(dtypes).zip(saved) {
                 let steps = strided::bytes(&c_steps(&kept, |_| false), d.size());
+                let (from, to) = ((copy.as_ptr(), &steps[..]), (operand.ptr, &operand.strides[..]));
                 // SAFETY: planes are writable, the copy holds all of it.
-                unsafe {
-                    strided::copy(&kept, d.size(), (bytes.as_ptr(), &steps), (operand.ptr, &operand.strides))
-                };
+                unsafe { strided::copy(&kept, d.size(), from, to) };
             }
         }
     }
@@ -148,10 +142,8 @@ impl Results {
     pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) {
         for (&(number, pass, _), dispatch) in frame.passes.iter().zip(&job.dispatches) {
             if let Pass::Spread { .. } = pass {
-                for (value, from) in pass.values(frame.kernel).into_iter().zip(&dispatch.results) {
-                    let size = dispatch.counts.outer * frame.kernel.dtype(value).size();
-                    self.spread.entry((number, value)).or_default().extend(&bytes[4 * from..][..size]);
-                }
+                // SAFETY: the caller's.
+                unsafe { self.spread(frame, (number, pass), dispatch, bytes) };
                 continue;
             }
             for (k, &r) in pass.roots().iter().enumerate() {
@@ -182,6 +174,36 @@ impl Results {
         }
     }
 
+    /// What the host folds by group: at once if nothing is to come, else it is copied.
+    ///
+    /// # Safety
+    /// That of [`Results::take`].
+    unsafe fn spread(
+        &mut self,
+        frame: &Frame<'_>,
+        (number, pass): (usize, &Pass),
+        dispatch: &Dispatch,
+        bytes: &[u8],
+    ) {
+        let (kernel, launch) = (frame.kernel, frame.launch);
+        let values = pass.values(kernel);
+        let place = |k: usize| &bytes[4 * dispatch.results[k]..];
+        if self.whole && (0..values.len()).all(|k| place(k).as_ptr().addr() % 8 == 0) {
+            let at = |v: Value| values.iter().position(|w| *w == v).map(|k| place(k).as_ptr());
+            // SAFETY: the results hold an element of every value for every point.
+            return unsafe { fold_spread(kernel, pass, launch, at) };
+        }
+        for (k, value) in values.into_iter().enumerate() {
+            let d = kernel.dtype(value);
+            let new = || (Block::uninit(d, &[launch.region.len()]), 0);
+            let (block, filled) = self.spread.entry((number, value)).or_insert_with(new);
+            let size = dispatch.counts.outer * d.size();
+            // SAFETY: the pieces have as many points as the region, and each an element in the results.
+            unsafe { block.as_mut_ptr().add(*filled).copy_from_nonoverlapping(place(k).as_ptr(), size) };
+            *filled += size;
+        }
+    }
+
     /// Folds what was folded by group into its records: only when all pieces are done, so that a launch may fail before.
     ///
     /// # Safety
@@ -202,20 +224,34 @@ impl Results {
             }
         }
         for (number, pass) in passes.iter().enumerate() {
-            let elements = |v: &Value| self.spread.get(&(number, *v));
-            for &r in pass.roots() {
-                let (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(records)) =
-                    (&kernel.roots()[r], &launch.outputs[r])
-                else {
-                    continue;
-                };
-                let fold = tile::fold_groups(*op, kernel.dtype(*value));
-                if let (Some(x), Some(slots), Some(fold)) = (elements(value), elements(slot), fold) {
-                    let mask = mask.as_ref().and_then(elements).map_or(std::ptr::null(), Elements::as_ptr);
-                    // SAFETY: an element, a slot and a word of truth for every point; the slots' accumulators are writable.
-                    unsafe { fold(&[x.as_ptr()], slots.as_ptr().cast(), mask, slots.bytes / 4, &[*records]) };
-                }
-            }
+            let at = |v: Value| self.spread.get(&(number, v)).map(|(block, _)| block.as_ptr());
+            // SAFETY: all pieces are done, so that there is an element of every value for every point.
+            unsafe { fold_spread(kernel, pass, launch, at) };
+        }
+    }
+}
+
+/// Folds by group on the host what the device computed, if it is there.
+///
+/// # Safety
+/// That of [`Executable::run`](crate::backend::Executable::run); where `at` tells are an element, a slot and a word of truth for every point.
+unsafe fn fold_spread(
+    kernel: &Kernel,
+    pass: &Pass,
+    launch: &Launch<'_>,
+    at: impl Fn(Value) -> Option<*const u8>,
+) {
+    for &r in pass.roots() {
+        let (Root::GroupReduce { op, value, slot, mask }, Output::GroupReduce(records)) =
+            (&kernel.roots()[r], &launch.outputs[r])
+        else {
+            continue;
+        };
+        let fold = tile::fold_groups(*op, kernel.dtype(*value));
+        if let (Some(x), Some(slots), Some(fold)) = (at(*value), at(*slot), fold) {
+            let mask = mask.and_then(&at).unwrap_or(std::ptr::null());
+            // SAFETY: the caller's; the slots' accumulators are writable.
+            unsafe { fold(&[x], slots.cast(), mask, launch.region.len(), &[*records]) };
         }
     }
 }
@@ -245,22 +281,33 @@ fn group(
 struct Partial {
     op: ReduceOp,
     /// Dtypes of the words, and of the planes.
-    dtypes: SmallVec<[(DType, DType); 3]>,
+    dtypes: (Vec<DType>, Vec<DType>),
 }
 
 impl Partial {
     fn new(op: ReduceOp, d: DType) -> Partial {
-        Partial { op, dtypes: wgsl::partial(op, d).into_iter().zip(op.planes(d)).collect() }
+        Partial { op, dtypes: (wgsl::partial(op, d), op.planes(d)) }
     }
 
     /// The planes of the words from one on; the place of an arg-fold is still the device's.
     fn planes(&self, bytes: &[u8], mut at: usize) -> Planes {
-        let of = |&(have, want): &(DType, DType)| {
-            let s = scalar(bytes, at, have);
-            at += wgsl::words(have);
-            if self.op.is_arg() && have == DType::U32 && want == DType::I64 { s } else { s.cast(want) }
+        let of = |&d: &DType| {
+            let s = scalar(bytes, at, d);
+            at += wgsl::words(d);
+            s
         };
-        self.dtypes.iter().map(of).collect()
+        let parts: SmallVec<[Scalar; 4]> = self.dtypes.0.iter().map(of).collect();
+        if let [shift, off, squares, n] = &parts[..] {
+            let [shift, off, squares] = [shift, off, squares].map(|s| s.as_f64());
+            let (m2, mean, n) =
+                naive::fold::moments(Default::default(), shift, off, squares, n.bits() as u32);
+            return [m2.into(), mean.into(), n.into()].into();
+        }
+        let of = |(s, &want): (Scalar, &DType)| match (s.dtype(), want) {
+            (DType::U32, DType::I64) if self.op.is_arg() => s,
+            _ => s.cast(want),
+        };
+        parts.into_iter().zip(&self.dtypes.1).map(of).collect()
     }
 }
 
@@ -333,5 +380,66 @@ unsafe fn reduce(
             // SAFETY: the planes' elements of every point are readable and writable, and so are the partial result's.
             unsafe { merge(&into, &part, 1) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::Builder;
+    use crate::shape::IndexMap;
+    use smallvec::smallvec;
+
+    #[test]
+    fn a_launch_in_pieces_keeps_a_copy_of_what_it_folds_into() {
+        let mut b = Builder::new(2);
+        let input = b.input(DType::F32, IndexMap::identity(2));
+        let x = b.load(input);
+        b.reduce(ReduceOp::M2, x, [0]);
+        let kernel = b.finish().expect("sound");
+        let shape = [5usize, 2];
+        let (mut m2, mut mean, mut n) = ([1.0f64, 2.0], [3.0f64, 4.0], [5i64, 6]);
+        let plane = |ptr: *mut u8| Operand { ptr, strides: smallvec![0, 8] };
+        let planes = [m2.as_mut_ptr().cast(), mean.as_mut_ptr().cast(), n.as_mut_ptr().cast()];
+        let outputs = [Output::Reduce(planes.into_iter().map(plane).collect())];
+        let region = Region::whole(&shape);
+        let launch = Launch {
+            region: &region,
+            shape: &shape,
+            inputs: &[],
+            outputs: &outputs,
+            slots: 0,
+            streaming: false,
+        };
+        for (whole, kept) in [(false, [1.0, 4.0, 6.0]), (true, [9.0; 3])] {
+            let results = Results::new(&kernel, whole);
+            // SAFETY: every plane has an element for each of the second axis.
+            unsafe {
+                let saved = results.save(&kernel, &launch);
+                let bytes: usize = saved.iter().flatten().map(Block::nbytes).sum();
+                let most = Results::copied_bytes((&kernel, &Pass::of(&kernel)), &shape);
+                assert_eq!((bytes, most), (if whole { 0 } else { 48 }, 48));
+                for (k, p) in planes.iter().enumerate() {
+                    let nine = if k == 2 { Scalar::from(9i64) } else { Scalar::from(9.0) };
+                    (0..2).for_each(|i| write(nine, p.add(8 * i)));
+                }
+                results.restore(&kernel, &launch, saved);
+            }
+            assert_eq!([m2[0], mean[1], n[1] as f64], kept);
+        }
+    }
+
+    #[test]
+    fn values_of_many_groups_are_counted() {
+        let mut b = Builder::new(1);
+        let [x, slot, mask] = [DType::F64, DType::U32, DType::Bool].map(|d| {
+            let input = b.input(d, IndexMap::identity(1));
+            b.load(input)
+        });
+        b.group_reduce(ReduceOp::Sum, x, slot, Some(mask));
+        b.group_reduce(ReduceOp::Max, x, slot, None);
+        let kernel = b.finish().expect("sound");
+        // each value once
+        assert_eq!(Results::copied_bytes((&kernel, &Pass::of(&kernel)), &[1000]), 1000 * (8 + 4 + 1));
     }
 }

@@ -18,7 +18,7 @@ struct Acc {
     r1: Moments,
 }
 
-fn empty() -> Acc { return Acc(0xff800000u, NONE, Moments(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), 0u)); }
+fn empty() -> Acc { return Acc(0xff800000u, NONE, Moments(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), 0u)); }
 
 fn push(before: Acc, v: Values, at: u32) -> Acc {
     var a = before;
@@ -27,7 +27,7 @@ fn push(before: Acc, v: Values, at: u32) -> Acc {
         a.r0 = x0;
         a.at0 = at;
     }
-    if !f32_isnan(v.v1) { a.r1 = chan(a.r1, moments_of(f64_from_f32(v.v1))); }
+    if !f32_isnan(v.v1) { a.r1 = moments_push(a.r1, f64_from_f32(v.v1)); }
     return a;
 }
 
@@ -37,7 +37,7 @@ fn merge(before: Acc, b: Acc) -> Acc {
         a.r0 = b.r0;
         a.at0 = b.at0;
     }
-    a.r1 = chan(a.r1, b.r1);
+    a.r1 = moments_merge(a.r1, b.r1);
     return a;
 }
 
@@ -66,10 +66,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let p0 = params[16u] + segment * 2u;
     output[p0 + 0u] = (f16_bits(a.r0));
     output[p0 + 1u] = (a.at0);
-    let p1 = params[17u] + segment * 5u;
-    output[p1 + 0u] = (a.r1.m2).x;
-    output[p1 + 0u + 1u] = (a.r1.m2).y;
-    output[p1 + 2u] = (a.r1.mean).x;
-    output[p1 + 2u + 1u] = (a.r1.mean).y;
-    output[p1 + 4u] = (a.r1.n);
+    let p1 = params[17u] + segment * 7u;
+    output[p1 + 0u] = (a.r1.shift).x;
+    output[p1 + 0u + 1u] = (a.r1.shift).y;
+    output[p1 + 2u] = (a.r1.off).x;
+    output[p1 + 2u + 1u] = (a.r1.off).y;
+    output[p1 + 4u] = (a.r1.squares).x;
+    output[p1 + 4u + 1u] = (a.r1.squares).y;
+    output[p1 + 6u] = (a.r1.n);
 }

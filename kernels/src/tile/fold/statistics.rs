@@ -13,7 +13,7 @@ use super::super::isa::{Isa, Level};
 use super::super::lanes::{Lane, each};
 use super::{ColsLoop, Fold, LANES, Panel, Place, RowsLoop, SHORT, halve};
 use crate::math::Fma;
-use crate::naive::fold::chan;
+use crate::naive::fold::{chan, moments};
 use std::marker::PhantomData;
 
 /// Planes of a walk that folds all there is. Those of a moment come first: it may be folded alone.
@@ -160,22 +160,6 @@ fn least<W: Float, P: Parts>(a: W, b: W) -> W {
 #[inline(always)]
 fn most<W: Float, P: Parts>(a: W, b: W) -> W {
     if P::NUMBERS { a.fmax(b) } else { a.max(b) }
-}
-
-/// The moments (m2, mean, count) `before`, and those of more elements about a shift.
-#[inline(always)]
-fn moments(before: (f64, f64, i64), shift: f64, off: f64, squares: f64, count: u32) -> (f64, f64, i64) {
-    let (known, all) = (before.2 as f64, (before.2 + i64::from(count)) as f64);
-    let moved = if before.2 > 0 { before.1 - shift } else { 0.0 };
-    let off = off + known * moved;
-    let spread = squares + known * moved * moved - off * (off / all);
-    // rounding must not make it negative; squares may overflow where deviations do not
-    let spread = if spread < 0.0 { 0.0 } else { spread };
-    let spread = if (squares == f64::INFINITY) & (off.abs() < f64::INFINITY) { squares } else { spread };
-    match count {
-        0 => before,
-        _ => (before.0 + spread, shift + off / all, before.2 + i64::from(count)),
-    }
 }
 
 /// What is folded before.

@@ -26,7 +26,7 @@ fn folded(d: DType) -> DType {
 /// The dtypes of the words of a partial result, in order: what [`Fold::fields`] are.
 pub fn partial(op: ReduceOp, d: DType) -> Vec<DType> {
     match op {
-        ReduceOp::M2 | ReduceOp::NanM2 => vec![DType::F64, DType::F64, DType::U32],
+        ReduceOp::M2 | ReduceOp::NanM2 => vec![DType::F64, DType::F64, DType::F64, DType::U32],
         ReduceOp::Count => vec![DType::U32],
         _ if op.is_arg() => vec![folded(d), DType::U32],
         ReduceOp::Sum | ReduceOp::NanSum | ReduceOp::Prod => vec![op.accumulator(d)],
@@ -90,12 +90,13 @@ fn fold(op: ReduceOp, d: DType, k: usize, value: u32) -> Result<Fold> {
             Fold { fields: field(f, code::constant(first.cast(f))), push, merge }
         }
         M2 | NanM2 => {
-            let alone = format!("{a} = chan({a}, moments_of({}));", code::cast(d, DType::F64, &x));
-            let zero = "Moments(vec2<u32>(0u, 0u), vec2<u32>(0u, 0u), 0u)".to_owned();
+            let push = format!("{a} = moments_push({a}, {});", code::cast(d, DType::F64, &x));
+            let zero = "vec2<u32>(0u, 0u)";
+            let zero = format!("Moments({zero}, {zero}, {zero}, 0u)");
             Fold {
                 fields: vec![(format!("r{k}"), "Moments", zero)],
-                push: if op == NanM2 { format!("if !{nan}({x}) {{ {alone} }}") } else { alone },
-                merge: format!("{a} = chan({a}, {b});"),
+                push: if op == NanM2 { format!("if !{nan}({x}) {{ {push} }}") } else { push },
+                merge: format!("{a} = moments_merge({a}, {b});"),
             }
         }
         ArgMin | ArgMax | NanArgMin | NanArgMax => {
@@ -178,7 +179,7 @@ pub(super) fn fold_all(parts: &[(ReduceOp, DType, u32)]) -> Result<Vec<Fold>> {
 /// Lines that write fold `k` of accumulator `a` to the words from `p{k}` on, after those before it.
 pub(super) fn write_partial(k: usize, op: ReduceOp, d: DType, before: usize) -> String {
     let names: &[&str] = match op {
-        ReduceOp::M2 | ReduceOp::NanM2 => &[".m2", ".mean", ".n"],
+        ReduceOp::M2 | ReduceOp::NanM2 => &[".shift", ".off", ".squares", ".n"],
         _ => &[""],
     };
     let mut names: Vec<String> = names.iter().map(|n| format!("a.r{k}{n}")).collect();

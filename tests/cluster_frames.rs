@@ -136,7 +136,11 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
         assert!(assert_same(&client, &df.join(&few, "many", kind), &format!("{kind:?} join")) > 0);
     }
     let right = csv.filter(col("many").lt(500)).select([col("many"), col("n").alias("m")]);
-    assert_same(&client, &df.join(&right, "many", JoinKind::Full), "full join");
+    let left = df.filter(col("many").lt(900).and(col("many").gt(300)));
+    assert_same(&client, &left.join(&right, "many", JoinKind::Full), "full join");
+    // it keeps the left side, too, to find the right rows that have no partner: which is too much here
+    let e = df.join(&right, "many", JoinKind::Full).collect_with(&client).expect_err("no room");
+    assert!(e.to_string().contains("join on a cluster") && e.to_string().contains("memory limit"), "{e}");
     let twice = df.select(["many", "x"]).join(&csv.filter(col("many").lt(40)), "many", JoinKind::Inner);
     assert_same(&client, &twice.group_by("n").agg(col("x").mean()).sort("n"), "a join, groups and a sort");
     let in_order =

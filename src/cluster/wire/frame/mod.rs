@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Invariant:** as for arrays, no bytes make decoding panic, recurse deeply, or allocate much more than they are long: relations go through
-//! the checked constructors of the graph, and neither are nested deeper nor have more parts than [`DEEPEST`] and [`LARGEST`] say.
+//! the checked constructors of the graph, and neither are nested deeper nor have more parts than `DEEPEST` and `LARGEST` say.
 
 mod decode;
 mod encode;

@@ -87,7 +87,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Runs computations of arrays on a cluster: its scheduler's address, and how to work with it. Plans are then made for the workers' memory
+    /// Runs computations on a cluster: its scheduler's address, and how to work with it. Plans are then made for the workers' memory
     /// limit, which the options name; threads and devices are the workers'. Default: `BLOCKWISE_CLUSTER`, else this process computes.
     #[cfg(feature = "cluster")]
     pub fn cluster(mut self, url: &str, options: crate::cluster::Options) -> Self {
@@ -213,7 +213,7 @@ impl Session {
     pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
         #[cfg(feature = "cluster")]
         if let Some(cluster) = &self.cluster {
-            return self.turn("compute", |rt| cluster.run(targets, rt.observers, rt.cancel));
+            return self.turn("compute", |rt| cluster.run(targets, rt));
         }
         self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
     }
@@ -225,12 +225,6 @@ impl Session {
         relation: &crate::expr::frame::Relation,
         sink: Option<Arc<dyn crate::block::BatchSink>>,
     ) -> Result<plan::frame::FramePlan> {
-        #[cfg(feature = "cluster")]
-        if self.cluster.is_some() {
-            let what = "a dataframe on a cluster".into();
-            let hint = "collect it on a session of this machine".into();
-            return Err(crate::error::ErrorKind::Unsupported { what, hint }.into());
-        }
         let room = schedule::frame::room_for_table(self.settings.spill_above);
         plan::frame::lower(&crate::optimize::frame::optimize(relation)?, sink, room)
     }
@@ -241,6 +235,10 @@ impl Session {
         &self,
         relation: &crate::expr::frame::Relation,
     ) -> Result<Vec<arrow::array::RecordBatch>> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return self.turn("collect", |rt| cluster.run_frame(relation, None, rt));
+        }
         let plan = self.plan_frame(relation, None)?;
         self.turn("collect", |rt| schedule::frame::run(&plan, rt))
     }
@@ -252,6 +250,10 @@ impl Session {
         relation: &crate::expr::frame::Relation,
         sink: Arc<dyn crate::block::BatchSink>,
     ) -> Result<()> {
+        #[cfg(feature = "cluster")]
+        if let Some(cluster) = &self.cluster {
+            return self.turn("write", |rt| cluster.run_frame(relation, Some(sink), rt)).map(drop);
+        }
         let plan = self.plan_frame(relation, Some(sink))?;
         self.turn("write", |rt| schedule::frame::run(&plan, rt)).map(drop)
     }

@@ -97,7 +97,7 @@ proptest! {
         // of rows whose groups follow each other: the same groups, in the order of their keys
         let folds = [
             col("i").sum(), col("i").min().alias("min"), col("x").max().alias("max"), col("x").median().alias("median"),
-            col("s").first().alias("first"), col("s").n_unique().alias("texts"), col("t").collect_list(), len(),
+            col("s").first().alias("first"), col("s").n_unique().alias("texts"), col("t").collect_list(), len(), col("i").top_k(3).alias("top"),
         ];
         for keys in [vec!["k"], vec!["d", "k"], vec!["s", "k"]] {
             let sorted = df.sort(keys.clone()).group_by(keys.clone()).keep_nulls().agg(folds.clone());

@@ -161,6 +161,49 @@ fn comparisons_and_folds_of_nan() {
     assert_eq!(floats(&[NAN, -NAN]).group_by("x").agg(blockwise::frame::len()).num_rows().unwrap(), 1);
 }
 
+/// The largest and smallest of a group, of few and of more than are kept in place, of values at the ends of every type.
+#[test]
+fn the_best_of_every_type() {
+    fn check<T: blockwise::dtype::Element + PartialEq + std::fmt::Debug>(sorted: &[T])
+    where
+        Vec<T>: Into<Column>,
+    {
+        let mut mixed = sorted.to_vec();
+        mixed.rotate_left(sorted.len() / 2);
+        mixed.swap(0, 1);
+        let df = DataFrame::from_columns([("k", vec![1i32; mixed.len()].into()), ("v", mixed.into())]);
+        for k in [0, 1, 2, 3, 8, 9, 20] {
+            for (lists, best) in [
+                (
+                    df.group_by("k").agg(col("v").top_k(k)),
+                    sorted.iter().rev().take(k).cloned().collect::<Vec<T>>(),
+                ),
+                (df.select(col("v").bottom_k(k)), sorted.iter().take(k).cloned().collect()),
+            ] {
+                let got = lists.explode("v").drop_nulls(["v"]).collect().unwrap().values::<T>("v").unwrap();
+                assert_eq!(got.into_iter().flatten().collect::<Vec<_>>(), best, "{k}");
+            }
+        }
+    }
+    check(&[false, false, true]);
+    check(&[i8::MIN, -1, 0, 0, 5, i8::MAX]);
+    check(&[0u8, 0, 1, 200, u8::MAX]);
+    check(&[i16::MIN, 0, i16::MAX]);
+    check(&[i32::MIN, i32::MIN, 0, 7]);
+    check(&[i64::MIN, i64::MIN, i64::MIN + 1, -1, 0, 1, 2, 3, 4, 5, i64::MAX - 1, i64::MAX]);
+    check(&[0u64, 0, 1, 1 << 63, u64::MAX - 1, u64::MAX, u64::MAX]);
+    check(&[
+        f32::NEG_INFINITY,
+        f32::MIN,
+        -f32::from_bits(1),
+        0.0,
+        f32::MIN_POSITIVE,
+        f32::MAX,
+        f32::INFINITY,
+    ]);
+    check(&[f64::NEG_INFINITY, f64::MIN, -f64::from_bits(1), 0.0, 0.1, f64::MAX, f64::INFINITY]);
+}
+
 #[test]
 fn conversions_that_do_not_fit() {
     let df = DataFrame::from_columns([("n", vec![Some(-1i64), Some(127), None, Some(128)].into())]);

@@ -394,6 +394,9 @@ fn functions_of_yours_for_every_value() {
     assert_eq!(words.texts("n").unwrap()[1], Some("22".into()));
     let e = error(&df.select(col("k").map_elements(|n: i64| Some(n))));
     assert!(e.contains("'a'"), "{e}");
+    assert!(
+        error(&df.select(col("k") + "z")).contains("add is not defined for Utf8 and Utf8; concat_str puts")
+    );
     let parts = df.select(concat_str([col("k"), col("n"), lit("z")], "").alias("all")).collect().unwrap();
     assert_eq!(
         parts.texts("all").unwrap(),

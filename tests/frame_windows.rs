@@ -256,7 +256,7 @@ proptest! {
     #![proptest_config(property::cases(60))]
 
     #[test]
-    fn largest_smallest_and_all_values(rows in rows(), cut in 0usize..60, k in 0usize..4) {
+    fn largest_smallest_and_all_values(rows in rows(), cut in 0usize..60, k in 0usize..12) {
         let groups = frame(&rows, cut).group_by("k");
         let lists = groups.agg([col("x").top_k(k).alias("top"), col("i").bottom_k(k).alias("bottom"), col("s").collect_list()]);
         let text = |v: &[Option<String>]| v.iter().map(|v| v.clone().unwrap_or_default()).collect::<Vec<_>>();

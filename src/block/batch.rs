@@ -3,6 +3,7 @@
 //! A column's values are a 1-d block over Arrow's own memory; its validity is a block of bools, because kernels know no bits.
 
 use super::bound::Bound;
+use super::io::Address;
 use super::tensor::Block;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -12,6 +13,20 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+/// Where another process finds the rows of a source, and how it opens it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TableAddress {
+    /// The files, in order, and the values that the names of their directories give to columns. All have one format and one set of options.
+    pub files: Vec<FileAddress>,
+    /// Columns of the files.
+    pub schema: SchemaRef,
+    /// Options that are texts.
+    pub texts: Vec<String>,
+}
+
+/// A file of a table, and the columns and values that its directories name; none for null.
+pub type FileAddress = (Address, Vec<(String, Option<String>)>);
 
 /// Something that yields rows in batches: a file, a user's batches.
 ///
@@ -49,6 +64,19 @@ pub trait BatchSource: Send + Sync + fmt::Debug {
     /// by default, leaves all to the filter that the bound is of.
     fn narrowed(&self, _bound: &Bound) -> Option<Arc<dyn BatchSource>> {
         None
+    }
+
+    /// How other processes open it; none if they cannot.
+    ///
+    /// # Errors
+    /// If the file is not there any more.
+    fn address(&self) -> Result<Option<TableAddress>> {
+        Ok(None)
+    }
+
+    /// Whether its rows are in memory, so that they may be sent elsewhere.
+    fn in_memory(&self) -> bool {
+        false
     }
 
     /// The same with a column of text as codes into dictionaries, if it is stored so: reading it like that then costs less, and a dictionary
@@ -159,6 +187,10 @@ impl BatchSource for MemoryBatches {
 
     fn read_bytes(&self, _columns: &[usize]) -> usize {
         0
+    }
+
+    fn in_memory(&self) -> bool {
+        true
     }
 }
 

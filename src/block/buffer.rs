@@ -107,6 +107,17 @@ fn advise_huge(ptr: NonNull<u8>, bytes: usize) {
     let _ = (ptr, bytes);
 }
 
+/// Gives the memory that nobody uses back to the system: idle buffers, and what the C library keeps of what was freed. For runs that
+/// have just put much of what they held on disk; it takes milliseconds.
+pub(crate) fn give_back() {
+    pool().trim(0);
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
+    // SAFETY: it may be called at any time, from any thread, and touches no memory that is in use.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Keeps large buffers for the next use.
 ///
 /// What it keeps is bounded by [`Pool::set_keep`]; a buffer is handed out again for a request of its own alignment and

@@ -10,9 +10,10 @@ mod io;
 mod tensor;
 
 #[cfg(feature = "frame")]
-pub use batch::{BatchSink, BatchSource, MemoryBatches};
+pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, TableAddress};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
+pub(crate) use buffer::give_back;
 pub use buffer::{Buffer, pool};
 pub use io::{Address, BlockSink, BlockSource, MemorySource};
 pub use tensor::{Block, BlockRef};

@@ -4,11 +4,13 @@ use super::inbox::Inbox;
 use super::layout::Layout;
 use super::status::{self, Status};
 use super::token::Token;
-use super::{failure, node, wire};
-use crate::block::Block;
+use super::{failure, node, rows, wire};
+use crate::block::{BatchSink, Block};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Observer, Summary};
+use crate::event::{Event, Summary};
+use crate::expr::frame::Relation;
 use crate::plan::{Destination, Target};
+use crate::schedule::Runtime;
 use arrow::array::RecordBatch;
 use ballista_core::client::BallistaClient;
 use ballista_core::extension::{BallistaConfigGrpcEndpoint, SessionConfigExt};
@@ -172,13 +174,7 @@ impl Connection {
     /// # Errors
     /// Planning errors before any work; [`ErrorKind::Worker`] with what a worker met; [`ErrorKind::Cluster`] if too much was lost too often,
     /// or a deadline passed.
-    pub fn run(
-        &self,
-        targets: &[Target],
-        observers: &[Arc<dyn Observer>],
-        cancel: &AtomicBool,
-    ) -> Result<(Vec<Option<Block>>, Summary)> {
-        let started = Instant::now();
+    pub fn run(&self, targets: &[Target], rt: &Runtime<'_>) -> Result<(Vec<Option<Block>>, Summary)> {
         let sent: Vec<Target> = targets
             .iter()
             .map(|t| Target {
@@ -189,26 +185,61 @@ impl Connection {
                 },
             })
             .collect();
-        let status = self.wait(self.status_when_there())?;
-        let shards = match self.options.shards {
-            0 => (4 * status.workers.len()).clamp(4, 1024),
-            n => n,
-        };
-        let limit = self.options.memory_limit;
+        let (shards, limit) = (self.shards()?, self.options.memory_limit);
         let encoded = wire::encode(&sent, limit, shards)?;
         let job = wire::number(&encoded.bytes);
         let layout = Layout::new(job, &sent, &encoded.by_workers, limit, shards)?;
-        let bytes: Arc<[u8]> = encoded.bytes.into();
-        let tell = |event: Event| observers.iter().for_each(|o| o.event(&event));
-        let tasks = layout.plan.stages.iter().map(|s| s.tasks()).sum();
-        tell(Event::RunStarted { stages: layout.stages(), tasks });
-        let mut inbox = Inbox::new(&layout, observers);
-        let outcome = self.tries(&bytes, &layout, &mut inbox, started, cancel, &tell);
-        let outcome = outcome.and_then(|()| inbox.finish(targets, &encoded.by_workers));
+        self.run_layout(encoded.bytes, &layout, rt, |inbox| inbox.finish(targets, &encoded.by_workers))
+    }
+
+    /// Runs a frame's relation on the cluster; its rows, unless they go to a sink. What only goes over results of passes over files is done
+    /// here, where they are put together.
+    ///
+    /// # Errors
+    /// As [`Connection::run`]; [`ErrorKind::Unsupported`] for what cannot be done on a cluster, before any work.
+    pub fn run_frame(
+        &self,
+        relation: &Relation,
+        sink: Option<Arc<dyn BatchSink>>,
+        rt: &Runtime<'_>,
+    ) -> Result<(Vec<RecordBatch>, Summary)> {
+        let limit = self.options.memory_limit;
+        let writes = sink.is_some();
+        let spread = rows::spread(relation, sink, limit)?;
+        let shards = self.shards()?;
+        let bytes = wire::frame::encode(relation, writes, limit, shards)?;
+        let layout = Layout::of_rows(wire::number(&bytes), spread, limit, shards);
+        self.run_layout(bytes, &layout, rt, |inbox| inbox.finish_rows(rt))
+    }
+
+    /// Shards that a stage is cut into at most.
+    fn shards(&self) -> Result<usize> {
+        let status = self.wait(self.status_when_there())?;
+        Ok(match self.options.shards {
+            0 => (4 * status.workers.len()).clamp(4, 1024),
+            n => n,
+        })
+    }
+
+    /// Runs a layout, and ends it with what came.
+    fn run_layout<T>(
+        &self,
+        bytes: Vec<u8>,
+        layout: &Layout,
+        rt: &Runtime<'_>,
+        end: impl FnOnce(Inbox<'_>) -> Result<(T, Summary)>,
+    ) -> Result<(T, Summary)> {
+        let started = Instant::now();
+        let bytes: Arc<[u8]> = bytes.into();
+        let tell = |event: Event| rt.observers.iter().for_each(|o| o.event(&event));
+        tell(Event::RunStarted { stages: layout.stages(), tasks: layout.tasks() });
+        let mut inbox = Inbox::new(layout, rt);
+        let outcome = self.tries(&bytes, layout, &mut inbox, started, rt.cancel, &tell);
+        let outcome = outcome.and_then(|()| end(inbox));
         let mut summary = outcome.as_ref().map(|(_, s)| s.clone()).unwrap_or_default();
         (summary.ok, summary.elapsed) = (outcome.is_ok(), started.elapsed());
         tell(Event::RunFinished(summary.clone()));
-        outcome.map(|(blocks, _)| (blocks, summary))
+        outcome.map(|(done, _)| (done, summary))
     }
 
     fn tries(

@@ -1,14 +1,18 @@
 //! What a client gets back: pieces of results and reports, into blocks, sinks and events, across tries.
 
-use super::layout::Layout;
+use super::arrays::Arrays;
+use super::kept::KeptPieces;
+use super::layout::{Layout, Work};
 use super::piece::{Assembly, Id, Kind, Row};
-use super::shard::Report;
+use super::shard::{Pieces, Report};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{Destination, ResultId, StageRoot, Target};
+use crate::schedule::Runtime;
 use crate::schedule::part::merge_states;
 use crate::shape::Region;
+use arrow::array::RecordBatch;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +23,19 @@ pub(super) struct Inbox<'a> {
     observers: &'a [Arc<dyn Observer>],
     assembly: Assembly,
     blocks: HashMap<ResultId, Block>,
-    states: HashMap<Id, Vec<u8>>,
+    states: KeptPieces,
     pub summary: Summary,
 }
 
 impl<'a> Inbox<'a> {
-    pub fn new(layout: &'a Layout, observers: &'a [Arc<dyn Observer>]) -> Inbox<'a> {
+    pub fn new(layout: &'a Layout, rt: &Runtime<'a>) -> Inbox<'a> {
         let summary = Summary { stages: vec![Duration::ZERO; layout.stages()], ..Summary::default() };
         Inbox {
             layout,
-            observers,
+            observers: rt.observers,
             assembly: Assembly::new(layout.expected_by_client()),
             blocks: HashMap::new(),
-            states: HashMap::new(),
+            states: KeptPieces::new(&rt.temp_dir),
             summary,
         }
     }
@@ -45,24 +49,22 @@ impl<'a> Inbox<'a> {
         let most = self.layout.family(row.id).map(|_| self.layout.most_bytes(row.id))?;
         let Some(bytes) = self.assembly.put(&row, most)? else { return Ok(()) };
         let id = row.id;
-        match id.kind {
-            Kind::Go => Ok(()),
-            Kind::State => {
-                self.states.insert(id, bytes);
-                Ok(())
-            }
-            Kind::Report => self.report(id, Report::from_bytes(&bytes)?),
-            Kind::Chunk => {
-                let (region, block) = self.layout.block(id, &bytes)?;
+        match (id.kind, &self.layout.work) {
+            (Kind::Go, _) => Ok(()),
+            (Kind::State, _) => self.states.insert(id, bytes),
+            (Kind::Report, _) => self.report(id, Report::from_bytes(&bytes)?),
+            (Kind::Chunk, Work::Rows(_)) => Err(Error::internal(format!("{id} of rows"))),
+            (Kind::Chunk, Work::Arrays(arrays)) => {
+                let (region, block) = arrays.block(id, &bytes)?;
                 let result = ResultId { stage: id.stage, root: id.root };
-                if let StageRoot::Sink(sink) = &self.layout.plan.stages[id.stage].roots[id.root] {
+                if let StageRoot::Sink(sink) = &arrays.plan.stages[id.stage].roots[id.root] {
                     self.summary.bytes_written += block.nbytes() as u64;
                     return sink.write(&region, &block);
                 }
                 let whole = self
                     .blocks
                     .entry(result)
-                    .or_insert_with(|| Block::uninit(block.dtype(), &self.layout.grid(result).shape()));
+                    .or_insert_with(|| Block::uninit(block.dtype(), &arrays.grid(result).shape()));
                 whole.copy_from(&region, &block);
                 Ok(())
             }
@@ -103,9 +105,10 @@ impl<'a> Inbox<'a> {
         by_workers: &[bool],
     ) -> Result<(Vec<Option<Block>>, Summary)> {
         self.complete()?;
+        let Work::Arrays(arrays) = &self.layout.work else { return Err(Error::internal("no arrays")) };
         let mut blocks = Vec::with_capacity(targets.len());
         for (n, target) in targets.iter().enumerate() {
-            let id = self.layout.plan.targets[n];
+            let id = arrays.plan.targets[n];
             blocks.push(match &target.destination {
                 Destination::Sink(sink) => {
                     if by_workers[n] {
@@ -116,9 +119,9 @@ impl<'a> Inbox<'a> {
                     self.summary.finishing += started.elapsed();
                     None
                 }
-                Destination::Memory => Some(self.block(id)?),
+                Destination::Memory => Some(self.block(arrays, id)?),
                 Destination::Into(out) => {
-                    let block = self.block(id)?;
+                    let block = self.block(arrays, id)?;
                     out.clone().copy_from(&Region::whole(block.shape()), &block);
                     None
                 }
@@ -127,21 +130,33 @@ impl<'a> Inbox<'a> {
         Ok((blocks, self.summary))
     }
 
-    fn block(&mut self, id: ResultId) -> Result<Block> {
+    /// The rows of a frame, once everything has come: passes over what others made end here.
+    pub fn finish_rows(mut self, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
+        self.complete()?;
+        let Work::Rows(spread) = &self.layout.work else { return Err(Error::internal("no rows")) };
+        let came = Pieces { layout: self.layout, others: &self.states, cut: 0 };
+        // what was done here is part of the run, not a run of its own
+        let quiet = Runtime { observers: &[], temp_dir: rt.temp_dir.clone(), ..*rt };
+        let (rows, here) = spread.run_end(&came, &quiet)?;
+        self.summary.finishing += here.elapsed;
+        self.summary.bytes_spilled += here.bytes_spilled;
+        Ok((rows, self.summary))
+    }
+
+    fn block(&mut self, arrays: &Arrays, id: ResultId) -> Result<Block> {
         if let Some(block) = self.blocks.get(&id) {
             return Ok(block.clone());
         }
-        let stage = &self.layout.plan.stages[id.stage];
+        let stage = &arrays.plan.stages[id.stage];
         let family = self.layout.families().iter().find(|f| f.from == id && f.kind == Kind::State);
         let block = match family {
             Some(family) => {
-                let none: &[u8] = &[];
-                let states =
-                    (0..family.count).map(|n| self.states.get(&family.id(n)).map_or(none, Vec::as_slice));
-                merge_states(stage, id.root, states)?
+                let states = (0..family.count).map(|n| self.states.get(family.id(n)));
+                let states = states.collect::<Result<Vec<_>>>()?;
+                merge_states(stage, id.root, states.iter().map(|s| &**s))?
             }
             // an array without elements has no chunk
-            None => Block::uninit(self.layout.dtype(id), &self.layout.grid(id).shape()),
+            None => Block::uninit(arrays.dtype(id), &arrays.grid(id).shape()),
         };
         self.blocks.insert(id, block.clone());
         Ok(block)

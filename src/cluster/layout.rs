@@ -7,31 +7,39 @@
 //! **Invariant:** a shard runs only when each of its pieces has come, once, whole and with a matching checksum. So workers that die, tasks that
 //! run twice and rows that come twice or not at all can end a computation, but not change its result.
 
+use super::arrays::Arrays;
 use super::piece::{Id, Kind};
 use super::wire;
-use crate::block::Block;
-use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Plan, ResultId, StageRoot, StepKind, Target, lower};
-use crate::shape::Grid;
+use crate::error::{Error, Result};
+use crate::plan::{ResultId, Target};
+use crate::schedule::frame::{FrameStage, Spread};
 use smallvec::{SmallVec, smallvec};
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
 
-/// Shards that read each chunk of a result.
-type Readers = Vec<SmallVec<[u32; 2]>>;
+/// Shards that read a piece.
+pub(super) type Readers = SmallVec<[u32; 2]>;
 
 /// A plan and the ways of its pieces.
 #[derive(Debug)]
 pub struct Layout {
-    /// The plan.
-    pub plan: Plan,
+    /// What is planned.
+    pub work: Work,
     /// The job's number: of the same bytes, planned the same way, the same. Rows carry it, so a process that plans otherwise is found out.
     pub number: u64,
-    shards: usize,
+    /// By stage and shard: its spans, or what else is shared out.
+    spans: Vec<Vec<Range<usize>>>,
     families: Vec<Family>,
-    /// By stage: for each result in chunks that it reads, who reads which chunk.
-    readers: Vec<OnceLock<HashMap<ResultId, Readers>>>,
+    /// Memory limit that it is planned for: no state of rows is longer.
+    pub limit: u64,
+}
+
+/// What is planned.
+#[derive(Debug)]
+pub enum Work {
+    /// Arrays.
+    Arrays(Arrays),
+    /// Rows of a frame.
+    Rows(Spread),
 }
 
 /// Pieces of one kind from one place.
@@ -39,7 +47,7 @@ pub struct Layout {
 pub struct Family {
     /// What they are.
     pub kind: Kind,
-    /// Where they come from; of reports, the root means nothing.
+    /// Where they come from; of reports, the root means nothing. Of groups of rows, the root is the shard of the next stage that they are for.
     pub from: ResultId,
     /// How many there are.
     pub count: usize,
@@ -66,40 +74,47 @@ impl Layout {
         limit: u64,
         shards: usize,
     ) -> Result<Layout> {
-        let plan = lower(targets, limit)?;
-        for stage in &plan.stages {
-            let tasks = stage.grid.counts().iter().try_fold(1usize, |n, &c| n.checked_mul(c));
-            if tasks.is_none_or(|n| n > wire::MOST_CHUNKS) {
-                let what = format!("a pass over {} blocks on a cluster", stage.grid);
-                let hint = format!("at most {} are; use larger chunks", wire::MOST_CHUNKS);
-                return Err(ErrorKind::Unsupported { what, hint }.into());
-            }
-        }
-        let readers = plan.stages.iter().map(|_| OnceLock::new()).collect();
-        let number = job ^ digest(&plan);
-        let mut layout = Layout { plan, number, shards, families: vec![], readers };
-        layout.families = layout.list_families(by_workers);
-        Ok(layout)
+        let arrays = Arrays::new(targets, by_workers, limit)?;
+        let units = (0..arrays.plan.stages.len()).map(|s| arrays.spans(s)).collect();
+        let number = job ^ wire::number(arrays.words().as_bytes());
+        Ok(Layout::of(number, Work::Arrays(arrays), units, shards, limit))
     }
 
-    fn list_families(&self, by_workers: &[bool]) -> Vec<Family> {
-        let mut out = vec![];
-        for (s, stage) in self.plan.stages.iter().enumerate() {
-            for (r, root) in stage.roots.iter().enumerate() {
-                let from = ResultId { stage: s, root: r };
-                let target = self.plan.targets.iter().position(|t| *t == from);
-                let (kind, client, count) = match root {
-                    StageRoot::Reduce { .. } => (Kind::State, target.is_some(), self.spans(s)),
-                    // workers write it in its place
-                    StageRoot::Sink(_) if target.is_some_and(|t| by_workers[t]) => continue,
-                    StageRoot::Spill { grid, .. } => (Kind::Chunk, false, grid.len()),
-                    _ => (Kind::Chunk, target.is_some(), stage.grid.len()),
-                };
-                out.push(Family { kind, from, count, client });
+    /// The layout of a frame's plan, whose wire form has the number `job`.
+    pub fn of_rows(job: u64, spread: Spread, limit: u64, shards: usize) -> Layout {
+        let units = spread.stages.iter().map(|s| s.units).collect();
+        let number = job ^ wire::number(spread.words().as_bytes());
+        Layout::of(number, Work::Rows(spread), units, shards, limit)
+    }
+
+    /// Of stages of so many units.
+    fn of(number: u64, work: Work, units: Vec<usize>, most: usize, limit: u64) -> Layout {
+        let cut = |units: usize| {
+            // at least one shard, that something says that it is done
+            let shards = units.min(most).max(1);
+            (0..shards).map(|shard| units * shard / shards..units * (shard + 1) / shards).collect()
+        };
+        let spans = units.into_iter().map(cut).collect();
+        let mut layout = Layout { work, number, spans, families: vec![], limit };
+        layout.families = (0..layout.stages()).flat_map(|stage| layout.list_families(stage)).collect();
+        layout
+    }
+
+    fn list_families(&self, stage: usize) -> Vec<Family> {
+        let mut out = match &self.work {
+            Work::Arrays(arrays) => arrays.families(stage),
+            Work::Rows(spread) => {
+                let client = spread.inputs(None).contains(&stage);
+                let cuts = if spread.is_cut(stage) { self.shards(stage + 1) } else { 1 };
+                let FrameStage { merges, units, .. } = spread.stages[stage];
+                let count = if merges { self.shards(stage) } else { units };
+                let family =
+                    |root| Family { kind: Kind::State, from: ResultId { stage, root }, count, client };
+                (0..cuts).map(family).collect()
             }
-            let from = ResultId { stage: s, root: 0 };
-            out.push(Family { kind: Kind::Report, from, count: self.shards(s), client: true });
-        }
+        };
+        let (from, count) = (ResultId { stage, root: 0 }, self.shards(stage));
+        out.push(Family { kind: Kind::Report, from, count, client: true });
         out
     }
 
@@ -110,7 +125,23 @@ impl Layout {
 
     /// Number of stages.
     pub fn stages(&self) -> usize {
-        self.plan.stages.len()
+        self.spans.len()
+    }
+
+    /// Number of tasks, as far as it is known.
+    pub fn tasks(&self) -> usize {
+        match &self.work {
+            Work::Arrays(arrays) => arrays.plan.stages.iter().map(|s| s.tasks()).sum(),
+            Work::Rows(spread) => spread.stages.iter().filter(|s| !s.merges).map(|s| s.units).sum(),
+        }
+    }
+
+    /// What a stage does, in a few words.
+    pub fn label(&self, stage: usize) -> String {
+        match &self.work {
+            Work::Arrays(arrays) => arrays.plan.stages[stage].label().to_string(),
+            Work::Rows(spread) => spread.label(stage),
+        }
     }
 
     /// All families of pieces.
@@ -118,152 +149,50 @@ impl Layout {
         &self.families
     }
 
-    fn spans(&self, stage: usize) -> usize {
-        let stage = &self.plan.stages[stage];
-        stage.tasks().div_ceil(stage.span_tasks().max(1))
+    /// Number of shards of a stage.
+    pub fn shards(&self, stage: usize) -> usize {
+        self.spans[stage].len()
     }
 
-    /// Number of shards of a stage: at least one, that something says that it is done.
-    pub fn shards(&self, stage: usize) -> usize {
-        self.spans(stage).min(self.shards).max(1)
+    /// The spans of every shard of a stage; none if there is no such stage.
+    pub fn ranges(&self, stage: usize) -> &[Range<usize>] {
+        self.spans.get(stage).map_or(&[], Vec::as_slice)
     }
 
     /// The spans of a shard.
     pub fn span_range(&self, stage: usize, shard: usize) -> Range<usize> {
-        let (spans, shards) = (self.spans(stage), self.shards(stage));
-        spans * shard / shards..spans * (shard + 1) / shards
-    }
-
-    /// The chunks of a result that travels in chunks.
-    pub fn grid(&self, id: ResultId) -> &Grid {
-        let stage = &self.plan.stages[id.stage];
-        match &stage.roots[id.root] {
-            StageRoot::Spill { grid, .. } => grid,
-            _ => &stage.grid,
-        }
-    }
-
-    /// Dtype of what a root stores.
-    pub fn dtype(&self, id: ResultId) -> crate::dtype::DType {
-        self.plan.stages[id.stage].store_dtype(id.root)
+        self.spans[stage][shard].clone()
     }
 
     /// The length that a piece may have, in bytes.
     pub fn most_bytes(&self, id: Id) -> usize {
-        let result = ResultId { stage: id.stage, root: id.root };
-        match id.kind {
-            Kind::Go => 0,
-            Kind::Report => 1 << 16,
-            Kind::Chunk => {
-                self.grid(result).max_block().iter().product::<usize>() * self.dtype(result).size()
-            }
-            Kind::State => {
-                let stage = &self.plan.stages[id.stage];
-                let StageRoot::Reduce { op, dtype, axes } = &stage.roots[id.root] else { return 0 };
-                let block = stage.grid.max_block();
-                let kept: usize = (0..block.len()).filter(|k| !axes.contains(k)).map(|k| block[k]).product();
-                let planes: usize = op.planes(*dtype).iter().map(|d| d.size()).sum();
-                stage.sets_per_span(axes).max(1) * (8 + kept * planes)
-            }
+        match (id.kind, &self.work) {
+            (Kind::Go, _) => 0,
+            (Kind::Report, _) => 1 << 16,
+            (_, Work::Arrays(arrays)) => arrays.most_bytes(id),
+            (_, Work::Rows(_)) => usize::try_from(self.limit).unwrap_or(usize::MAX),
         }
     }
 
-    /// The block that the bytes of a chunk are.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Wire`] if they are not one.
-    pub fn block(&self, id: Id, bytes: &[u8]) -> Result<(crate::shape::Region, Block)> {
-        let result = ResultId { stage: id.stage, root: id.root };
-        let (region, dtype) = (self.grid(result).block(id.number), self.dtype(result));
-        let bools = dtype == crate::dtype::DType::Bool && bytes.iter().any(|&b| b > 1);
-        if bytes.len() != region.len() * dtype.size() || bools {
-            let message = format!("{id}: {} bytes are no {dtype} {:?}", bytes.len(), region.shape);
-            return Err(ErrorKind::Wire { what: "piece", message }.into());
-        }
-        let mut block = Block::uninit(dtype, &region.shape);
-        block.bytes_mut().copy_from_slice(bytes);
-        Ok((region, block))
-    }
-
-    /// The stage that a step of another reads whole, if it reads the states of a fold.
-    fn reads(&self, stage: usize, from: ResultId) -> bool {
-        let steps = &self.plan.stages[stage].steps;
-        steps.iter().any(|s| matches!(s.kind, StepKind::ReadResult(id) if id == from))
-    }
-
-    /// The results that a stage reads.
-    pub fn inputs(&self, stage: usize) -> Vec<ResultId> {
-        let mut out: Vec<ResultId> = vec![];
-        for step in &self.plan.stages[stage].steps {
-            if let StepKind::ReadResult(id) = step.kind
-                && !out.contains(&id)
-            {
-                out.push(id);
-            }
-        }
-        out
-    }
-
-    fn folds(&self, id: ResultId) -> bool {
-        matches!(self.plan.stages[id.stage].roots[id.root], StageRoot::Reduce { .. })
-    }
-
-    /// Who reads which chunks, from what each task asks for. Costs the stage's tasks, once.
-    fn chunk_readers(&self, stage: usize) -> &HashMap<ResultId, Readers> {
-        self.readers[stage].get_or_init(|| {
-            let plan = &self.plan.stages[stage];
-            let mut out: HashMap<ResultId, Readers> = HashMap::new();
-            for id in self.inputs(stage).into_iter().filter(|&id| !self.folds(id)) {
-                out.insert(id, vec![SmallVec::new(); self.grid(id).len()]);
-            }
-            if out.is_empty() {
-                return out;
-            }
-            let in_memory = |kind: &StepKind| match kind {
-                StepKind::Read(source) => source.in_memory(),
-                StepKind::ReadResult(id) => self.folds(*id),
-                _ => false,
-            };
-            let mut demands = vec![];
-            for shard in 0..self.shards(stage) {
-                let spans = self.span_range(stage, shard);
-                let tasks =
-                    spans.start * plan.span_tasks()..(spans.end * plan.span_tasks()).min(plan.tasks());
-                for task in tasks {
-                    plan.demands(&plan.grid.region(&plan.task_index(task)), in_memory, &mut demands);
-                    for (step, regions) in plan.steps.iter().zip(&demands) {
-                        let StepKind::ReadResult(id) = step.kind else { continue };
-                        let Some(readers) = out.get_mut(&id) else { continue };
-                        let grid = self.grid(id);
-                        for index in regions.iter().flat_map(|region| grid.blocks_in(region)) {
-                            let list = &mut readers[number(grid, &index)];
-                            if list.last() != Some(&(shard as u32)) {
-                                list.push(shard as u32);
-                            }
-                        }
-                    }
-                }
-            }
-            out
-        })
+    /// The number of pieces of a root.
+    pub fn count(&self, from: ResultId) -> usize {
+        let family = self.families.iter().find(|f| f.from == from && f.kind == Kind::State);
+        family.map_or(0, |f| f.count)
     }
 
     /// The shards of a stage that read a piece.
-    fn readers(&self, family: &Family, number: usize, stage: usize) -> SmallVec<[u32; 2]> {
-        if family.kind == Kind::Report || !self.reads(stage, family.from) {
-            return SmallVec::new();
-        }
-        match family.kind {
-            Kind::State => (0..self.shards(stage) as u32).collect(),
-            _ => {
-                let readers = self.chunk_readers(stage).get(&family.from);
-                readers.map(|list| list[number].clone()).unwrap_or_default()
-            }
+    fn readers(&self, family: &Family, number: usize, stage: usize) -> Readers {
+        match &self.work {
+            _ if family.kind == Kind::Report => SmallVec::new(),
+            Work::Arrays(arrays) => arrays.readers(family, number, stage, &self.spans[stage]),
+            Work::Rows(spread) if !spread.inputs(Some(stage)).contains(&family.from.stage) => SmallVec::new(),
+            Work::Rows(spread) if spread.stages[stage].merges => smallvec![family.from.root as u32],
+            Work::Rows(_) => (0..self.shards(stage) as u32).collect(),
         }
     }
 
     /// The shards of a stage that get a piece from the stage before; the first of them passes it on.
-    pub fn takers(&self, family: &Family, number: usize, stage: usize) -> SmallVec<[u32; 2]> {
+    pub fn takers(&self, family: &Family, number: usize, stage: usize) -> Readers {
         let readers = self.readers(family, number, stage);
         if !readers.is_empty() {
             return readers;
@@ -297,41 +226,4 @@ impl Layout {
         let found = self.families.iter().find(of).filter(|f| id.number < f.count);
         found.ok_or_else(|| Error::internal(format!("{id} is no piece of the plan")))
     }
-}
-
-/// The number, in C order, of a chunk of a grid.
-pub fn number(grid: &Grid, index: &[usize]) -> usize {
-    index.iter().zip(grid.axes()).fold(0, |n, (&i, axis)| n * axis.count() + i)
-}
-
-/// A number of what plans must agree on: tasks, their order, steps, kernels and roots.
-fn digest(plan: &Plan) -> u64 {
-    let mut text = String::new();
-    for stage in &plan.stages {
-        text += &format!("{:?} {:?} {:?}\n{}", stage.grid, stage.order, stage.kernel_inputs, stage.kernel);
-        for step in &stage.steps {
-            let kind = match &step.kind {
-                StepKind::Read(source) => format!("read {:?}", source.grid()),
-                StepKind::ReadResult(id) => format!("result {id:?}"),
-                StepKind::Kernel(kernel) => kernel.to_string(),
-                StepKind::Reshape => "reshape".into(),
-                StepKind::Concat { axis, starts } => format!("concat {axis} {starts:?}"),
-                StepKind::Gather(axes) => format!("gather {axes:?}"),
-                StepKind::MapBlocks { map, grid, inputs } => format!("{} {grid:?} {inputs:?}", map.name),
-            };
-            text += &format!("{kind} {:?} {} {:?}\n", step.inputs, step.dtype, step.shape);
-        }
-        for root in &stage.roots {
-            text += &match root {
-                StageRoot::Sink(sink) => format!("sink {:?}\n", sink.grid()),
-                StageRoot::Spill { dtype, grid } => format!("spill {dtype} {grid:?}\n"),
-                StageRoot::Reduce { op, dtype, axes } => format!("{op} {dtype} {axes:?}\n"),
-                StageRoot::Scan { op, dtype, axis } => format!("scan {op} {dtype} {axis}\n"),
-                StageRoot::Memory { dtype } => format!("memory {dtype}\n"),
-                StageRoot::Into(block) => format!("memory {}\n", block.dtype()),
-            };
-        }
-    }
-    text += &format!("{:?}", plan.targets);
-    wire::number(text.as_bytes())
 }

@@ -12,14 +12,17 @@
 //! Results are the local run's to the last bit: spans depend on the plan alone, and states of folds are merged in the order of spans.
 //! Nothing that arrives is trusted: see [`layout`].
 
+pub mod arrays;
 mod command;
 mod connection;
 mod failure;
 mod inbox;
+mod kept;
 pub mod layout;
 mod local;
 mod node;
 pub mod piece;
+mod rows;
 mod server;
 mod shard;
 mod status;

@@ -1,13 +1,17 @@
 //! One shard on a worker: its pieces come in, its spans run, what it made and what it carries for others goes out.
 
-use super::layout::{Family, Layout};
+use super::arrays::Arrays;
+use super::kept::KeptPieces;
+use super::layout::{Family, Layout, Work};
 use super::piece::{Assembly, Id, Kind, Row};
 use super::worker::Host;
 use crate::block::Block;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
 use crate::plan::ResultId;
-use crate::schedule::part::{ChunkStore, Inputs, Outlet, merge_states};
+use crate::schedule::Runtime;
+use crate::schedule::frame::Came;
+use crate::schedule::part::{ChunkStore, Inputs, Outlet, merge_states, run_part};
 use crate::shape::Region;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -61,8 +65,8 @@ pub(super) struct Incoming {
 struct Shard {
     assembly: Assembly,
     chunks: HashMap<ResultId, ChunkStore>,
-    /// States and reports: small, or wanted by a plan that holds the whole of them in memory.
-    others: BTreeMap<Id, Vec<u8>>,
+    /// States and reports.
+    others: KeptPieces,
 }
 
 impl Incoming {
@@ -90,19 +94,19 @@ impl Incoming {
         let shard = self.shards.entry(to).or_insert_with(|| Shard {
             assembly: Assembly::new(layout.expected(self.stage, to)),
             chunks: HashMap::new(),
-            others: BTreeMap::new(),
+            others: KeptPieces::new(&self.host.temp_dir),
         });
         let known = matches!(row.id.kind, Kind::Go) || layout.family(row.id).is_ok();
         let most = if known { layout.most_bytes(row.id) } else { 0 };
         let Some(bytes) = shard.assembly.put(&row, most)? else { return Ok(()) };
-        if row.id.kind == Kind::Chunk {
-            let (region, block) = layout.block(row.id, &bytes)?;
-            shard
-                .store(&self.host, layout, ResultId { stage: row.id.stage, root: row.id.root })?
-                .write(&region, &block)
-        } else {
-            shard.others.insert(row.id, bytes);
-            Ok(())
+        match &layout.work {
+            Work::Arrays(arrays) if row.id.kind == Kind::Chunk => {
+                let (region, block) = arrays.block(row.id, &bytes)?;
+                shard
+                    .store(&self.host, arrays, ResultId { stage: row.id.stage, root: row.id.root })?
+                    .write(&region, &block)
+            }
+            _ => shard.others.insert(row.id, bytes),
         }
     }
 
@@ -133,7 +137,7 @@ impl Incoming {
         format!(
             "stage {} ({}), shard {} of {of}",
             self.stage,
-            self.layout.plan.stages[self.stage].label(),
+            self.layout.label(self.stage),
             shards.join(" and ")
         )
     }
@@ -144,13 +148,13 @@ fn wrong(message: String) -> Error {
 }
 
 impl Shard {
-    fn store(&mut self, host: &Host, layout: &Layout, id: ResultId) -> Result<&ChunkStore> {
+    fn store(&mut self, host: &Host, arrays: &Arrays, id: ResultId) -> Result<&ChunkStore> {
         use std::collections::hash_map::Entry::*;
         Ok(match self.chunks.entry(id) {
             Occupied(known) => known.into_mut(),
             Vacant(place) => {
-                let grid = layout.grid(id).clone();
-                place.insert(ChunkStore::create(&host.temp_dir, layout.dtype(id), grid)?)
+                let grid = arrays.grid(id).clone();
+                place.insert(ChunkStore::create(&host.temp_dir, arrays.dtype(id), grid)?)
             }
         })
     }
@@ -165,10 +169,27 @@ impl Shard {
         cancel: &AtomicBool,
     ) -> Result<()> {
         self.assembly.complete()?;
-        let inputs = self.inputs(host, layout, stage)?;
         let out = Out { layout, stage, send };
-        let did = host.run(layout, stage, layout.span_range(stage, number), &inputs, &out, cancel)?;
-        drop(inputs);
+        let spans = layout.span_range(stage, number);
+        let did = match &layout.work {
+            Work::Arrays(arrays) => {
+                let inputs = self.inputs(host, layout, arrays, stage)?;
+                let outlet = ArrayOut { out: &out, arrays };
+                let run = |rt: &Runtime<'_>| run_part(&arrays.plan, stage, spans, &inputs, &outlet, rt);
+                host.run(host.memory_limit, cancel, run)?
+            }
+            Work::Rows(spread) => {
+                let cut = if spread.stages[stage].merges { number } else { 0 };
+                let came = Pieces { layout, others: &self.others, cut };
+                let cuts = if spread.is_cut(stage) { layout.ranges(stage + 1) } else { &[] };
+                let give = |root: usize, number: usize, bytes: Vec<u8>| {
+                    out.send(Id { kind: Kind::State, stage, root, number }, &bytes)
+                };
+                // the limit shapes runs of sorts, so it is the plan's
+                let run = |rt: &Runtime<'_>| spread.run_stage(stage, (number, spans), cuts, &came, &give, rt);
+                host.run(layout.limit, cancel, run)?
+            }
+        };
         self.pass_on(layout, stage, number, &out)?;
         let report = postcard::to_stdvec(&Report::new(&host.name, &did));
         let report = report.map_err(|e| Error::internal(format!("writing a report: {e}")))?;
@@ -183,17 +204,17 @@ impl Shard {
     }
 
     /// What the stage reads of earlier ones.
-    fn inputs(&mut self, host: &Host, layout: &Layout, stage: usize) -> Result<Inputs> {
-        let mut inputs = Inputs::new(&layout.plan);
-        for id in layout.inputs(stage) {
+    fn inputs(&mut self, host: &Host, layout: &Layout, arrays: &Arrays, stage: usize) -> Result<Inputs> {
+        let mut inputs = Inputs::new(&arrays.plan);
+        for id in arrays.inputs(stage) {
             let family = layout.families().iter().find(|f| f.from == id && f.kind == Kind::State);
             if let Some(family) = family {
-                let none: &[u8] = &[];
-                let states =
-                    (0..family.count).map(|n| self.others.get(&family.id(n)).map_or(none, Vec::as_slice));
-                inputs.set_block(id, merge_states(&layout.plan.stages[id.stage], id.root, states)?);
+                let states = (0..family.count).map(|n| self.others.get(family.id(n)));
+                let states = states.collect::<Result<Vec<_>>>()?;
+                let states = states.iter().map(|s| &**s);
+                inputs.set_block(id, merge_states(&arrays.plan.stages[id.stage], id.root, states)?);
             } else {
-                inputs.set_store(id, self.store(host, layout, id)?);
+                inputs.set_store(id, self.store(host, arrays, id)?);
             }
         }
         Ok(inputs)
@@ -210,14 +231,13 @@ impl Shard {
                 if out.takers(family, n).is_empty() {
                     continue;
                 }
-                if family.kind == Kind::Chunk {
-                    let store = self.chunks.get(&family.from);
-                    let store = store.ok_or_else(|| Error::internal(format!("{id} is not here")))?;
-                    let block = store.read(&layout.grid(family.from).block(n))?;
-                    out.send(id, block.bytes())?;
-                } else {
-                    let bytes = self.others.get(&id);
-                    out.send(id, bytes.ok_or_else(|| Error::internal(format!("{id} is not here")))?)?;
+                match &layout.work {
+                    Work::Arrays(arrays) if family.kind == Kind::Chunk => {
+                        let store = self.chunks.get(&family.from);
+                        let store = store.ok_or_else(|| Error::internal(format!("{id} is not here")))?;
+                        out.send(id, store.read(&arrays.grid(family.from).block(n))?.bytes())?;
+                    }
+                    _ => out.send(id, &self.others.get(id)?)?,
                 }
             }
         }
@@ -249,23 +269,48 @@ impl Out<'_> {
     }
 }
 
-impl Outlet for Out<'_> {
+/// What came for a shard, or the client, of a frame's stages.
+pub(super) struct Pieces<'a> {
+    pub layout: &'a Layout,
+    pub others: &'a KeptPieces,
+    /// The cut of groups that is put together.
+    pub cut: usize,
+}
+
+impl Came for Pieces<'_> {
+    fn count(&self, stage: usize) -> usize {
+        self.layout.count(ResultId { stage, root: self.cut })
+    }
+
+    fn piece(&self, stage: usize, number: usize) -> Result<Vec<u8>> {
+        let id = Id { kind: Kind::State, stage, root: self.cut, number };
+        self.others.get(id).map(std::borrow::Cow::into_owned)
+    }
+}
+
+/// The way out of a stage of arrays.
+struct ArrayOut<'a> {
+    out: &'a Out<'a>,
+    arrays: &'a Arrays,
+}
+
+impl Outlet for ArrayOut<'_> {
     fn takes_sink(&self, root: usize) -> bool {
-        self.layout.travels(ResultId { stage: self.stage, root })
+        self.out.layout.travels(ResultId { stage: self.out.stage, root })
     }
 
     fn block(&self, root: usize, region: &Region, block: Block) -> Result<()> {
-        let stage = self.stage;
-        let grid = self.layout.grid(ResultId { stage, root });
+        let stage = self.out.stage;
+        let grid = self.arrays.grid(ResultId { stage, root });
         for index in grid.blocks_in(region) {
             let chunk = grid.region(&index).relative_to(region);
-            let id = Id { kind: Kind::Chunk, stage, root, number: super::layout::number(grid, &index) };
-            self.send(id, block.slice(&chunk).to_contiguous().bytes())?;
+            let id = Id { kind: Kind::Chunk, stage, root, number: super::arrays::number(grid, &index) };
+            self.out.send(id, block.slice(&chunk).to_contiguous().bytes())?;
         }
         Ok(())
     }
 
     fn state(&self, root: usize, span: usize, state: Vec<u8>) -> Result<()> {
-        self.send(Id { kind: Kind::State, stage: self.stage, root, number: span }, &state)
+        self.out.send(Id { kind: Kind::State, stage: self.out.stage, root, number: span }, &state)
     }
 }

@@ -1,13 +1,11 @@
 //! What a worker process has once: threads, kernels, its memory limit, and the jobs that it planned.
 
 use super::layout::Layout;
-use super::wire;
+use super::{rows, wire};
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
-use crate::schedule::part::{Inputs, Outlet, run_part};
 use crate::schedule::{KernelCache, Runtime};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -56,12 +54,13 @@ impl Host {
         }
         // the bytes are checked; should a graph that could not come from a client slip through, it is an error all the same
         let plan = || {
-            let job = wire::decode(bytes)?;
-            if job.limit > self.memory_limit {
-                let (op, chunks) = ("a plan made for other workers".into(), "as planned".into());
-                let (needed, limit) = (job.limit, self.memory_limit);
-                return Err(ErrorKind::MemoryLimit { op, needed, limit, chunks }.into());
+            if wire::frame::is_frame(bytes) {
+                let job = wire::frame::decode(bytes)?;
+                self.check(job.limit)?;
+                return rows::layout(number, &job);
             }
+            let job = wire::decode(bytes)?;
+            self.check(job.limit)?;
             Layout::new(number, &job.targets, &job.by_workers, job.limit, job.shards)
         };
         let plan = catch_unwind(AssertUnwindSafe(plan));
@@ -76,28 +75,34 @@ impl Host {
         Ok(plan)
     }
 
+    /// That plans for so much memory run here.
+    fn check(&self, needed: u64) -> Result<()> {
+        if needed > self.memory_limit {
+            let (op, chunks) = ("a plan made for other workers".into(), "as planned".into());
+            return Err(ErrorKind::MemoryLimit { op, needed, limit: self.memory_limit, chunks }.into());
+        }
+        Ok(())
+    }
+
     /// Runs spans of a stage when no other shard runs here.
     pub fn run(
         &self,
-        layout: &Layout,
-        stage: usize,
-        spans: Range<usize>,
-        inputs: &Inputs,
-        outlet: &dyn Outlet,
+        memory_limit: u64,
         cancel: &AtomicBool,
+        run: impl FnOnce(&Runtime<'_>) -> Result<Summary>,
     ) -> Result<Summary> {
         let _turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
         let rt = Runtime {
             kernels: &self.kernels,
             pool: &self.pool,
             threads: self.threads,
-            memory_limit: self.memory_limit,
-            spill_above: self.memory_limit / 2,
+            memory_limit,
+            spill_above: memory_limit / 2,
             temp_dir: self.temp_dir.clone(),
             observers: &[],
             cancel,
         };
-        run_part(&layout.plan, stage, spans, inputs, outlet, &rt)
+        run(&rt)
     }
 }
 

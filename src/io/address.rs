@@ -1,10 +1,21 @@
 //! Files named for other processes: what a source or sink says of itself, and the source or sink made of that.
 
 use super::npy;
+#[cfg(feature = "frame")]
+use super::{
+    csv::{CsvOptions, CsvSource},
+    files::{Files, Found},
+    ipc::IpcSource,
+    json::{JsonLinesOptions, JsonLinesSource},
+};
 use crate::block::{Address, BlockSink, BlockSource};
+#[cfg(feature = "frame")]
+use crate::block::{BatchSource, TableAddress};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Grid;
+#[cfg(feature = "frame")]
+use arrow::datatypes::SchemaRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,7 +43,7 @@ pub fn open_source(at: &Address) -> Result<Arc<dyn BlockSource>> {
     };
     let now = source.address()?.map(|now| now.stamp);
     if now != Some(at.stamp) {
-        return Err(Error::format("input", &at.path, "it has changed since the computation was planned"));
+        return Err(changed(at));
     }
     Ok(source)
 }
@@ -50,6 +61,75 @@ pub fn open_sink(at: &Address, dtype: DType, grid: Grid) -> Result<Arc<dyn Block
     })
 }
 
+/// Opens the files that an address of rows names, which must not have changed since the address was made.
+///
+/// # Errors
+/// As [`open_source`]; if the files have other columns.
+#[cfg(feature = "frame")]
+pub fn open_table(table: &TableAddress) -> Result<Arc<dyn BatchSource>> {
+    let at = |path: &Path| table.files.iter().map(|(at, _)| at).find(|at| at.path == path);
+    for (at, _) in &table.files {
+        if stamp(&at.path)? != at.stamp {
+            return Err(changed(at));
+        }
+        let parts = options(at, "part_bytes", 1).map_or(0, |n| at.stamp[0] / n[0].max(1) as u64);
+        if parts > MOST_PARTS {
+            return Err(Error::format("address", &at.path, format!("it has {parts} parts of a file")));
+        }
+    }
+    let found: Vec<Found> =
+        table.files.iter().map(|(at, keys)| Found { path: at.path.clone(), keys: keys.clone() }).collect();
+    let source = Files::open(&found, &|path, _| {
+        let at = at(path).ok_or_else(|| Error::internal("a file without an address"))?;
+        let schema = Some(table.schema.clone());
+        Ok(match at.format.as_str() {
+            "csv" => Arc::new(CsvSource::open(path, CsvOptions::of_address(at, &table.texts)?, schema)?),
+            "json lines" => {
+                let (part_bytes, longest_row) = (option(at, "part_bytes")?, option(at, "longest_row")?);
+                let options = JsonLinesOptions { part_bytes, longest_row, ..JsonLinesOptions::default() };
+                Arc::new(JsonLinesSource::open(path, &options, schema)?)
+            }
+            "ipc" => Arc::new(IpcSource::open(path)?),
+            #[cfg(feature = "parquet")]
+            "parquet" => Arc::new(super::parquet::ParquetSource::open(path)?),
+            other => return Err(unknown(other)),
+        })
+    })?;
+    let now = source.address()?;
+    let alike = |a: &TableAddress| {
+        let columns = |s: &SchemaRef| {
+            s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
+        };
+        columns(&a.schema) == columns(&table.schema)
+    };
+    match (now.as_ref().is_some_and(alike), table.files.first()) {
+        (true, _) => Ok(source),
+        (false, Some((at, _))) => Err(changed(at)),
+        (false, None) => Err(Error::internal("a table without files")),
+    }
+}
+
+/// Parts of a file that an address may ask for.
+#[cfg(feature = "frame")]
+const MOST_PARTS: u64 = 1 << 22;
+
+fn changed(at: &Address) -> Error {
+    Error::format("input", &at.path, "it has changed since the computation was planned")
+}
+
+/// The address of rows that are in one file.
+#[cfg(feature = "frame")]
+pub(super) fn table_of(
+    format: &str,
+    path: &Path,
+    schema: &SchemaRef,
+    options: &[(&str, u64)],
+    texts: Vec<String>,
+) -> Result<Option<TableAddress>> {
+    let file = of_file(format, path, path, options)?;
+    Ok(Some(TableAddress { files: vec![(file, vec![])], schema: schema.clone(), texts }))
+}
+
 fn unknown(format: &str) -> Error {
     let hint = "build every worker with the feature of the format, and with the same version".into();
     ErrorKind::Unsupported { what: format!("files of format {format:?}"), hint }.into()
@@ -57,12 +137,15 @@ fn unknown(format: &str) -> Error {
 
 /// The address of a file; `witness` is the file whose length and time tell whether it has changed.
 pub(super) fn of_file(format: &str, path: &Path, witness: &Path, options: &[(&str, u64)]) -> Result<Address> {
-    let failed = |e| Error::io("opening", witness, e);
-    let path = std::path::absolute(path).map_err(failed)?;
-    let facts = std::fs::metadata(witness).map_err(failed)?;
+    let path = std::path::absolute(path).map_err(|e| Error::io("opening", witness, e))?;
+    Ok(Address { stamp: stamp(witness)?, ..of_draft(format, path, options) })
+}
+
+/// What changes when a file does.
+fn stamp(path: &Path) -> Result<[u64; 2]> {
+    let facts = std::fs::metadata(path).map_err(|e| Error::io("opening", path, e))?;
     let time = facts.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    let stamp = [facts.len(), time.map_or(0, |t| t.as_nanos() as u64)];
-    Ok(Address { stamp, ..of_draft(format, path, options) })
+    Ok([facts.len(), time.map_or(0, |t| t.as_nanos() as u64)])
 }
 
 /// The address of what is being written.

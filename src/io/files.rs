@@ -3,7 +3,7 @@
 
 use super::sink::{NULL, unescaped};
 use crate::block::batch::coded;
-use crate::block::{BatchSource, Bound, Facts};
+use crate::block::{BatchSource, Bound, Facts, TableAddress};
 use crate::error::{Error, Result};
 use arrow::array::{
     Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
@@ -126,7 +126,12 @@ pub struct Files {
     /// What the files are called, and how many parts they had before any was left out.
     name: Arc<str>,
     all: usize,
+    /// By file what the names of its directories say, if these are all files as they were opened.
+    keys: Option<Arc<[Keys]>>,
 }
+
+/// Columns that directories name, and their values.
+type Keys = Vec<(String, Option<String>)>;
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -202,13 +207,15 @@ impl Files {
         let parts = parts_of(&files);
         let (name, all) = (several(&first.path, found.len()).into(), parts.len());
         let schema = Arc::new(Schema::new(fields));
-        Ok(Arc::new(Files { files, schema, columns: columns.into(), parts, name, all }))
+        let keys = Some(found.iter().map(|f| f.keys.clone()).collect());
+        Ok(Arc::new(Files { files, schema, columns: columns.into(), parts, name, all, keys }))
     }
 
     /// The same table of these files.
     fn of(&self, files: Vec<Member>, schema: SchemaRef) -> Files {
         let parts = parts_of(&files);
-        Files { files, schema, columns: self.columns.clone(), parts, name: self.name.clone(), all: self.all }
+        let (columns, name) = (self.columns.clone(), self.name.clone());
+        Files { files, schema, columns, parts, name, all: self.all, keys: None }
     }
 
     /// What a bound says of a file's own columns, given its keys.
@@ -363,6 +370,20 @@ impl BatchSource for Files {
             .filter_map(|&c| if let Place::File(c) = self.columns[c] { Some(c) } else { None })
             .collect();
         self.files.iter().map(|f| f.source.read_bytes(&inner)).max().unwrap_or(1)
+    }
+
+    fn address(&self) -> Result<Option<TableAddress>> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        let mut all: Option<TableAddress> = None;
+        for (file, keys) in self.files.iter().zip(&**keys) {
+            let Some(mut one) = file.source.address()? else { return Ok(None) };
+            one.files.iter_mut().for_each(|(_, k)| k.clone_from(keys));
+            match &mut all {
+                None => all = Some(one),
+                Some(all) => all.files.append(&mut one.files),
+            }
+        }
+        Ok(all)
     }
 
     fn narrowed(&self, bound: &Bound) -> Option<Arc<dyn BatchSource>> {

@@ -1,9 +1,10 @@
 //! Arrow IPC, files (also known as Feather) and streams: a part is a record batch as it was written.
 
+use super::address::table_of;
 use super::files::{file_label, guarded};
 use super::sink::written;
 use super::temp::Draft;
-use crate::block::{BatchSink, BatchSource};
+use crate::block::{BatchSink, BatchSource, TableAddress};
 use crate::error::{Error, Result};
 use arrow::array::{Array, RecordBatch};
 use arrow::buffer::Buffer;
@@ -286,6 +287,10 @@ impl BatchSource for IpcSource {
             }
         }
         Ok(())
+    }
+
+    fn address(&self) -> Result<Option<TableAddress>> {
+        table_of("ipc", &self.path, &self.schema, &[], vec![])
     }
 
     fn read_bytes(&self, _columns: &[usize]) -> usize {

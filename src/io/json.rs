@@ -1,10 +1,11 @@
 //! JSON lines: an object a line, read in parallel by ranges of bytes, written in order.
 
+use super::address::table_of;
 use super::files::{file_label, guarded};
 use super::sink::written;
 use super::temp::Draft;
 use super::text::{Head, LONGEST_ROW, NO_END, Place, Text, row_end, with_text};
-use crate::block::{BatchSink, BatchSource};
+use crate::block::{BatchSink, BatchSource, TableAddress};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -273,6 +274,12 @@ impl BatchSource for JsonLinesSource {
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         self.text.rows(part, &mut |start, bytes| self.decode(start, bytes, columns, each))
+    }
+
+    fn address(&self) -> Result<Option<TableAddress>> {
+        let (part, longest) = self.text.limits();
+        let options = [("part_bytes", part as u64), ("longest_row", longest as u64)];
+        table_of("json lines", &self.text.path, &self.schema, &options, vec![])
     }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {

@@ -31,6 +31,8 @@ mod tiles;
 #[cfg(feature = "zarr")]
 pub mod zarr;
 
+#[cfg(feature = "frame")]
+pub use address::open_table;
 pub use address::{open_sink, open_source};
 
 use crate::block::{Block, BlockSource};

@@ -76,6 +76,11 @@ impl Text {
         })
     }
 
+    /// Bytes of a part, and of the longest row.
+    pub fn limits(&self) -> (usize, usize) {
+        (self.step, self.longest)
+    }
+
     /// Number of parts.
     pub fn parts(&self) -> usize {
         match self.compressed {

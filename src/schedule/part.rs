@@ -2,7 +2,7 @@
 //! make is handed out. The whole is put together by whoever asked for the parts.
 
 use super::fold::Fold;
-use super::spill::SpillStore;
+use super::spill::{Extent, SpillFile, SpillStore};
 use super::{Counters, RootResult, Runtime, stage};
 use crate::block::{Block, BlockSource, pool};
 use crate::dtype::DType;
@@ -88,6 +88,42 @@ impl ChunkStore {
     /// If it was not, or the disk gives back something else.
     pub fn read(&self, chunk: &Region) -> Result<Block> {
         self.0.read(chunk)
+    }
+}
+
+/// Bytes in an unnamed file, with checksums.
+#[derive(Debug)]
+pub struct ByteStore(SpillFile);
+
+/// Where bytes are in a [`ByteStore`].
+#[derive(Clone, Copy, Debug)]
+pub struct StoredBytes(Extent);
+
+impl ByteStore {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// If there can be no file in the directory.
+    pub fn create(dir: &Path) -> Result<ByteStore> {
+        SpillFile::create(dir).map(ByteStore)
+    }
+
+    /// Keeps bytes; where they are.
+    ///
+    /// # Errors
+    /// If the disk refuses them.
+    pub fn write(&self, bytes: &[u8]) -> Result<StoredBytes> {
+        self.0.append(&[bytes]).map(StoredBytes)
+    }
+
+    /// Bytes that were kept.
+    ///
+    /// # Errors
+    /// If the disk gives back something else.
+    pub fn read(&self, at: StoredBytes) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; at.0.len()];
+        self.0.read(at.0, &mut bytes, &[])?;
+        Ok(bytes)
     }
 }
 

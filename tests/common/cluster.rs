@@ -1,4 +1,5 @@
 //! What tests of clusters share.
+#![allow(dead_code, reason = "every test uses some of it")]
 
 use blockwise::cluster::LocalClusterBuilder;
 use blockwise::prelude::*;

@@ -33,7 +33,7 @@ pub struct Job {
 /// [`ErrorKind::Wire`] if the bytes are not what [`encode`](super::encode) made, or another version of the library made them; what opening
 /// files says.
 pub fn decode(bytes: &[u8]) -> Result<Job> {
-    let form = open(bytes)?;
+    let form: JobForm = open(MAGIC, bytes)?;
     if form.nodes.len() > MOST_NODES {
         return Err(bad(format!("{} nodes; at most {MOST_NODES}", form.nodes.len())));
     }
@@ -54,14 +54,14 @@ pub fn decode(bytes: &[u8]) -> Result<Job> {
     Ok(Job { targets, by_workers, limit: form.limit, shards: (form.shards as usize).clamp(1, 1 << 16) })
 }
 
-fn bad(message: impl Into<String>) -> Error {
+pub(super) fn bad(message: impl Into<String>) -> Error {
     ErrorKind::Wire { what: "computation", message: message.into() }.into()
 }
 
 /// The form in the envelope.
-pub(super) fn open(bytes: &[u8]) -> Result<JobForm> {
+pub(super) fn open<F: serde::de::DeserializeOwned>(magic: &[u8; 4], bytes: &[u8]) -> Result<F> {
     let parts = || {
-        let rest = bytes.strip_prefix(MAGIC)?;
+        let rest = bytes.strip_prefix(magic)?;
         let (crc, rest) = rest.split_first_chunk::<4>()?;
         let (&length, body) = rest.split_first()?;
         let (theirs, body) = body.split_at_checked(length as usize)?;
@@ -111,7 +111,7 @@ fn source(form: SourceForm) -> Result<Arc<dyn BlockSource>> {
     Ok(source)
 }
 
-fn address(form: AddressForm) -> Address {
+pub(super) fn address(form: AddressForm) -> Address {
     let AddressForm { format, path, options, stamp } = form;
     Address { format, path: PathBuf::from(path), options, stamp }
 }
@@ -365,11 +365,11 @@ fn take<const N: usize>(inputs: Vec<Expr>) -> Result<[Expr; N]> {
     inputs.try_into().map_err(|_| bad(format!("{n} operands where {N} are")))
 }
 
-fn of<T: Copy>(all: &[T], place: u8) -> Result<T> {
+pub(super) fn of<T: Copy>(all: &[T], place: u8) -> Result<T> {
     all.get(place as usize).copied().ok_or_else(|| bad("an operation that there is not"))
 }
 
-fn dtype(place: u8) -> Result<DType> {
+pub(super) fn dtype(place: u8) -> Result<DType> {
     of(&DType::ALL, place)
 }
 

@@ -47,18 +47,18 @@ pub fn encode(targets: &[Target], limit: u64, shards: usize) -> Result<Encoded> 
         targets: forms,
     };
     let by_workers = job.targets.iter().map(|t| matches!(t.to, ToForm::Workers { .. })).collect();
-    seal(&job).map(|bytes| Encoded { bytes, by_workers })
+    seal(MAGIC, &job).map(|bytes| Encoded { bytes, by_workers })
 }
 
 /// The envelope around a form.
-pub(super) fn seal(job: &JobForm) -> Result<Vec<u8>> {
+pub(super) fn seal(magic: &[u8; 4], form: &impl serde::Serialize) -> Result<Vec<u8>> {
     let body =
-        postcard::to_stdvec(job).map_err(|e| Error::internal(format!("writing a computation: {e}")))?;
+        postcard::to_stdvec(form).map_err(|e| Error::internal(format!("writing a computation: {e}")))?;
     let version = version().as_bytes();
     let mut rest = vec![version.len() as u8];
     rest.extend_from_slice(version);
     rest.extend_from_slice(&body);
-    let mut bytes = MAGIC.to_vec();
+    let mut bytes = magic.to_vec();
     bytes.extend_from_slice(&crc32c::crc32c(&rest).to_le_bytes());
     bytes.extend_from_slice(&rest);
     Ok(bytes)
@@ -185,7 +185,7 @@ fn map_blocks(map: &MapBlocks) -> Result<OpForm> {
     })
 }
 
-fn address(at: Address) -> Result<AddressForm> {
+pub(super) fn address(at: Address) -> Result<AddressForm> {
     let Some(path) = at.path.to_str() else {
         let what = format!("{}: a path that is not text, on other machines", at.path.display());
         return Err(ErrorKind::Unsupported { what, hint: "rename it".into() }.into());
@@ -208,6 +208,6 @@ fn numbers(values: &[usize]) -> Vec<u64> {
 }
 
 /// The place of an operation among all of its kind.
-fn place<T: PartialEq>(all: &[T], op: T) -> u8 {
+pub(super) fn place<T: PartialEq>(all: &[T], op: T) -> u8 {
     all.iter().position(|other| *other == op).unwrap_or(usize::MAX).min(u8::MAX as usize) as u8
 }

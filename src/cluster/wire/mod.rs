@@ -11,6 +11,7 @@
 mod decode;
 mod encode;
 mod form;
+pub mod frame;
 
 pub use decode::{Job, decode};
 pub use encode::{Encoded, encode};

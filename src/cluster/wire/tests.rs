@@ -168,5 +168,5 @@ fn no_bytes_make_it_panic() {
 #[test]
 fn a_form_of_nothing_is_refused() {
     let empty = super::form::JobForm { limit: 1, shards: 0, sources: vec![], nodes: vec![], targets: vec![] };
-    assert!(decode(&seal(&empty).unwrap()).unwrap_err().to_string().contains("no targets"));
+    assert!(decode(&seal(MAGIC, &empty).unwrap()).unwrap_err().to_string().contains("no targets"));
 }

@@ -357,6 +357,29 @@ impl Relation {
         self.project(self.schema().fields().iter().map(column).collect()).map(Some)
     }
 
+    /// Pairs of rows, with these columns of the other side under these names.
+    ///
+    /// # Errors
+    /// As [`Relation::join`]; for columns that are not there.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    pub(crate) fn join_taking(
+        &self,
+        other: &Relation,
+        kind: JoinKind,
+        on: Vec<(Expr, Expr)>,
+        right: Vec<(usize, Arc<str>)>,
+    ) -> Result<Relation> {
+        let joined = self.join(other, kind, on.clone(), "\0other")?;
+        let mut fields = left_fields(&joined.inputs()[0], kind);
+        let halves = matches!(kind, JoinKind::Semi | JoinKind::Anti);
+        for (c, name) in &right {
+            let field = other.schema().fields().get(*c).filter(|_| !halves);
+            let field = field.ok_or_else(|| Error::invalid("join", format!("there is no column {c}")))?;
+            fields.push(Field::new(&**name, field.data_type().clone(), true));
+        }
+        Relation::new(RelOp::Join { kind, on, right }, joined.inputs().to_vec(), fields)
+    }
+
     /// Another order.
     ///
     /// # Errors
@@ -530,6 +553,12 @@ impl Relation {
             right.iter().map(|(c, name)| Field::new(&**name, new.field(*c).data_type().clone(), true)),
         );
         Relation::new(RelOp::Join { kind: *kind, on, right }, inputs, fields)
+    }
+
+    /// Where it is in memory: what tells it from others, as long as it is there.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 
     /// The operation.

@@ -328,7 +328,8 @@ fn binary(op: BinaryOp, a: Arc<Typed>, b: Arc<Typed>) -> Found {
     }
     let (a, b) = meet(a, b)?;
     let t = a.data_type.clone();
-    let d = plain_dtype(&t).ok_or_else(|| no_such(op, &[&t, &b.data_type]))?;
+    let hint = if op == BinaryOp::Add && is_text(&t) { "; concat_str puts texts together" } else { "" };
+    let d = plain_dtype(&t).ok_or_else(|| no_such(op, &[&t, &b.data_type]) + hint)?;
     if d == DType::Bool {
         let op = match op {
             BinaryOp::And => KernelOp::And,

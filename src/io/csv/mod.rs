@@ -4,9 +4,10 @@ mod write;
 
 pub use write::{CsvQuotes, CsvSink, CsvWriteOptions};
 
+use super::address::{option, table_of};
 use super::files::file_label;
 use super::text::{Head, LONGEST_ROW, Quotes, Text, with_text};
-use crate::block::BatchSource;
+use crate::block::{Address, BatchSource, TableAddress};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray,
@@ -76,6 +77,25 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
+    /// The options that an address holds: all that matters where the schema is known.
+    pub(super) fn of_address(at: &Address, nulls: &[String]) -> Result<CsvOptions> {
+        let byte = |name| option(at, name).map(|n| n as u8);
+        Ok(CsvOptions {
+            delimiter: byte("delimiter")?,
+            quote: byte("quote")?,
+            has_header: option(at, "header")? != 0,
+            null_values: nulls.to_vec(),
+            bad_rows: match option(at, "bad_rows")? {
+                0 => BadRows::Error,
+                1 => BadRows::Null,
+                _ => BadRows::Skip,
+            },
+            part_bytes: option(at, "part_bytes")?,
+            longest_row: option(at, "longest_row")?,
+            ..CsvOptions::default()
+        })
+    }
+
     fn quotes(&self) -> Quotes {
         Quotes { quote: self.quote, delimiter: self.delimiter }
     }
@@ -396,6 +416,24 @@ impl BatchSource for CsvSource {
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         self.text.rows(part, &mut |start, bytes| self.decode(start, bytes, columns, each))
+    }
+
+    fn address(&self) -> Result<Option<TableAddress>> {
+        let o = &self.options;
+        let bad_rows = match o.bad_rows {
+            BadRows::Error => 0,
+            BadRows::Null => 1,
+            BadRows::Skip => 2,
+        };
+        let options = [
+            ("delimiter", o.delimiter.into()),
+            ("quote", o.quote.into()),
+            ("header", o.has_header.into()),
+            ("bad_rows", bad_rows),
+            ("part_bytes", o.part_bytes as u64),
+            ("longest_row", o.longest_row as u64),
+        ];
+        table_of("csv", &self.text.path, &self.schema, &options, o.null_values.clone())
     }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {

@@ -6,9 +6,10 @@ mod write;
 
 pub use write::{ParquetCompression, ParquetOptions, ParquetSink};
 
+use super::address::table_of;
 use super::files::{file_label, guarded, narrowed_label};
 use crate::block::batch::coded;
-use crate::block::{BatchSource, Bound};
+use crate::block::{BatchSource, Bound, TableAddress};
 use crate::error::{Error, Result};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
@@ -53,6 +54,8 @@ struct Part {
     rows: Vec<Range<usize>>,
 }
 
+/// Its name in addresses.
+const FORMAT: &str = "parquet";
 /// Rows of a batch.
 const BATCH: usize = 1 << 15;
 /// Rows of a part.
@@ -212,6 +215,14 @@ impl BatchSource for ParquetSource {
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         self.read_part(part, columns, each)
+    }
+
+    fn address(&self) -> Result<Option<TableAddress>> {
+        // with parts left out, or other columns, it is not what opening it gives
+        if self.parts.len() != self.file.parts {
+            return Ok(None);
+        }
+        table_of(FORMAT, &self.file.path, self.schema(), &[], vec![])
     }
 
     fn read_bytes(&self, columns: &[usize]) -> usize {

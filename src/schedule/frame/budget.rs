@@ -26,6 +26,11 @@ impl Budget {
         Held { budget: self, bytes: 0 }
     }
 
+    /// Bytes that there are.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes that are left.
     pub fn room(&self) -> u64 {
         self.limit.saturating_sub(self.used.load(Relaxed))

@@ -6,6 +6,7 @@ use super::join::{JoinTable, table_bytes};
 use super::parts::{self, Parts};
 use super::pipeline::{Gather, Left, PipelineRun};
 use super::store::{Disk, Stored};
+use super::travel::{pack, rows_of};
 use super::zones::{self, Zone, Zones};
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::plan::frame::Program;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -197,5 +199,18 @@ impl Gather for Build<'_> {
                 Left::Parts(Arc::new(parts))
             }
         })
+    }
+
+    fn export(&self, _span: usize, state: BuildState, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        if !state.on_disk.is_empty() {
+            return Err(self.run.too_large_to_share(state.bytes));
+        }
+        Ok(vec![pack(state.rows.iter())?])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<BuildState> {
+        let rows = rows_of(bytes, &self.run.pipeline.schema)?;
+        let bytes = rows.iter().map(|r| table_bytes(batch_bytes(r), r.num_rows())).sum();
+        Ok(BuildState { rows, bytes, on_disk: OnDisk::default() })
     }
 }

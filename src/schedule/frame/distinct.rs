@@ -6,11 +6,13 @@ use super::keys::Keys;
 use super::parts::{Parts, as_run, cut, first_number, with_numbers};
 use super::pipeline::{Gather, Left, PipelineRun};
 use super::store::Disk;
+use super::travel::{bad, pack, types_of, under, unpack};
 use crate::block::batch::batch_bytes;
-use crate::error::Result;
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use crate::error::{ErrorKind, Result};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that are the first of their key.
@@ -161,6 +163,33 @@ impl Gather for Distinct<'_> {
                 Ok(Left::memory(&self.empty.schema, rows))
             }
         }
+    }
+
+    fn export(&self, _span: usize, firsts: Firsts, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        if firsts.parts.is_some() {
+            return Err(ErrorKind::MemoryLimit {
+                op: "the first of equal rows of one span, on a cluster".into(),
+                needed: self.budget.limit(),
+                limit: self.budget.limit() / 2,
+                chunks: "spans of rows".into(),
+            }
+            .into());
+        }
+        let rows = firsts.state.rows.iter().map(|(first, rows)| with_numbers(rows, *first));
+        Ok(vec![pack(rows.collect::<Result<Vec<_>>>()?.iter())?])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Firsts> {
+        let schema = &self.empty.schema;
+        let mut types = types_of(schema);
+        types.push(DataType::UInt64);
+        let mut firsts = self.state();
+        for rows in unpack(bytes, &types)? {
+            let numbers = rows.column(types.len() - 1).as_primitive::<UInt64Type>();
+            let first = numbers.values().first().copied().ok_or_else(|| bad("a batch without rows"))?;
+            firsts.state.rows.push((first, under(schema, &rows)?));
+        }
+        Ok(firsts)
     }
 }
 

@@ -14,8 +14,10 @@ mod parts;
 mod pipeline;
 mod rows;
 mod runs;
+mod share;
 mod sort;
 mod store;
+mod travel;
 mod window;
 mod zones;
 
@@ -28,8 +30,11 @@ use arrow::array::RecordBatch;
 use budget::{Budget, Held};
 pub(crate) use keys::content_hashes;
 use pipeline::{Left, PipelineRun};
+use share::Share;
+pub use share::{Came, FrameStage, Give, Spread};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 
 /// The bytes of rows that the kept side of a join may have in memory, given from where on rows go to disk.
 pub fn room_for_table(spill_above: u64) -> u64 {
@@ -54,7 +59,9 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     rt.tell(Event::RunStarted { stages: plan.pipelines.len(), tasks });
     let budget = Budget::new(rt.memory_limit, rt.spill_above);
     let mut times = vec![];
-    let outcome = run_pipelines(plan, rt, &counters, &budget, &mut times);
+    let outcome = run_pipelines(plan, rt, &counters, &budget, &mut times, &|_| Some(Share::All));
+    let outcome =
+        outcome.and_then(|rows| rows.ok_or_else(|| Error::internal("a plan without rows at its end")));
     let summary = Summary {
         ok: outcome.is_ok(),
         elapsed: started.elapsed(),
@@ -70,26 +77,33 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     Ok((outcome?, summary))
 }
 
-fn run_pipelines(
+/// Runs pipelines in order, of each the share that there is; the rows that the last one leaves here.
+fn run_pipelines<'a>(
     plan: &FramePlan,
     rt: &Runtime<'_>,
     counters: &Counters,
     budget: &Budget,
     times: &mut Vec<Duration>,
-) -> Result<Vec<RecordBatch>> {
+    share: &dyn Fn(usize) -> Option<Share<'a>>,
+) -> Result<Option<Vec<RecordBatch>>> {
     let mut results: Vec<Left> = vec![];
     let mut held: Vec<Held<'_>> = vec![];
     for (number, pipeline) in plan.pipelines.iter().enumerate() {
         let started = Instant::now();
         let last = number + 1 == plan.pipelines.len();
-        let run = PipelineRun { number, pipeline, results: &results, last, rt, counters, budget };
+        let Some(share) = &share(number) else {
+            results.push(Left::Nothing);
+            held.push(budget.hold());
+            continue;
+        };
+        let run = PipelineRun { number, pipeline, results: &results, last, share, rt, counters, budget };
         let mut left = run.run()?;
         if let (Left::Rows(rows, _), true) = (&left, last) {
             left = run.collect(rows.clone())?;
         }
-        let mut share = budget.hold();
-        share.set(left.held(), &pipeline.root)?;
-        held.push(share);
+        let mut bytes = budget.hold();
+        bytes.set(left.held(), &pipeline.root)?;
+        held.push(bytes);
         results.push(left);
         // what no later pipeline reads
         for (k, result) in results.iter_mut().enumerate().take(number) {
@@ -102,8 +116,8 @@ fn run_pipelines(
         rt.tell(Event::StageFinished { stage: number, elapsed: started.elapsed() });
     }
     match results.pop() {
-        Some(Left::Memory(rows)) => Ok(rows.batches().to_vec()),
-        _ => Err(Error::internal("a plan without rows at its end")),
+        Some(Left::Memory(rows)) => Ok(Some(rows.batches().to_vec())),
+        _ => Ok(None),
     }
 }
 

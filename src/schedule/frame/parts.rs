@@ -41,6 +41,11 @@ impl Parts {
         cut.into_iter().for_each(|(part, rows)| self.lists[part].push(rows));
     }
 
+    /// Bytes of the rows as a table.
+    pub fn bytes(&self) -> usize {
+        self.lists.iter().flatten().map(|r| table_bytes(r.bytes(), r.num_rows())).sum()
+    }
+
     fn rows(&self, part: usize) -> Result<Vec<RecordBatch>> {
         self.lists[part].iter().map(Stored::load).collect()
     }

@@ -7,7 +7,7 @@
 use super::super::order::InOrder;
 use super::super::workers::{as_task, run_spans};
 use super::super::{Counters, Runtime};
-use super::budget::Budget;
+use super::budget::{Budget, Held};
 use super::build::Build;
 use super::distinct::Distinct;
 use super::evaluate::{batch, drop_nulls, evaluate, filter, guarded_rows};
@@ -17,6 +17,7 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
 use super::runs::Runs;
+use super::share::{Pieces, Share};
 use super::sort::Sort;
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
@@ -28,8 +29,9 @@ use crate::event::Event;
 use crate::plan::frame::{Chain, Input, Pipeline, Root, RowStep};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Bytes and rows of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
@@ -86,6 +88,17 @@ pub(super) trait Gather: Sync {
 
     /// What later pipelines read.
     fn finish(&self, whole: Self::Whole) -> Result<Left>;
+
+    /// A span as bytes for other machines. Of groups each of `cuts` is a range of parts, and gets what belongs to it; everything else is one
+    /// piece.
+    fn export(&self, _span: usize, _state: Self::State, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        Err(Error::internal("a span that does not travel"))
+    }
+
+    /// A span that came from another machine, in one piece.
+    fn import(&self, _bytes: Vec<u8>) -> Result<Self::State> {
+        Err(Error::internal("a span that does not travel"))
+    }
 }
 
 /// What a pipeline left.
@@ -140,6 +153,8 @@ pub(super) struct PipelineRun<'a> {
     pub results: &'a [Left],
     /// Whether its rows are the result, which is in memory.
     pub last: bool,
+    /// How much of it runs here.
+    pub share: &'a Share<'a>,
     pub rt: &'a Runtime<'a>,
     pub counters: &'a Counters,
     pub budget: &'a Budget,
@@ -157,7 +172,10 @@ pub(super) struct Open<'a> {
 impl PipelineRun<'_> {
     /// Runs it.
     pub fn run(&self) -> Result<Left> {
-        let inputs = self.pipeline.chains.iter().map(|c| self.open(c)).collect::<Result<Vec<_>>>()?;
+        let inputs = match self.share.reads_inputs() {
+            true => self.pipeline.chains.iter().map(|c| self.open(c)).collect::<Result<Vec<_>>>()?,
+            false => vec![],
+        };
         let (rt, budget, schema) = (self.rt, self.budget, &self.pipeline.schema);
         let disk = Disk::new(&rt.temp_dir, self.counters, budget);
         // the rows of a result stay in memory
@@ -166,34 +184,39 @@ impl PipelineRun<'_> {
         match &self.pipeline.root {
             Root::Collect { offset, len } => {
                 let root = Collect { schema, offset: *offset, len: *len, disk: spill };
-                self.drive(&inputs, label, &root)
+                self.gather(&inputs, label, &root)
             }
             Root::Window(plan) => {
                 let root = Windowed { plan, schema, rt, disk: &disk, budget, last: self.last };
-                self.drive(&inputs, label, &root)
+                self.gather(&inputs, label, &root)
             }
-            Root::Tail(len) => self.drive(&inputs, label, &Tail { schema, len: *len, disk: spill }),
-            Root::Write(sink) => self.drive(&inputs, label, &Write { schema, sink: &**sink }),
-            Root::Sort(plan) => self.drive(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
+            Root::Tail(len) => self.gather(&inputs, label, &Tail { schema, len: *len, disk: spill }),
+            Root::Write(sink) => self.gather(&inputs, label, &Write { schema, sink: &**sink }),
+            Root::Sort(plan) => self.gather(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
             Root::Group(plan) if plan.in_order.is_some() => {
                 let root = GroupsInOrder::new(plan, schema, rt, &disk, budget)?;
-                self.drive(&inputs, label, &root)
+                self.gather(&inputs, label, &root)
             }
             Root::Group(plan) => {
                 let root = GroupFold::new(plan, schema, rt, &disk, budget)?;
-                self.drive(&inputs, label, &root)
+                match self.share {
+                    Share::Groups { pieces, cut, give } => give(0, *cut, root.merge_cut(pieces)?),
+                    Share::Cuts(pieces) => return root.put_together(pieces),
+                    _ => return self.gather(&inputs, label, &root),
+                }?;
+                Ok(Left::Nothing)
             }
             Root::Build { keys, in_order } => {
                 let root = Build::new(keys, *in_order, self, &disk);
-                self.drive(&inputs, label, &root)
+                self.gather(&inputs, label, &root)
             }
             Root::Runs(plan) => {
                 let root = Runs { plan, schema, disk: spill, budget, threads: rt.threads };
-                self.drive(&inputs, label, &root)
+                self.gather(&inputs, label, &root)
             }
             Root::Distinct(on) => {
                 let root = Distinct::new(on, schema, &disk, budget)?;
-                match self.drive(&inputs, label, &root)? {
+                match self.gather(&inputs, label, &root)? {
                     Left::Parts(parts) => self.distinct_parts(&parts, on, &disk),
                     left => Ok(left),
                 }
@@ -209,10 +232,73 @@ impl PipelineRun<'_> {
         self.drive(&[Open { source, columns, steps: &[], is_scan: false }], "collect", &root)
     }
 
-    /// Takes the rows of inputs into a root.
+    /// Takes the rows of inputs into a root: all of them, or those of some spans for others, or what others made of the spans.
+    fn gather<G: Gather>(&self, inputs: &[Open<'_>], label: &str, root: &G) -> Result<Left> {
+        match self.share {
+            Share::Spans { spans, cuts, give } => {
+                let pass = self.pass(inputs, Some(spans), root)?;
+                self.each_span(&pass, label, root, |number, state, _held, _stop| {
+                    let pieces = root.export(number, state, cuts)?;
+                    pieces.into_iter().enumerate().try_for_each(|(cut, bytes)| give(cut, number, bytes))
+                })?;
+                Ok(Left::Nothing)
+            }
+            Share::States(pieces) => self.merge(pieces, label, root),
+            _ => self.drive(inputs, label, root),
+        }
+    }
+
+    /// Puts together what others made of the spans, in their order.
+    fn merge<G: Gather>(&self, pieces: &Pieces<'_>, label: &str, root: &G) -> Result<Left> {
+        let (mut whole, mut share) = (root.whole()?, self.budget.hold());
+        for number in 0..pieces.count {
+            if self.rt.cancel.load(Relaxed) {
+                return Err(ErrorKind::Cancelled.into());
+            }
+            let state = root.import((pieces.get)(number)?)?;
+            as_task(|| root.merge(&mut whole, number, state))?;
+            share.set(root.whole_bytes(&whole), label)?;
+            if root.full(&whole) {
+                break;
+            }
+        }
+        as_task(|| root.finish(whole))
+    }
+
+    /// Takes all rows of inputs into a root.
     pub fn drive<G: Gather>(&self, inputs: &[Open<'_>], label: &str, root: &G) -> Result<Left> {
+        let pass = self.pass(inputs, None, root)?;
+        let whole = InOrder::new((root.whole()?, self.budget.hold()), pass.workers);
+        self.each_span(&pass, label, root, |number, state, held, stop| {
+            whole.put(number, (state, held), stop, |(whole, share), number, (state, held)| {
+                root.merge(whole, number, state)?;
+                drop(held);
+                share.set(root.whole_bytes(whole), label)?;
+                if root.full(whole) {
+                    stop.store(true, Relaxed);
+                }
+                Ok::<(), Error>(())
+            })
+        })?;
+        let (whole, share) = whole.into_whole();
+        let left = as_task(|| root.finish(whole));
+        drop(share);
+        left
+    }
+
+    /// Spans of inputs, all or some, and the workers that gather them.
+    fn pass<'a, G: Gather>(
+        &self,
+        inputs: &'a [Open<'a>],
+        some: Option<&Range<usize>>,
+        root: &G,
+    ) -> Result<Pass<'a>> {
         let rt = self.rt;
         let spans = spans(inputs, G::BY_PART);
+        let of = some.cloned().unwrap_or(0..spans.len());
+        if of.end > spans.len() {
+            return Err(Error::internal(format!("span {} of {}", of.end, spans.len())));
+        }
         let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
         if task_bytes > rt.memory_limit {
             return Err(ErrorKind::MemoryLimit {
@@ -226,13 +312,24 @@ impl PipelineRun<'_> {
         // reads go on beside kernels
         let wished = if task_bytes > 0 { rt.threads * 2 } else { rt.threads };
         let room = self.budget.room() / (task_bytes + root.working() as u64).max(1);
-        let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(spans.len().max(1));
-        let tasks = spans.iter().map(|s| s.tasks.len()).sum();
-        self.rt.tell(Event::StageStarted { stage: self.number, tasks, workers, label: label.into() });
+        let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(of.len().max(1));
+        Ok(Pass { inputs, spans, of, reads: task_bytes > 0, workers })
+    }
 
-        let whole = InOrder::new((root.whole()?, self.budget.hold()), workers);
-        run_spans(rt, workers, spans.len(), Encoders::default, |number, worker, encoders, stop| {
-            let span = &spans[number];
+    /// Takes the rows of every span of a pass into a state, and that to `done`.
+    fn each_span<'s, G: Gather>(
+        &'s self,
+        pass: &Pass<'_>,
+        label: &str,
+        root: &G,
+        done: impl Fn(usize, G::State, Held<'s>, &AtomicBool) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let (rt, workers) = (self.rt, pass.workers);
+        let tasks = pass.spans[pass.of.clone()].iter().map(|s| s.tasks.len()).sum();
+        rt.tell(Event::StageStarted { stage: self.number, tasks, workers, label: label.into() });
+        run_spans(rt, workers, pass.of.len(), Encoders::default, |number, worker, encoders, stop| {
+            let number = pass.of.start + number;
+            let span = &pass.spans[number];
             let mut state = root.state();
             let mut held = self.budget.hold();
             for (k, &(input, part)) in span.tasks.iter().enumerate() {
@@ -241,7 +338,7 @@ impl PipelineRun<'_> {
                 }
                 let start = Instant::now();
                 let task = span.first + k;
-                let input = &inputs[input];
+                let input = &pass.inputs[input];
                 let mut read = 0;
                 input.source.read(part, &input.columns, &mut |rows| {
                     read += batch_bytes(&rows) as u64;
@@ -249,7 +346,7 @@ impl PipelineRun<'_> {
                     held.set(root.bytes(&state), label)?;
                     Ok(!stop.load(Relaxed) && !rt.cancel.load(Relaxed) && !root.enough(&state))
                 })?;
-                self.counters.bytes_read.fetch_add(if task_bytes == 0 { 0 } else { read }, Relaxed);
+                self.counters.bytes_read.fetch_add(if pass.reads { read } else { 0 }, Relaxed);
                 self.counters.tasks.fetch_add(1, Relaxed);
                 rt.tell(Event::TaskFinished {
                     stage: self.number,
@@ -263,23 +360,9 @@ impl PipelineRun<'_> {
             }
             root.seal(&mut state)?;
             held.set(root.bytes(&state), label)?;
-            whole.put(number, (state, held), stop, |(whole, share), number, (state, held)| {
-                root.merge(whole, number, state)?;
-                drop(held);
-                share.set(root.whole_bytes(whole), label)?;
-                if root.full(whole) {
-                    stop.store(true, Relaxed);
-                }
-                Ok::<(), Error>(())
-            })
+            done(number, state, held, stop)
         })?;
-        if rt.cancel.load(Relaxed) {
-            return Err(ErrorKind::Cancelled.into());
-        }
-        let (whole, share) = whole.into_whole();
-        let left = as_task(|| root.finish(whole));
-        drop(share);
-        left
+        if rt.cancel.load(Relaxed) { Err(ErrorKind::Cancelled.into()) } else { Ok(()) }
     }
 
     /// The input of a chain. Where a step looks for partners in parts on disk, the rows so far are cut into such parts too and
@@ -307,12 +390,26 @@ impl PipelineRun<'_> {
             _ => None,
         };
         while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
+            if let Share::Spans { .. } = self.share {
+                return Err(self.too_large_to_share(parts.bytes()));
+            }
             let rest = &open.steps[k + 1..];
             open.steps = &open.steps[..k];
             let source = self.join_parts(open, probe, parts)?;
             open = Open { columns: all(source.schema()), source, steps: rest, is_scan: false };
         }
         Ok(open)
+    }
+
+    /// What is said of the kept side of a join that a machine of several does not have room for.
+    pub fn too_large_to_share(&self, bytes: usize) -> Error {
+        ErrorKind::MemoryLimit {
+            op: "join on a cluster: the side that is kept (the right one), whole on every worker".into(),
+            needed: bytes as u64,
+            limit: self.budget.share(1) as u64,
+            chunks: "an eighth of the workers' memory limit".into(),
+        }
+        .into()
     }
 
     /// Takes a batch through steps.
@@ -363,8 +460,18 @@ impl PipelineRun<'_> {
     }
 }
 
+/// The spans of a pass, and which of them are gathered.
+struct Pass<'a> {
+    inputs: &'a [Open<'a>],
+    spans: Vec<Span>,
+    of: Range<usize>,
+    /// Whether inputs are read from files.
+    reads: bool,
+    workers: usize,
+}
+
 /// Parts that are gathered into one state.
-struct Span {
+pub(super) struct Span {
     /// Number of the first.
     first: usize,
     /// Inputs and parts.
@@ -372,7 +479,7 @@ struct Span {
 }
 
 /// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
-fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
+pub(super) fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
     let mut count = 0;
     for (k, input) in inputs.iter().enumerate() {
@@ -405,5 +512,21 @@ impl Encoders {
 
     fn put(&mut self, build: usize, encoder: Encoder) {
         self.0.push((build, encoder));
+    }
+}
+
+/// Whether every part of a root's inputs is a span.
+pub(super) fn is_by_part(root: &Root) -> bool {
+    match root {
+        Root::Collect { .. } => Collect::BY_PART,
+        Root::Window(_) => Windowed::BY_PART,
+        Root::Tail(_) => Tail::BY_PART,
+        Root::Write(_) => Write::BY_PART,
+        Root::Sort(_) => Sort::BY_PART,
+        Root::Group(plan) if plan.in_order.is_some() => GroupsInOrder::BY_PART,
+        Root::Group(_) => GroupFold::BY_PART,
+        Root::Build { .. } => Build::BY_PART,
+        Root::Runs(_) => Runs::BY_PART,
+        Root::Distinct(_) => Distinct::BY_PART,
     }
 }

@@ -4,12 +4,14 @@ use super::evaluate::batch;
 use super::keys::one_dictionary;
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
+use super::travel::{pack, rows_of};
 use crate::block::BatchSink;
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Keeps rows in order: some from the start, or the last ones.
 pub(super) struct Collect<'a> {
@@ -44,6 +46,19 @@ impl Kept {
             }
         }
         Ok(())
+    }
+
+    /// For another machine.
+    fn export(&self) -> Result<Vec<Vec<u8>>> {
+        let rows = self.batches.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
+        Ok(vec![pack(rows.iter())?])
+    }
+
+    /// From another machine.
+    fn import(bytes: Vec<u8>, schema: &SchemaRef) -> Result<Kept> {
+        let mut kept = Kept::default();
+        rows_of(bytes, schema)?.into_iter().for_each(|rows| kept.push(Stored::Memory(rows)));
+        Ok(kept)
     }
 
     /// `len` rows from number `offset`, for later passes.
@@ -99,6 +114,14 @@ impl Gather for Collect<'_> {
 
     fn finish(&self, whole: Kept) -> Result<Left> {
         whole.slice(self.offset, self.len, self.schema)
+    }
+
+    fn export(&self, _span: usize, state: Kept, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        state.export()
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Kept> {
+        Kept::import(bytes, self.schema)
     }
 }
 
@@ -159,6 +182,14 @@ impl Gather for Tail<'_> {
         let skip = whole.rows.saturating_sub(self.len);
         whole.slice(skip, self.len, self.schema)
     }
+
+    fn export(&self, _span: usize, state: Kept, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        state.export()
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Kept> {
+        Kept::import(bytes, self.schema)
+    }
 }
 
 /// Hands rows to a sink.
@@ -206,6 +237,14 @@ impl Gather for Write<'_> {
         }
         self.sink.finish()?;
         Ok(Left::memory(self.schema, vec![]))
+    }
+
+    fn export(&self, _span: usize, state: Vec<RecordBatch>, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![pack(state.iter())?])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Vec<RecordBatch>> {
+        rows_of(bytes, self.schema)
     }
 }
 

@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::evaluate::{batch, evaluate, internal};
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows, project};
+use super::travel::{pack, rows_of};
 use crate::block::BatchSource;
 use crate::block::batch::{PIECE, batch_bytes, in_pieces};
 use crate::error::Result;
@@ -18,6 +19,7 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{SortOptions, concat_batches, interleave_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow_row::{RowConverter, SortField};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows between two keys of a run that are considered as the ends of parts.
@@ -274,6 +276,27 @@ impl Gather for Sort<'_> {
             whole = self.keep(whole)?;
         }
         Sorted::new(with_key(self.schema), whole, self.budget).into_left()
+    }
+
+    fn export(&self, _span: usize, state: SortState, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        let schema = with_key(self.schema);
+        let whole = |run: &Run| {
+            let pieces = run.pieces.iter().map(|p| p.rows.load()).collect::<Result<Vec<_>>>()?;
+            concat_batches(&schema, &pieces).map_err(internal)
+        };
+        let runs = state.runs.iter().map(whole).collect::<Result<Vec<_>>>()?;
+        Ok(vec![pack(runs.iter())?])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<SortState> {
+        let mut state = SortState::default();
+        for rows in rows_of(bytes, &with_key(self.schema))? {
+            let mut run = Run::empty();
+            run.extend(&rows, self.budget.is_tight().then_some(self.disk))?;
+            state.held += run.held();
+            state.runs.push(run);
+        }
+        Ok(state)
     }
 }
 

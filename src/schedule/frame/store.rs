@@ -4,8 +4,8 @@ use super::super::Counters;
 use super::super::spill::{Extent, SpillFile};
 use super::budget::Budget;
 use super::evaluate::internal;
-use crate::block::BatchSource;
 use crate::block::batch::{batch_bytes, in_pieces, parts_of};
+use crate::block::{BatchSource, give_back};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -15,6 +15,9 @@ use arrow::ipc::writer::StreamEncoder;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
+
+/// Bytes on disk after which memory is given back, at least.
+const LEAST_GIVEN_BACK: u64 = 16 << 20;
 
 /// A place on disk for the rows of one pass; there is no file before the first batch is written.
 pub(super) struct Disk<'a> {
@@ -35,15 +38,24 @@ impl Disk<'_> {
             return Ok(Stored::Memory(rows.clone()));
         }
         let file = self.file.get_or_init(|| SpillFile::create(self.dir).map(Arc::new)).clone()?;
-        let rows = with_small_dictionaries(rows)?;
-        let encoded = StreamEncoder::try_new(&rows.schema())
-            .and_then(|mut encoder| encoder.encode(&rows))
-            .map_err(internal)?;
+        let encoded = encoded(rows)?;
         let pieces: Vec<&[u8]> = encoded.iter().map(Buffer::as_slice).collect();
         let extent = file.append(&pieces)?;
-        self.counters.bytes_spilled.fetch_add(extent.len() as u64, Relaxed);
+        let before = self.counters.bytes_spilled.fetch_add(extent.len() as u64, Relaxed);
+        // what went to disk before is free by now
+        let often = (self.budget.share(1) as u64).max(LEAST_GIVEN_BACK);
+        if before / often < (before + extent.len() as u64) / often {
+            give_back();
+        }
         Ok(Stored::Disk { file, extent, rows: rows.num_rows() })
     }
+}
+
+/// A batch as bytes, with its dictionaries.
+pub(super) fn encoded(rows: &RecordBatch) -> Result<Vec<Buffer>> {
+    let rows = with_small_dictionaries(rows)?;
+    let encoder = StreamEncoder::try_new(&rows.schema());
+    encoder.and_then(|mut encoder| encoder.encode(&rows)).map_err(internal)
 }
 
 /// The rows without the values of dictionaries that none of them has: what is kept or goes to disk for long has a dictionary with every batch.

@@ -9,33 +9,34 @@ use super::super::super::workers::side_by_side;
 use super::super::budget::Budget;
 use super::super::evaluate::internal;
 use super::super::pipeline::{Gather, Left};
-use super::super::store::{Disk, Stored, StoredRows, unnamed};
+use super::super::store::{Disk, Stored, StoredRows};
 use super::GroupState;
-use super::host::Kept;
-use crate::block::batch::{batch_bytes, column_bytes};
+use super::host::{Kept, Rows};
+use super::share::{kept_of, rows_of, rows_of_kept};
+use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::GroupPlan;
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow::buffer::Buffer;
+use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, take, take_record_batch};
-use arrow::datatypes::{SchemaRef, UInt32Type, UInt64Type};
+use arrow::datatypes::SchemaRef;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 /// Groups of spans that are merged at once.
 const MANY: usize = 1 << 22;
 /// Groups from which they are cut into parts. A result of so many is no longer put in the order of first rows.
-const PARTED: usize = 1 << 17;
-const PARTS: usize = 256;
+pub(super) const PARTED: usize = 1 << 17;
+pub(in super::super) const PARTS: usize = 256;
 
 /// A root that folds by group.
 pub(in super::super) struct GroupFold<'a> {
-    plan: &'a GroupPlan,
-    schema: &'a SchemaRef,
+    pub(super) plan: &'a GroupPlan,
+    pub(super) schema: &'a SchemaRef,
     rt: &'a Runtime<'a>,
     disk: &'a Disk<'a>,
-    budget: &'a Budget,
-    empty: GroupState,
+    pub(super) budget: &'a Budget,
+    pub(super) empty: GroupState,
 }
 
 /// What has been folded of all spans so far.
@@ -48,7 +49,7 @@ pub(in super::super) struct AllGroups {
 
 /// What has been folded of a span, and how it is cut if it has many groups; of more than `PARTED` the cuts have what is kept for the host.
 pub(in super::super) struct Span {
-    state: GroupState,
+    pub(super) state: GroupState,
     cuts: Option<Vec<Cut>>,
 }
 
@@ -57,16 +58,16 @@ impl Span {
         self.state.nbytes() + self.cuts.iter().flatten().map(Cut::nbytes).sum::<usize>()
     }
 
-    fn cuts(&mut self) -> Result<Vec<Cut>> {
+    pub(super) fn cuts(&mut self) -> Result<Vec<Cut>> {
         self.cuts.take().map_or_else(|| self.state.cut(PARTS), Ok)
     }
 }
 
 /// Groups whose keys have some hashes; or all, if there is one part.
-struct Part {
-    state: GroupState,
+pub(super) struct Part {
+    pub state: GroupState,
     /// By group where it came first: the span, and its number there. Empty if there are too many groups for that to matter.
-    first: Vec<u64>,
+    pub first: Vec<u64>,
     /// Spans' groups on disk.
     stored: Vec<StoredGroups>,
 }
@@ -79,16 +80,14 @@ struct StoredGroups {
 
 /// What a part gets of a span: numbers of groups there, and what is kept of them, by their place among those.
 #[derive(Default)]
-struct Cut {
-    groups: Vec<u32>,
-    kept: Vec<Option<(Vec<u32>, Vec<ArrayRef>)>>,
+pub(super) struct Cut {
+    pub groups: Vec<u32>,
+    pub kept: Vec<Option<Rows>>,
 }
 
 impl Cut {
     fn nbytes(&self) -> usize {
-        let values = |v: &[ArrayRef]| v.iter().map(column_bytes).sum::<usize>();
-        let kept = self.kept.iter().flatten().map(|(places, v)| 4 * places.capacity() + values(v));
-        4 * self.groups.capacity() + kept.sum::<usize>()
+        4 * self.groups.capacity() + self.kept.iter().flatten().map(Rows::nbytes).sum::<usize>()
     }
 }
 
@@ -97,12 +96,18 @@ fn place(span: usize, group: u32) -> u64 {
 }
 
 impl Part {
-    fn new(state: GroupState) -> Part {
+    pub fn new(state: GroupState) -> Part {
         Part { state, first: vec![], stored: vec![] }
     }
 
     /// Folds some groups of a span; `first` says where a group came first.
-    fn merge(&mut self, state: &GroupState, cut: &Cut, ordered: bool, first: impl Fn(u32) -> u64) {
+    pub fn merge(
+        &mut self,
+        state: &GroupState,
+        cut: &Cut,
+        ordered: bool,
+        first: impl Fn(u32) -> u64,
+    ) -> Result<()> {
         let groups = self.state.merge_some(state, &cut.groups);
         if ordered {
             for (&here, &there) in groups.iter().zip(&cut.groups) {
@@ -113,12 +118,13 @@ impl Part {
         } else {
             self.first = vec![];
         }
+        let all = self.state.len();
         for (kept, from) in self.state.kept.iter_mut().zip(&cut.kept) {
-            if let Some((places, values)) = from {
-                kept.groups.extend(places.iter().map(|&p| groups[p as usize]));
-                kept.values.extend(values.iter().cloned());
+            if let Some(Rows { groups: places, values }) = from {
+                kept.extend(places.iter().map(|&p| groups[p as usize]), values, all)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -147,8 +153,8 @@ impl<'a> GroupFold<'a> {
         if all.parts.len() == 1 && !all.on_disk && (groups <= PARTED || !keyed) {
             let whole = &mut all.parts[0];
             for (span, state) in pending {
-                let cut = state.state.uncut();
-                whole.merge(&state.state, &cut, true, |g| place(span, g));
+                let cut = state.state.uncut()?;
+                whole.merge(&state.state, &cut, true, |g| place(span, g))?;
             }
             return Ok(());
         }
@@ -179,7 +185,7 @@ impl<'a> GroupFold<'a> {
                 })
                 .collect();
             for (p, state, first) in merged {
-                let mut cuts: Vec<Cut> = vec![state.uncut()];
+                let mut cuts: Vec<Cut> = vec![state.uncut()?];
                 let stored = self.store(&state, &Firsts::Known(first), &mut cuts)?;
                 all.parts[p].stored.extend(stored.into_iter().flatten());
             }
@@ -196,13 +202,14 @@ impl<'a> GroupFold<'a> {
         let ordered = all.is_ordered();
         let parts: Vec<(usize, Mutex<&mut Part>)> =
             all.parts.iter_mut().enumerate().map(|(p, part)| (p, Mutex::new(part))).collect();
-        side_by_side(threads, &parts, |(p, part)| {
+        let merged = side_by_side(threads, &parts, |(p, part)| {
             let mut part = part.lock().unwrap_or_else(|e| e.into_inner());
             for ((span, firsts), cuts) in states.iter().zip(&cuts) {
-                part.merge(&span.state, &cuts[*p], ordered, |g| firsts.of(g));
+                part.merge(&span.state, &cuts[*p], ordered, |g| firsts.of(g))?;
             }
+            Ok(())
         });
-        Ok(())
+        merged.into_iter().collect()
     }
 
     /// Writes a state cut into parts; what each part has of it.
@@ -212,7 +219,6 @@ impl<'a> GroupFold<'a> {
         firsts: &Firsts,
         cuts: &mut [Cut],
     ) -> Result<Vec<Option<StoredGroups>>> {
-        let records = state.folds.record();
         let mut out = vec![];
         // part by part, so that no copy is larger than one of them
         for cut in cuts {
@@ -221,24 +227,11 @@ impl<'a> GroupFold<'a> {
                 out.push(None);
                 continue;
             }
-            let mut columns = state.keys.columns_of(of.iter().copied())?;
-            if records > 0 {
-                let bytes = Buffer::from(state.folds.bytes(of));
-                let column = FixedSizeBinaryArray::try_new(records as i32, bytes, None).map_err(internal)?;
-                columns.push(Arc::new(column));
-            }
-            columns.push(Arc::new(UInt64Array::from_iter_values(of.iter().map(|&g| firsts.of(g)))));
-            let groups = self.disk.write(&unnamed(columns, of.len())?)?;
+            let groups = self.disk.write(&rows_of(state, of, firsts)?)?;
             let mut kept = vec![];
             for values in std::mem::take(&mut cut.kept) {
                 kept.push(match values {
-                    Some((places, values)) => {
-                        let rows = places.len();
-                        let values: Vec<&dyn Array> = values.iter().map(|v| v.as_ref()).collect();
-                        let values = concat(&values).map_err(internal)?;
-                        let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(places)), values];
-                        Some(self.disk.write(&unnamed(columns, rows)?)?)
-                    }
+                    Some(rows) => Some(self.disk.write(&rows_of_kept(rows)?)?),
                     None => None,
                 });
             }
@@ -252,30 +245,15 @@ impl<'a> GroupFold<'a> {
         let mut whole = Part::new(self.empty.part());
         let mut held = self.budget.hold();
         for stored in &part.stored {
-            let groups = stored.groups.load()?;
-            let columns = groups.columns();
-            let (keys, rest) = columns.split_at(self.plan.keys);
-            let mut state = self.empty.part();
-            let mut slots = vec![0; groups.num_rows()];
-            // a group may be there twice: they are told apart in the merge
-            state.keys.append(keys, &mut slots)?;
-            if let [records, _] = rest {
-                let records = records.as_fixed_size_binary();
-                state.folds.load(records.value_data(), groups.num_rows());
-            }
-            let first = columns[columns.len() - 1].as_primitive::<UInt64Type>();
-            let mut cut = Cut { groups: (0..groups.num_rows() as u32).collect(), kept: vec![] };
+            let (state, first) = self.groups_of(&stored.groups.load()?)?;
+            let mut cut = Cut { groups: (0..state.len() as u32).collect(), kept: vec![] };
             for kept in &stored.kept {
                 cut.kept.push(match kept {
-                    Some(kept) => {
-                        let rows = kept.load()?;
-                        let places = rows.column(0).as_primitive::<UInt32Type>().values().to_vec();
-                        Some((places, vec![rows.column(1).clone()]))
-                    }
+                    Some(kept) => Some(kept_of(&kept.load()?)),
                     None => None,
                 });
             }
-            whole.merge(&state, &cut, true, |g| first.value(g as usize));
+            whole.merge(&state, &cut, true, |g| first.value(g as usize))?;
             held.set(whole.state.nbytes(), "one of 256 parts of the groups")?;
         }
         Ok(whole)
@@ -283,13 +261,13 @@ impl<'a> GroupFold<'a> {
 }
 
 /// Where the groups of a state came first.
-enum Firsts {
+pub(super) enum Firsts {
     Span(usize),
     Known(Vec<u64>),
 }
 
 impl Firsts {
-    fn of(&self, group: u32) -> u64 {
+    pub fn of(&self, group: u32) -> u64 {
         match self {
             Firsts::Span(span) => place(*span, group),
             Firsts::Known(first) => first.get(group as usize).copied().unwrap_or(0),
@@ -313,9 +291,10 @@ impl AllGroups {
 
 impl GroupState {
     /// All groups for one part.
-    fn uncut(&self) -> Cut {
-        let whole = |k: &Kept| (!k.groups.is_empty()).then(|| (k.groups.clone(), k.values.clone()));
-        Cut { groups: (0..self.len() as u32).collect(), kept: self.kept.iter().map(whole).collect() }
+    pub(super) fn uncut(&self) -> Result<Cut> {
+        let whole = |k: &Kept| k.rows().map(|rows| (!rows.groups.is_empty()).then(|| rows.into_owned()));
+        let kept = self.kept.iter().map(whole).collect::<Result<_>>()?;
+        Ok(Cut { groups: (0..self.len() as u32).collect(), kept })
     }
 
     /// The groups by a hash of their keys.
@@ -329,7 +308,9 @@ impl GroupState {
             groups.iter().enumerate().for_each(|(k, &g)| part_of[g as usize] = (p as u32, k as u32));
         }
         let mut cuts: Vec<Cut> = lists.into_iter().map(|groups| Cut { groups, kept: vec![] }).collect();
-        for Kept { groups, values } in &self.kept {
+        for kept in &self.kept {
+            let kept = kept.rows()?;
+            let Rows { groups, values } = &*kept;
             if groups.is_empty() {
                 cuts.iter_mut().for_each(|c| c.kept.push(None));
                 continue;
@@ -345,7 +326,7 @@ impl GroupState {
             }
             for (cut, (rows, places)) in cuts.iter_mut().zip(rows) {
                 let values = take(&values, &UInt32Array::from(rows), None).map_err(internal)?;
-                cut.kept.push((!places.is_empty()).then(|| (places, vec![values])));
+                cut.kept.push((!places.is_empty()).then(|| Rows { groups: places, values: vec![values] }));
             }
         }
         Ok(cuts)
@@ -375,7 +356,7 @@ impl Gather for GroupFold<'_> {
             span.cuts = Some(span.state.cut(PARTS)?);
             if groups > PARTED {
                 // such a span is never merged uncut
-                span.state.kept.iter_mut().for_each(|k| *k = Kept::default());
+                span.state.kept.iter_mut().for_each(|k| *k = k.sibling());
             }
         }
         Ok(())
@@ -383,7 +364,7 @@ impl Gather for GroupFold<'_> {
 
     fn working(&self) -> usize {
         // of a span whose rows are groups of their own, with room to grow, and of one that waits for an earlier one
-        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.folds.record();
+        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.record();
         if self.plan.keys == 0 { 0 } else { (3 * row) << 20 }
     }
 
@@ -400,6 +381,20 @@ impl Gather for GroupFold<'_> {
 
     fn whole_bytes(&self, whole: &AllGroups) -> usize {
         whole.nbytes()
+    }
+
+    fn export(&self, span: usize, state: Span, cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        self.export_cut(span, state, cuts)
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Span> {
+        let (mut state, cut, _) = self.unpacked(bytes)?;
+        let groups = state.len();
+        for (kept, rows) in state.kept.iter_mut().zip(cut.kept) {
+            let Rows { groups: of, values } = rows.unwrap_or_default();
+            kept.extend(of.into_iter(), &values, groups)?;
+        }
+        Ok(Span { state, cuts: None })
     }
 
     fn finish(&self, mut whole: AllGroups) -> Result<Left> {

@@ -3,10 +3,11 @@
 use super::super::decimal;
 use super::super::evaluate::internal;
 use super::super::keys::Keys;
+use super::best::{self, Best, MOST};
 use super::user;
-use crate::dtype::DType;
+use crate::block::batch::column_bytes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{UserFold, is_text, kernel_dtype};
+use crate::expr::frame::{UserFold, is_text};
 use crate::plan::frame::HostFold;
 use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, UInt32Array, new_empty_array,
@@ -14,18 +15,129 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat, take};
 use arrow::datatypes::{DataType, Field, Float64Type};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The values of a host's fold: of every row that counts, with its group.
-#[derive(Default)]
-pub(super) struct Kept {
+/// What is kept for a fold of the host.
+pub(super) enum Kept {
+    /// The values of every row that counts.
+    Rows(Rows),
+    /// The few largest or smallest of every group.
+    Best(Best),
+}
+
+/// Values, each with its group.
+#[derive(Clone, Default)]
+pub(super) struct Rows {
     pub groups: Vec<u32>,
     pub values: Vec<ArrayRef>,
 }
 
 impl Kept {
+    /// Nothing yet, of values of a type.
+    pub fn new(fold: &HostFold, input: &DataType) -> Kept {
+        match *fold {
+            HostFold::Top { k, largest } if (1..=MOST).contains(&k) => {
+                Kept::Best(Best::new(k, largest, input.clone()))
+            }
+            _ => Kept::Rows(Rows::default()),
+        }
+    }
+
+    /// Nothing yet, of the same fold.
+    pub fn sibling(&self) -> Kept {
+        match self {
+            Kept::Rows(_) => Kept::Rows(Rows::default()),
+            Kept::Best(best) => Kept::Best(best.sibling()),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn nbytes(&self) -> usize {
+        match self {
+            Kept::Rows(rows) => rows.nbytes(),
+            Kept::Best(best) => best.nbytes(),
+        }
+    }
+
+    /// Bytes that it takes for each group, besides those of rows.
+    pub fn record(&self) -> usize {
+        match self {
+            Kept::Rows(_) => 0,
+            Kept::Best(best) => best.record(),
+        }
+    }
+
+    /// Keeps what the fold needs of a batch, whose rows are of these of all `groups` groups.
+    pub fn push(&mut self, fold: &HostFold, values: &ArrayRef, slots: &[u32], groups: usize) -> Result<()> {
+        match self {
+            Kept::Rows(rows) => rows.push(fold, values, slots),
+            Kept::Best(best) => best.push(values, slots, groups),
+        }
+    }
+
+    /// Takes in what was kept elsewhere, whose rows are here of these of all `groups` groups.
+    pub fn extend(
+        &mut self,
+        of: impl Iterator<Item = u32>,
+        values: &[ArrayRef],
+        groups: usize,
+    ) -> Result<()> {
+        match self {
+            Kept::Rows(rows) => {
+                rows.groups.extend(of);
+                rows.values.extend(values.iter().cloned());
+                Ok(())
+            }
+            Kept::Best(best) => {
+                let of: Vec<u32> = of.collect();
+                let mut rest = of.as_slice();
+                for values in values {
+                    let (these, others) = rest.split_at(values.len());
+                    best.push(values, these, groups)?;
+                    rest = others;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// All that is kept.
+    pub fn rows(&self) -> Result<Cow<'_, Rows>> {
+        match self {
+            Kept::Rows(rows) => Ok(Cow::Borrowed(rows)),
+            Kept::Best(best) => best.rows().map(Cow::Owned),
+        }
+    }
+
+    /// A value for every group.
+    pub fn finish(&self, fold: &HostFold, t: &DataType, groups: usize) -> Result<ArrayRef> {
+        match self {
+            Kept::Rows(rows) => rows.finish(fold, t, groups),
+            Kept::Best(best) => {
+                let (values, lengths) = best.lists(groups)?;
+                list(values, t, lengths)
+            }
+        }
+    }
+
+    /// Leaves out values that the fold will not want, of what is kept so far.
+    pub fn reduce(&mut self, fold: &HostFold, groups: usize) -> Result<()> {
+        match self {
+            Kept::Rows(rows) => rows.reduce(fold, groups),
+            Kept::Best(_) => Ok(()),
+        }
+    }
+}
+
+impl Rows {
+    /// Bytes that they take.
+    pub fn nbytes(&self) -> usize {
+        4 * self.groups.capacity() + self.values.iter().map(column_bytes).sum::<usize>()
+    }
+
     /// Keeps what the fold needs of a batch: first and last need one row a group.
-    pub fn push(&mut self, fold: &HostFold, values: &ArrayRef, slots: &[u32]) -> Result<()> {
+    fn push(&mut self, fold: &HostFold, values: &ArrayRef, slots: &[u32]) -> Result<()> {
         let valid = values.logical_nulls();
         let counts = |i: &u32| valid.as_ref().is_none_or(|v| v.is_valid(*i as usize));
         let mut rows: Vec<u32> = (0..values.len() as u32).filter(counts).collect();
@@ -52,7 +164,7 @@ impl Kept {
     }
 
     /// A value for every group.
-    pub fn finish(&self, fold: &HostFold, t: &DataType, groups: usize) -> Result<ArrayRef> {
+    fn finish(&self, fold: &HostFold, t: &DataType, groups: usize) -> Result<ArrayRef> {
         if let HostFold::User(fold, input) = fold {
             return user::finish(fold, input, self.states(fold)?, groups);
         }
@@ -142,7 +254,7 @@ impl Kept {
     }
 
     /// Leaves out values that the fold will not want, of what is kept so far.
-    pub fn reduce(&mut self, fold: &HostFold, groups: usize) -> Result<()> {
+    fn reduce(&mut self, fold: &HostFold, groups: usize) -> Result<()> {
         if let HostFold::User(fold, _) = fold {
             if let Some((groups, states)) = self.states(fold)? {
                 (self.groups, self.values) = (groups, vec![states]);
@@ -196,9 +308,8 @@ impl Kept {
         };
         let parts: Vec<&dyn Array> = self.values.iter().map(|v| v.as_ref()).collect();
         let all = concat(&parts).map_err(internal)?;
-        let keys = ordered_bits(&all)?;
-        let row = |(i, key): (usize, u64)| (if largest { !key } else { key }, i as u32);
-        let keyed: Vec<(u64, u32)> = keys.into_iter().enumerate().map(row).collect();
+        let mut keyed: Vec<(u64, u32)> = Vec::with_capacity(all.len());
+        best::for_each_rank(&all, largest, |rank| keyed.push((!rank, keyed.len() as u32)))?;
         let mut rows = Vec::with_capacity(groups * k.min(16));
         let lengths = self.by_group(&keyed, groups, |v| {
             if v.len() > k && k > 0 {
@@ -261,28 +372,8 @@ fn list(values: ArrayRef, t: &DataType, lengths: impl Iterator<Item = usize>) ->
     ))
 }
 
-/// Numbers as bits that compare as they do; NaN is the largest, and the zeros are equal.
-fn ordered_bits(array: &ArrayRef) -> Result<Vec<u64>> {
-    let own = kernel_dtype(array.data_type()).ok_or_else(|| Error::internal("no numbers to compare"))?;
-    let block = crate::block::batch::values(array, own);
-    const SIGN: u64 = 1 << 63;
-    if own.is_float() {
-        let bits = |&v: &f64| match (v + 0.0).to_bits() {
-            _ if v.is_nan() => u64::MAX,
-            b if b & SIGN != 0 => !b,
-            b => b | SIGN,
-        };
-        let block = block.cast(DType::F64).to_contiguous();
-        return Ok(block.as_slice::<f64>()?.iter().map(bits).collect());
-    }
-    if own == DType::U64 {
-        return Ok(block.to_contiguous().as_slice::<u64>()?.to_vec());
-    }
-    let block = block.cast(DType::I64).to_contiguous();
-    Ok(block.as_slice::<i64>()?.iter().map(|&v| v as u64 ^ SIGN).collect())
-}
-
-fn slot_of(slots: &[u32], row: u32) -> u32 {
+/// The group of a row; without keys, all have one.
+pub(super) fn slot_of(slots: &[u32], row: u32) -> u32 {
     if slots.len() == 1 { slots[0] } else { slots[row as usize] }
 }
 

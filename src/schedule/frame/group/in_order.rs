@@ -13,7 +13,7 @@ use super::super::keys::Keys;
 use super::super::pipeline::{Gather, Left};
 use super::super::store::{Disk, Stored, StoredRows, with_small_dictionaries};
 use super::GroupState;
-use super::host::Kept;
+use super::host::Rows;
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::plan::frame::GroupPlan;
@@ -126,22 +126,23 @@ impl GroupState {
         let numbers = self.merge_some(other, some);
         let mut here: Vec<Option<u32>> = vec![None; other.len()];
         some.iter().zip(numbers).for_each(|(&g, n)| here[g as usize] = Some(n));
+        let all = self.len();
         for (kept, from) in self.kept.iter_mut().zip(&other.kept) {
+            let from = from.rows()?;
             let wanted = from.groups.iter().enumerate();
             let wanted = wanted.filter_map(|(row, &g)| Some((row as u32, here[g as usize]?)));
             let (rows, groups): (Vec<u32>, Vec<u32>) = wanted.unzip();
             if !rows.is_empty() {
-                kept.groups.extend(groups);
-                kept.values.push(from.rows(rows)?);
+                kept.extend(groups.into_iter(), &[from.some(rows)?], all)?;
             }
         }
         Ok(())
     }
 }
 
-impl Kept {
+impl Rows {
     /// Some of the values.
-    fn rows(&self, rows: Vec<u32>) -> Result<ArrayRef> {
+    fn some(&self, rows: Vec<u32>) -> Result<ArrayRef> {
         let parts: Vec<_> = self.values.iter().map(|v| v.as_ref()).collect();
         let all = concat(&parts).map_err(internal)?;
         take(&all, &UInt32Array::from(rows), None).map_err(internal)
@@ -194,7 +195,7 @@ impl Gather for GroupsInOrder<'_> {
 
     fn working(&self) -> usize {
         // a span whose rows are groups of their own, with room to grow, told apart, and its results
-        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.folds.record();
+        let row = 8 * self.plan.keys.div_ceil(2) + self.empty.record();
         (4 * row) << 20
     }
 

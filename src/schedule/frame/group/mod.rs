@@ -1,19 +1,21 @@
 //! Folds by group: a table of keys, accumulators that the kernel folds into, and values kept for folds that no kernel does.
 
 mod all;
+mod best;
 mod host;
 mod in_order;
 mod records;
+mod share;
 mod user;
 
-pub(super) use all::GroupFold;
+pub(super) use all::{GroupFold, PARTS};
 pub(super) use in_order::GroupsInOrder;
 
 use super::super::cache::KernelCache;
 use super::evaluate::{Groups, Registers, batch};
 use super::keys::Keys;
 use crate::block::Block;
-use crate::block::batch::{column, column_bytes};
+use crate::block::batch::column;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::expr::frame::kernel_dtype;
@@ -45,10 +47,11 @@ impl GroupState {
             Effect::Group { op, .. } => (*op, plan.kernel.value_dtype(k)),
             _ => (ReduceOp::Sum, DType::I64),
         });
+        let (keys, inputs) = plan.program.outputs.split_at(plan.keys);
         Ok(GroupState {
-            keys: Keys::new(plan.program.outputs[..plan.keys].iter().map(|(_, t)| t.clone()))?,
+            keys: Keys::new(keys.iter().map(|(_, t)| t.clone()))?,
             folds: Accumulators::new(folds),
-            kept: plan.hosts.iter().map(|_| Kept::default()).collect(),
+            kept: plan.hosts.iter().zip(inputs).map(|(fold, (_, t))| Kept::new(fold, t)).collect(),
             rows: 0,
             appended: false,
         })
@@ -59,7 +62,7 @@ impl GroupState {
         GroupState {
             keys: self.keys.sibling(),
             folds: self.folds.sibling(),
-            kept: self.kept.iter().map(|_| Kept::default()).collect(),
+            kept: self.kept.iter().map(Kept::sibling).collect(),
             rows: 0,
             appended: false,
         }
@@ -72,8 +75,12 @@ impl GroupState {
 
     /// Bytes that it takes.
     pub fn nbytes(&self) -> usize {
-        let kept = |k: &Kept| 4 * k.groups.capacity() + k.values.iter().map(column_bytes).sum::<usize>();
-        self.keys.nbytes() + self.folds.nbytes() + self.kept.iter().map(kept).sum::<usize>()
+        self.keys.nbytes() + self.folds.nbytes() + self.kept.iter().map(Kept::nbytes).sum::<usize>()
+    }
+
+    /// Bytes that a group takes, besides its key and its rows.
+    fn record(&self) -> usize {
+        self.folds.record() + self.kept.iter().map(Kept::record).sum::<usize>()
     }
 
     /// Folds a batch of rows.
@@ -104,9 +111,10 @@ impl GroupState {
             Some(Groups { slots: &slots, many: self.keys.len(), records: &records }),
             kernels,
         )?;
+        let groups = self.keys.len();
         for ((kept, fold), (register, _)) in self.kept.iter_mut().zip(&plan.hosts).zip(hosts) {
             let slots: &[u32] = bytemuck::cast_slice(slots.bytes());
-            kept.push(fold, &registers.column(*register)?, slots)?;
+            kept.push(fold, &registers.column(*register)?, slots, groups)?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::evaluate::{batch, evaluate, internal};
 use super::keys::Keys;
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
+use super::travel::{pack, types_of, unpack};
 use crate::block::batch::batch_bytes;
 use crate::error::Result;
 use crate::expr::frame::{AggOp, WindowOp};
@@ -23,6 +24,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, SchemaRef};
 use decimals::Decimals;
 use numbers::{Cumulative, Rolling};
 use pick::Pick;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A function that goes through rows.
@@ -258,5 +260,16 @@ impl Gather for Windowed<'_> {
             }
         }
         Ok(Left::stored(StoredRows::new(self.schema, done.rows)))
+    }
+
+    fn export(&self, _span: usize, state: Vec<RecordBatch>, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![pack(state.iter())?])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Vec<RecordBatch>> {
+        let mut types = types_of(self.schema);
+        types.truncate(types.len() - self.plan.columns.len());
+        types.extend(self.plan.program.outputs.iter().map(|(_, t)| t.clone()));
+        unpack(bytes, &types)
     }
 }

@@ -1,0 +1,271 @@
+//! Relations to bytes.
+
+use super::super::MOST_IN_MEMORY;
+use super::super::encode::{address, place, seal};
+use super::form::*;
+use super::{DEEPEST, LARGEST, MAGIC};
+use crate::block::BatchSource;
+use crate::block::batch::batch_bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::{
+    AggOp, Expr, Function, Literal, Named, Node, RelOp, Relation, WindowOp, WindowSize, in_order,
+};
+use crate::op::{BinaryOp, CompareOp, UnaryOp};
+use crate::schedule::frame::{pack, pack_schema};
+use arrow::datatypes::{DataType, Field, Schema};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The wire form of a relation, for a plan with this memory limit whose stages are cut into at most so many shards; `writes` says whether its
+/// rows go to a sink.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a function that no worker knows, for a source that cannot be opened elsewhere, and for more than
+/// 16 MiB in memory.
+pub fn encode(relation: &Relation, writes: bool, limit: u64, shards: usize) -> Result<Vec<u8>> {
+    let mut out = Encoder::default();
+    let parts = in_order([relation], Relation::address, |r| r.inputs().iter().collect());
+    let mut size: HashMap<_, (usize, usize)> = HashMap::new();
+    for r in &parts {
+        let of = r.inputs().iter().map(|i| size[&i.address()]);
+        let (depth, all) = of.fold((0, 1), |(d, n): (usize, usize), (e, m)| (d.max(e), n.saturating_add(m)));
+        size.insert(r.address(), (depth + 1, all));
+        if depth + 1 > DEEPEST || all > LARGEST {
+            let what = format!("on a cluster: {} operations inside each other, of {all} in all", depth + 1);
+            let hint = format!("at most {DEEPEST} of {LARGEST} are; write what is in between as Parquet");
+            return Err(ErrorKind::Unsupported { what, hint }.into());
+        }
+        out.relation(r)?;
+    }
+    let fields = out.types.iter().enumerate().map(|(k, t)| Field::new(k.to_string(), t.clone(), true));
+    let types = pack_schema(&Arc::new(Schema::new(fields.collect::<Vec<_>>())))?;
+    let Encoder { sources, exprs, relations, .. } = out;
+    let shards = shards.try_into().unwrap_or(u32::MAX);
+    seal(MAGIC, &FrameForm { limit, shards, writes, types, sources, exprs, relations })
+}
+
+#[derive(Default)]
+struct Encoder {
+    types: Vec<DataType>,
+    sources: Vec<TableForm>,
+    exprs: Vec<ExprForm>,
+    relations: Vec<RelationForm>,
+    /// Places in the tables, by address.
+    source_at: HashMap<usize, u32>,
+    expr_at: HashMap<*const Node, u32>,
+    relation_at: HashMap<usize, u32>,
+    /// What the addresses are of: so that none is of two.
+    kept: Vec<Expr>,
+    in_memory: usize,
+}
+
+fn unsupported(what: String, hint: &str) -> Error {
+    ErrorKind::Unsupported { what: format!("on a cluster: {what}"), hint: hint.into() }.into()
+}
+
+const HERE: &str = "collect it on a session of this machine";
+
+impl Encoder {
+    fn relation(&mut self, r: &Relation) -> Result<()> {
+        let of = |k: usize| self.relation_at[&r.inputs()[k].address()];
+        let form = match r.op() {
+            RelOp::Scan { source, columns } => RelationForm::Scan {
+                source: self.source(source)?,
+                columns: columns.iter().map(|&c| c as u32).collect(),
+            },
+            RelOp::Project(columns) => RelationForm::Project { of: of(0), columns: self.named(columns)? },
+            RelOp::Filter(mask) => RelationForm::Filter { of: of(0), mask: self.expr(mask)? },
+            RelOp::Aggregate { keys, aggregates } => {
+                let of = of(0);
+                let keys = self.named(keys)?;
+                let fold = |a: &crate::expr::frame::Aggregate| {
+                    Ok((a.name.to_string(), fold(&a.op)?, self.expr(&a.input)?))
+                };
+                RelationForm::Aggregate {
+                    of,
+                    keys,
+                    folds: aggregates.iter().map(fold).collect::<Result<_>>()?,
+                }
+            }
+            RelOp::Join { kind, on, right } => {
+                let (left, other) = (of(0), of(1));
+                let on = on.iter().map(|(a, b)| Ok((self.expr(a)?, self.expr(b)?))).collect::<Result<_>>()?;
+                let columns = right.iter().map(|(c, name)| (*c as u32, name.to_string())).collect();
+                RelationForm::Join { left, right: other, kind: place(JOINS, *kind), on, columns }
+            }
+            RelOp::Sort(by) => {
+                let of = of(0);
+                let key =
+                    |k: &crate::expr::frame::SortKey| Ok((self.expr(&k.expr)?, k.descending, k.nulls_first));
+                RelationForm::Sort { of, by: by.iter().map(key).collect::<Result<_>>()? }
+            }
+            RelOp::Slice { offset, len } => {
+                RelationForm::Slice { of: of(0), offset: *offset as u64, len: *len as u64 }
+            }
+            RelOp::Tail(len) => RelationForm::Tail { of: of(0), len: *len as u64 },
+            RelOp::Window { columns, keys } => {
+                let of = of(0);
+                let mut made = vec![];
+                for c in columns {
+                    let inputs = c.inputs.iter().map(|e| self.expr(e)).collect::<Result<_>>()?;
+                    made.push((c.name.to_string(), window(&c.op)?, inputs));
+                }
+                let keys = keys.iter().map(|e| self.expr(e)).collect::<Result<_>>()?;
+                RelationForm::Window { of, columns: made, keys }
+            }
+            RelOp::Concat => RelationForm::Concat((0..r.inputs().len()).map(of).collect()),
+            RelOp::Distinct(on) => {
+                RelationForm::Distinct { of: of(0), columns: on.iter().map(|&c| c as u32).collect() }
+            }
+            RelOp::Runs(runs) => return Err(unsupported(runs.name.to_string(), HERE)),
+            RelOp::MapBatches { name, .. } => {
+                let what = format!("map_batches {name}: a function that is no part of the workers");
+                return Err(unsupported(what, HERE));
+            }
+        };
+        self.relation_at.insert(r.address(), self.relations.len() as u32);
+        self.relations.push(form);
+        Ok(())
+    }
+
+    fn named(&mut self, columns: &[Named]) -> Result<Vec<NamedForm>> {
+        columns.iter().map(|c| Ok((c.name.to_string(), self.expr(&c.expr)?))).collect()
+    }
+
+    fn data_type(&mut self, t: &DataType) -> u32 {
+        let at = self.types.iter().position(|known| known == t).unwrap_or_else(|| {
+            self.types.push(t.clone());
+            self.types.len() - 1
+        });
+        at as u32
+    }
+
+    /// The place of an expression in the table, after those that it is made of.
+    fn expr(&mut self, root: &Expr) -> Result<u32> {
+        for part in root.all_parts() {
+            if self.expr_at.contains_key(&part.address()) {
+                continue;
+            }
+            let form = self.node(part.node())?;
+            self.expr_at.insert(part.address(), self.exprs.len() as u32);
+            self.exprs.push(form);
+        }
+        self.kept.push(root.clone());
+        Ok(self.expr_at[&root.address()])
+    }
+
+    fn node(&mut self, node: &Node) -> Result<ExprForm> {
+        let at = |e: &Expr| self.expr_at[&e.address()];
+        Ok(match node {
+            Node::Column(name) => ExprForm::Column(name.to_string()),
+            Node::Literal(Literal::Null) => ExprForm::Null,
+            Node::Literal(Literal::Number(n)) => ExprForm::Number { dtype: n.dtype() as u8, bits: n.bits() },
+            Node::Literal(Literal::Text(text)) => ExprForm::Text(text.to_string()),
+            Node::Literal(Literal::Typed(t, value)) => {
+                ExprForm::Typed { to: self.data_type(t), value: *value }
+            }
+            Node::Unary(op, x) => ExprForm::Unary(place(UnaryOp::ALL, *op), at(x)),
+            Node::Binary(op, a, b) => ExprForm::Binary(place(BinaryOp::ALL, *op), at(a), at(b)),
+            Node::Compare(op, a, b) => ExprForm::Compare(place(CompareOp::ALL, *op), at(a), at(b)),
+            Node::Cast(t, x) => {
+                let of = at(x);
+                ExprForm::Cast { to: self.data_type(t), of }
+            }
+            Node::IsNull(x) => ExprForm::IsNull(at(x)),
+            Node::FillNull(a, b) => ExprForm::FillNull(at(a), at(b)),
+            Node::When(a, b, c) => ExprForm::When(at(a), at(b), at(c)),
+            Node::Function(Function::User(f), _) => {
+                let what = format!("{}: a function that is no part of the workers", f.name);
+                return Err(unsupported(what, HERE));
+            }
+            Node::Function(Function::Builtin(f), _) => {
+                return Err(unsupported(format!("{}: a function that is no kernel's", f.name), HERE));
+            }
+            Node::Alias(name, x) => ExprForm::Alias(name.to_string(), at(x)),
+            Node::Failed(e) => return Err(e.clone()),
+            Node::Aggregate(..) | Node::Window(..) => {
+                return Err(Error::internal("a fold inside an expression of rows"));
+            }
+        })
+    }
+
+    fn source(&mut self, source: &Arc<dyn BatchSource>) -> Result<u32> {
+        let key = Arc::as_ptr(source) as *const () as usize;
+        if let Some(&at) = self.source_at.get(&key) {
+            return Ok(at);
+        }
+        let form = match source.address()? {
+            Some(table) => TableForm::Files {
+                schema: pack_schema(&table.schema)?,
+                files: table
+                    .files
+                    .into_iter()
+                    .map(|(at, keys)| Ok(FileForm { address: address(at)?, keys }))
+                    .collect::<Result<_>>()?,
+                texts: table.texts,
+            },
+            None if source.in_memory() => self.rows(source)?,
+            None => {
+                let hint = "write it as Parquet where all workers see it, and scan that";
+                return Err(unsupported(format!("{}, read by the workers", source.label()), hint));
+            }
+        };
+        let at = self.sources.len() as u32;
+        self.sources.push(form);
+        self.source_at.insert(key, at);
+        Ok(at)
+    }
+
+    /// Rows in memory, as long as there are not too many.
+    fn rows(&mut self, source: &Arc<dyn BatchSource>) -> Result<TableForm> {
+        let columns: Vec<usize> = (0..source.schema().fields().len()).collect();
+        let mut batches = vec![];
+        for part in 0..source.parts() {
+            source.read(part, &columns, &mut |rows| {
+                self.in_memory = self.in_memory.saturating_add(batch_bytes(&rows));
+                batches.push(rows);
+                Ok(self.in_memory <= MOST_IN_MEMORY)
+            })?;
+        }
+        if self.in_memory > MOST_IN_MEMORY {
+            let hint = "write them as Parquet where all workers see it, and scan that";
+            let what =
+                format!("{}: sending more than {MOST_IN_MEMORY} bytes of rows in memory", source.label());
+            return Err(unsupported(what, hint));
+        }
+        Ok(TableForm::Rows { schema: pack_schema(source.schema())?, rows: pack(batches.iter())? })
+    }
+}
+
+fn fold(op: &AggOp) -> Result<FoldForm> {
+    Ok(match op {
+        AggOp::Var(ddof) => FoldForm::Var(*ddof),
+        AggOp::Std(ddof) => FoldForm::Std(*ddof),
+        AggOp::Quantile(q) => FoldForm::Quantile(*q),
+        AggOp::TopK(k) => FoldForm::TopK(*k as u64),
+        AggOp::BottomK(k) => FoldForm::BottomK(*k as u64),
+        AggOp::User(fold) => {
+            return Err(unsupported(format!("{}: a fold that is no part of the workers", fold.name()), HERE));
+        }
+        plain => FoldForm::Plain(place(FOLDS, plain.clone())),
+    })
+}
+
+fn window(op: &WindowOp) -> Result<WindowForm> {
+    Ok(match op {
+        WindowOp::Cumulative(of) => WindowForm::Cumulative(fold(of)?),
+        WindowOp::Shift(n) => WindowForm::Shift(*n),
+        WindowOp::FillForward => WindowForm::FillForward,
+        WindowOp::FillBackward => WindowForm::FillBackward,
+        WindowOp::Rolling { fold: of, size, min_periods } => {
+            let (rows, time) = match size {
+                WindowSize::Rows(n) => (Some(*n as u64), 0),
+                WindowSize::Time(n) => (None, *n),
+            };
+            WindowForm::Rolling { fold: fold(of)?, rows, time, min_periods: *min_periods as u64 }
+        }
+        WindowOp::RowNumber => WindowForm::RowNumber,
+        WindowOp::GroupNumber => WindowForm::GroupNumber,
+        WindowOp::Random(seed) => WindowForm::Random(*seed),
+    })
+}

@@ -1,0 +1,178 @@
+//! Relations to bytes and back; damaged bytes.
+
+use super::super::decode::open;
+use super::super::encode::seal;
+use super::super::version;
+use super::form::FrameForm;
+use super::{MAGIC, decode, encode};
+use crate::cluster::rows;
+use crate::expr::frame::Relation;
+use crate::frame::{Column, DataFrame, DataType, JoinKind, col, date, len, lit, row_number, scan_csv, when};
+
+const LIMIT: u64 = 64 << 20;
+
+fn table() -> DataFrame {
+    DataFrame::from_columns([
+        ("k", Column::from(vec!["a", "b", "a", "c"])),
+        ("v", vec![Some(1.5f64), None, Some(-0.0), Some(f64::NAN)].into()),
+        ("n", vec![1i64, 2, 3, 300].into()),
+    ])
+}
+
+/// Frames that use every kind of relation and expression that travels.
+fn frames() -> Vec<DataFrame> {
+    let df = table();
+    let other = DataFrame::from_columns([("k", Column::from(vec!["a", "c"])), ("w", vec![1i32, 2].into())]);
+    let folds = [
+        col("v").sum(),
+        col("v").quantile(0.3).alias("q"),
+        col("v").std_ddof(0).alias("s"),
+        col("n").top_k(2).alias("t"),
+        len(),
+    ];
+    vec![
+        df.filter(col("v").gt(1).and(!col("k").is_null())).select([col("n") * 2 + 1, -col("v")]),
+        df.with_columns([
+            when(col("n").lt(3)).then("few").otherwise(col("k")).alias("w"),
+            col("n").cast(DataType::Float32).sqrt().alias("r"),
+            col("v").fill_null(0.5).alias("f"),
+            date(2024, 2, 29).alias("d"),
+            lit(true).alias("b"),
+        ]),
+        df.group_by(["k"]).agg(folds.clone()),
+        df.select(folds),
+        df.join(&other, "k", JoinKind::Full).sort(["k", "n"]).head(3),
+        df.join(&other, "k", JoinKind::Anti).tail(2),
+        df.unique(["k"]),
+        df.with_columns([
+            row_number().alias("i"),
+            col("n").cum_sum().alias("c"),
+            col("v").shift(1).over(["k"]).alias("before"),
+            col("v").rolling(2).min_periods(1).mean().alias("m"),
+            col("v").forward_fill().alias("filled"),
+        ]),
+        DataFrame::concat([&df, &df.select(["k", "v", "n"])]),
+    ]
+}
+
+fn relation(df: &DataFrame) -> &Relation {
+    df.relation().expect("sound")
+}
+
+#[test]
+fn relations_come_back_and_are_planned_alike() {
+    for (n, df) in frames().iter().enumerate() {
+        let bytes = encode(relation(df), false, LIMIT, 7).unwrap_or_else(|e| panic!("{n}: {e}"));
+        let job = decode(&bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
+        assert_eq!((job.limit, job.shards, job.writes), (LIMIT, 7, false));
+        assert_eq!(job.relation.schema(), relation(df).schema());
+        let (here, there) =
+            (rows::spread(relation(df), None, LIMIT), rows::spread(&job.relation, None, LIMIT));
+        let (here, there) = (here.unwrap(), there.unwrap());
+        assert_eq!(here.words(), there.words(), "{n}");
+        assert_eq!(here.plan.to_string(), there.plan.to_string());
+    }
+}
+
+#[test]
+fn files_travel_by_address_and_are_noticed_when_they_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    table().write_csv(&path).unwrap();
+    let df = scan_csv(&path).filter(col("n").gt(1));
+    let bytes = encode(relation(&df), true, LIMIT, 2).unwrap();
+    let job = decode(&bytes).unwrap();
+    assert!(job.writes);
+    assert_eq!(rows::spread(&job.relation, None, LIMIT).unwrap().stages.len(), 1);
+    std::fs::write(&path, "k,v,n\nx,1.0,2\n").unwrap();
+    assert!(decode(&bytes).unwrap_err().to_string().contains("changed"));
+}
+
+#[test]
+fn what_no_worker_could_have_is_an_error_that_names_it() {
+    let df = table();
+    let schema = df.schema().unwrap();
+    let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1).unwrap_err();
+    assert!(e.to_string().contains("map_batches"), "{e}");
+    let e = encode(relation(&df.select(col("k").str().to_uppercase())), false, LIMIT, 1).unwrap_err();
+    assert!(e.to_string().contains("str.to_uppercase"), "{e}");
+    let big = DataFrame::from_columns([("x", vec![0u64; (16 << 17) + 1].into())]);
+    let e = encode(relation(&big), false, LIMIT, 1).unwrap_err();
+    assert!(e.to_string().contains("in memory"), "{e}");
+    let mut deep = df;
+    for k in 0..super::DEEPEST as i64 {
+        deep = deep.filter(col("n").ne(k)).head(1000);
+    }
+    let e = encode(relation(&deep), false, LIMIT, 1).unwrap_err();
+    assert!(e.to_string().contains("inside each other"), "{e}");
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % n.max(1)
+    }
+}
+
+/// Bytes with a checksum that matches whatever they are.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let crc = crc32c::crc32c(&bytes[8..]).to_le_bytes();
+    bytes[4..8].copy_from_slice(&crc);
+    bytes
+}
+
+#[test]
+fn other_versions_and_damage_are_refused() {
+    let bytes = encode(relation(&frames()[0]), false, LIMIT, 1).unwrap();
+    for n in 0..bytes.len() {
+        assert!(decode(&bytes[..n]).is_err());
+        let mut spoilt = bytes.clone();
+        spoilt[n] ^= 1;
+        assert!(decode(&spoilt).is_err(), "byte {n}");
+    }
+    let mut other = bytes;
+    other[9] = b'9';
+    assert!(decode(&sealed(other)).unwrap_err().to_string().contains("version"));
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let header = MAGIC.len() + 4 + 1 + version().len();
+    let mut numbers = Numbers(31);
+    let (mut refused, mut taken) = (0, 0);
+    for df in frames() {
+        let good = encode(relation(&df), false, LIMIT, 3).unwrap();
+        for _ in 0..1500 {
+            let mut bytes = good.clone();
+            for _ in 0..1 + numbers.below(4) {
+                let at = header + numbers.below(bytes.len() - header);
+                match numbers.below(4) {
+                    0 => bytes[at] ^= 1 << numbers.below(8),
+                    1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][numbers.below(5)],
+                    2 => bytes.truncate(at.max(header + 1)),
+                    _ => bytes.insert(at, numbers.below(256) as u8),
+                }
+            }
+            match decode(&sealed(bytes)) {
+                Ok(job) => {
+                    taken += 1;
+                    // what is taken is a sound relation: it can be planned, or is refused
+                    let _ = rows::spread(&job.relation, None, LIMIT);
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 1000 && taken > 100, "{refused} refused, {taken} taken");
+}
+
+#[test]
+fn a_form_of_nothing_is_refused() {
+    let bytes = encode(relation(&table()), false, LIMIT, 1).unwrap();
+    let mut form: FrameForm = open(MAGIC, &bytes).unwrap();
+    form.relations.clear();
+    assert!(decode(&seal(MAGIC, &form).unwrap()).unwrap_err().to_string().contains("nothing"));
+}

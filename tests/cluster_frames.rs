@@ -1,0 +1,233 @@
+//! Dataframes on clusters of processes: the local run's rows, to the bit and in its order, with any number of workers.
+#![cfg(feature = "cluster")]
+
+#[path = "common/cluster.rs"]
+mod common;
+#[path = "common/spill.rs"]
+mod spill;
+
+use blockwise::cluster::LocalCluster;
+use blockwise::frame::{
+    Column, DataFrame, JoinKind, UserFold, col, len, row_number, scan_csv, scan_ipc, scan_parquet,
+};
+use blockwise::prelude::*;
+use common::{LIMIT, local, programs};
+use spill::{Random, plain};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Workers of one thread.
+fn cluster(workers: usize) -> LocalCluster {
+    let builder = LocalCluster::builder(workers, 1, LIMIT).expect("described").worker_timeout(10);
+    programs(builder).start().expect("started")
+}
+
+/// That a session on a cluster gives the rows that a local one gives; how many.
+fn assert_same(client: &Session, df: &DataFrame, what: &str) -> usize {
+    let rows = |session: &Session| {
+        let table = df.collect_with(session).unwrap_or_else(|e| panic!("{what}: {e}"));
+        table.to_batch().expect("rows of one schema")
+    };
+    let (far, near) = (rows(client), rows(&local()));
+    assert_eq!(far.num_rows(), near.num_rows(), "{what}");
+    for ((name, a), (_, b)) in plain(&far).iter().zip(&plain(&near)) {
+        assert!(a == b, "{what}: {name} differs");
+    }
+    near.num_rows()
+}
+
+/// Rows with a key of a few values, one of very many, text, and numbers whose sums depend on the order in which they are added.
+fn frame(seed: u64, rows: usize, keys: u64) -> DataFrame {
+    let mut r = Random(seed);
+    let few: Vec<Option<String>> =
+        (0..rows).map(|_| r.some(50, |r| format!("group {}", r.below(9)))).collect();
+    let many: Vec<i64> = (0..rows).map(|_| r.below(keys) as i64 - 5).collect();
+    let x: Vec<Option<f64>> = (0..rows)
+        .map(|_| {
+            r.some(30, |r| if r.below(5000) == 0 { f64::NAN } else { r.below(1 << 40) as f64 / 977.0 - 1e8 })
+        })
+        .collect();
+    let n: Vec<Option<i32>> = (0..rows).map(|_| r.some(20, |r| r.below(1000) as i32)).collect();
+    let columns: [(&str, Column); 4] =
+        [("few", few.into()), ("many", many.into()), ("x", x.into()), ("n", n.into())];
+    DataFrame::from_columns(columns)
+}
+
+/// The same rows as files of three formats, eight of each.
+fn scans(dir: &Path) -> [(&'static str, DataFrame); 3] {
+    for k in 0..8 {
+        let df = frame(k, 30_000, 250_000);
+        let path = |ending: &str| dir.join(format!("part-{k}.{ending}"));
+        df.write_parquet(path("parquet")).expect("written");
+        df.write_csv(path("csv")).expect("written");
+        df.write_ipc(path("arrow")).expect("written");
+    }
+    [
+        ("parquet", scan_parquet(dir.join("*.parquet"))),
+        ("csv", scan_csv(dir.join("*.csv"))),
+        ("ipc", scan_ipc(dir.join("*.arrow"))),
+    ]
+}
+
+/// Groups, few and many, sorts, joins and what works row by row, on one cluster.
+fn check_all(workers: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let names = DataFrame::from_columns([
+        ("few", Column::from((0..9).map(|k| format!("group {k}")).collect::<Vec<_>>())),
+        ("weight", (0..9).map(|k| k as f64 * 0.1).collect::<Vec<_>>().into()),
+    ]);
+    let cluster = cluster(workers);
+    let client = cluster.client().expect("connected");
+    for (format, df) in scans(dir.path()) {
+        let same = |df: &DataFrame, what: &str| {
+            assert_same(&client, df, &format!("{what}, {format}, {workers} workers"))
+        };
+        let folds = [
+            col("x").sum().alias("sum"),
+            col("x").mean().alias("mean"),
+            col("x").std().alias("std"),
+            col("n").max().alias("max"),
+            col("n").median().alias("median"),
+            col("few").first().alias("first"),
+            col("n").n_unique().alias("different"),
+            len(),
+        ];
+        assert_eq!(same(&df.group_by("few").agg(folds.clone()), "few groups"), 9);
+        let many = df.filter(col("n").gt(10)).group_by("many").agg(folds.clone());
+        assert!(same(&many, "many groups") > 1 << 17);
+        same(&df.group_by(["few", "n"]).agg(folds.clone()), "two keys");
+        assert_eq!(same(&df.select(folds), "one group"), 1);
+        same(&df.filter(col("n").lt(3)).with_columns((col("x") * 2.0 + col("n")).alias("y")), "rows");
+        same(&df.sort(["few", "x"]), "sort");
+        same(&df.sort("x").head(1000), "the first of a sort");
+        same(&df.join(&names, "few", JoinKind::Inner), "inner join");
+        same(
+            &df.join(&names, "few", JoinKind::Left).group_by("weight").agg(col("x").sum()),
+            "groups of a join",
+        );
+        same(&df.group_by("few").agg(col("x").mean()).sort("few"), "a sort of groups");
+    }
+}
+
+#[test]
+fn one_worker_gives_the_local_runs_rows() {
+    check_all(1);
+}
+
+#[test]
+fn two_workers_give_the_local_runs_rows() {
+    check_all(2);
+}
+
+#[test]
+fn four_workers_give_the_local_runs_rows() {
+    check_all(4);
+}
+
+#[test]
+fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [(_, df), (_, csv), _] = scans(dir.path());
+    let cluster = cluster(2);
+    let client = cluster.client().expect("connected");
+    let few = csv.filter(col("many").lt(500)).select(["many", "n"]).unique(["many"]);
+    let kinds =
+        [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full, JoinKind::Semi, JoinKind::Anti];
+    for kind in kinds {
+        assert!(assert_same(&client, &df.join(&few, "many", kind), &format!("{kind:?} join")) > 0);
+    }
+    let twice = df.select(["many", "x"]).join(&csv.filter(col("many").lt(40)), "many", JoinKind::Inner);
+    assert_same(&client, &twice.group_by("n").agg(col("x").mean()).sort("n"), "a join, groups and a sort");
+    let in_order =
+        df.with_columns([row_number().alias("row"), col("n").cum_sum().over(["few"]).alias("sum")]);
+    assert_same(&client, &in_order, "functions of rows in order");
+    assert_same(&client, &df.unique(["few", "n"]), "the first of equal rows");
+    assert_eq!(assert_same(&client, &df.head(17), "the first rows"), 17);
+    assert_eq!(assert_same(&client, &df.filter(col("n").gt(900)).tail(17), "the last rows"), 17);
+    assert_same(&client, &DataFrame::concat([&df, &csv]).group_by("few").agg(col("x").sum()), "two tables");
+    assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)), "no rows"), 0);
+    assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)).group_by("n").agg(len()), "no groups"), 0);
+
+    // what a sink takes comes to the client, in order: the file is the same
+    let (here, there) = (dir.path().join("here.csv"), dir.path().join("there.csv"));
+    let out = df.filter(col("n").lt(5));
+    let sink = |path: &Path| {
+        let format = blockwise::frame::FileFormat::Csv(Default::default());
+        format.create(path, out.schema().expect("known")).expect("created")
+    };
+    out.write_with(sink(&here), &local()).expect("written");
+    out.write_with(sink(&there), &client).expect("written");
+    assert_eq!(std::fs::read(here).expect("there"), std::fs::read(there).expect("there"));
+}
+
+#[test]
+fn what_a_cluster_cannot_do_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("t.parquet");
+    frame(1, 100, 10).write_parquet(&path).expect("written");
+    let df = scan_parquet(&path);
+    let cluster = cluster(1);
+    let client = cluster.client().expect("connected");
+    let refused = |df: &DataFrame, words: &str| {
+        let e = df.collect_with(&client).expect_err(words);
+        assert!(matches!(e.kind(), ErrorKind::Unsupported { .. }), "{e:?}");
+        assert!(e.to_string().contains(words), "{e}");
+    };
+    let schema = df.schema().expect("known");
+    refused(&df.map_batches(&schema, Ok), "map_batches");
+    refused(&df.select(col("few").str().to_uppercase()), "str.to_uppercase");
+    let same = |c: &[blockwise::frame::arrow::array::ArrayRef]| Ok(c.to_vec());
+    let types = [blockwise::frame::DataType::Float64];
+    let mine = UserFold::new("my fold", types.clone(), types[0].clone(), same, same, |c| Ok(c[0].clone()));
+    refused(&df.group_by("few").agg(mine.of("x")), "my fold");
+    refused(&DataFrame::concat([&df, &df.sort("x")]).head(3), "concat");
+    // an error of a worker comes with its place, and the worker lives on
+    let wrong = df.select(col("few").cast(blockwise::frame::DataType::Int64));
+    let e = wrong.collect_with(&client).expect_err("no number");
+    assert!(e.to_string().contains("worker worker-0, stage 0"), "{e}");
+    assert_eq!(df.collect_with(&client).expect("rows").num_rows(), 100);
+    // as does a file that changes
+    std::fs::write(&path, b"something else").expect("written");
+    assert!(df.collect_with(&client).is_err());
+}
+
+/// Computes while a worker is killed in a stage, and compares with the local run.
+fn killed_in(stage: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [_, (_, df), _] = scans(dir.path());
+    let all = DataFrame::concat([&df, &df, &df, &df]);
+    let folds = [col("x").sum(), col("x").mean().alias("mean"), col("n").median().alias("median"), len()];
+    let groups = all.group_by("many").agg(folds);
+    let want = groups.collect_with(&local()).expect("computed here").to_batch().expect("one schema");
+    let mut cluster = cluster(2);
+    let client = cluster.client().expect("connected");
+    let until = Instant::now() + Duration::from_secs(120);
+    let got = std::thread::scope(|scope| {
+        let run = scope.spawn(|| groups.collect_with(&client));
+        loop {
+            let jobs = cluster.status().expect("a scheduler").jobs;
+            let victim = jobs.iter().find(|j| j.stages_done == stage).and_then(|j| j.running.last());
+            if let Some((_, worker)) = victim {
+                let number = worker.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a number");
+                cluster.kill_worker(number).expect("killed");
+                break;
+            }
+            assert!(!run.is_finished() && Instant::now() < until, "never in stage {stage}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        run.join().expect("no panic")
+    });
+    let got = got.unwrap_or_else(|e| panic!("{e}")).to_batch().expect("one schema");
+    assert!(plain(&got) == plain(&want), "other rows when a worker died in stage {stage}");
+    assert!(Instant::now() < until);
+}
+
+#[test]
+fn a_worker_killed_while_files_are_read_changes_nothing() {
+    killed_in(0);
+}
+
+#[test]
+fn a_worker_killed_while_groups_are_put_together_changes_nothing() {
+    killed_in(1);
+}

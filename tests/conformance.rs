@@ -44,7 +44,7 @@ mod on_gpu {
     use blockwise::ir::{Inst, Kernel};
     use blockwise::op::BinaryOp;
 
-    /// Functions of f64.
+    /// Functions of f64, where the adapter's own arithmetic does not do.
     fn refuses(kernel: &Kernel) -> bool {
         let inexact = |inst: &Inst| match *inst {
             Inst::Unary { op, x } => op.is_transcendental() && kernel.dtype(x) == DType::F64,
@@ -59,6 +59,7 @@ mod on_gpu {
     /// Software adapters take tens of milliseconds to compile a kernel: `one_in` thins out what is only combined anew.
     fn suite(how: fn(GpuBuilder) -> GpuBuilder, one_in: usize) -> Option<Suite> {
         let gpu = adapter::open(how)?;
+        let refuses = if gpu.arithmetic().has_doubles() { |_: &Kernel| false } else { refuses };
         Some(Suite::new(vec![Arc::new(gpu)], 2, refuses, one_in))
     }
 

@@ -109,6 +109,7 @@ fn advise_huge(ptr: NonNull<u8>, bytes: usize) {
 
 /// Gives the memory that nobody uses back to the system: idle buffers, and what the C library keeps of what was freed. For runs that
 /// have just put much of what they held on disk; it takes milliseconds.
+#[cfg(feature = "frame")]
 pub(crate) fn give_back() {
     pool().trim(0);
     #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]

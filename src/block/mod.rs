@@ -13,6 +13,7 @@ mod tensor;
 pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, TableAddress};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
+#[cfg(feature = "frame")]
 pub(crate) use buffer::give_back;
 pub use buffer::{Buffer, pool};
 pub use io::{Address, BlockSink, BlockSource, MemorySource};

@@ -63,6 +63,11 @@ impl Arithmetic {
         self.native.contains(name)
     }
 
+    /// Whether `f64` is added, multiplied and divided natively: then its elementary functions are computed, too.
+    pub fn has_doubles(&self) -> bool {
+        ["f64_add", "f64_mul", "f64_div", "f64_sqrt"].iter().all(|name| self.has(name))
+    }
+
     /// The functions, in the order of their names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.native.iter().copied()
@@ -230,5 +235,6 @@ mod tests {
         let some = Arithmetic::of(["f64_fma", "f32_add", "nothing"]);
         assert_eq!(some.names().collect::<Vec<_>>(), ["f32_add", "f64_fma"]);
         assert_eq!(some.to_string(), "native f32_add f64_fma");
+        assert!(Arithmetic::all().has_doubles() && !some.has_doubles());
     }
 }

@@ -4,6 +4,7 @@
 //! `f32`, for `f16` those of the `f32` of the same value, a pair of words for what has 64 bits, `bool` for bool. What the library does
 //! not define, the device cannot do.
 
+use super::super::arithmetic::Arithmetic;
 use super::library::Library;
 use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{ErrorKind, Result};
@@ -113,11 +114,23 @@ fn narrowed(d: DType, how: &str, x: String) -> String {
 /// The function of an operation.
 pub fn function(d: DType, op: impl Display) -> Result<String> {
     let known = |name: String| Library::get().has(&name).then_some(name);
-    known(format!("{d}_{op}")).or_else(|| known(format!("{}_{op}", family(d)))).ok_or_else(|| {
-        let hint =
-            "compute in a narrower float, or on the CPU (Device::cpu()); sessions on a GPU do so by themselves";
-        ErrorKind::Unsupported { what: format!("{op} of {d} on a GPU"), hint: hint.into() }.into()
-    })
+    let found = known(format!("{d}_{op}")).or_else(|| known(format!("{}_{op}", family(d))));
+    found.ok_or_else(|| unsupported(d, op))
+}
+
+/// The function of an operation of kernels: elementary ones of `f64` are the adapter's arithmetic's. In integers they would be a hundred times as
+/// long, more than compilers take.
+fn operation(d: DType, op: impl Display, elementary: bool, arithmetic: &Arithmetic) -> Result<String> {
+    match d == DType::F64 && elementary && !arithmetic.has_doubles() {
+        true => Err(unsupported(d, op)),
+        false => function(d, op),
+    }
+}
+
+fn unsupported(d: DType, op: impl Display) -> crate::Error {
+    let hint =
+        "compute in a narrower float, or on the CPU (Device::cpu()); sessions on a GPU do so by themselves";
+    ErrorKind::Unsupported { what: format!("{op} of {d} on a GPU"), hint: hint.into() }.into()
 }
 
 /// A conversion.
@@ -139,7 +152,7 @@ pub fn cast(from: DType, to: DType, x: &str) -> String {
 }
 
 /// The expression of an instruction; operands are named by `v` and their number, inputs' elements by `x` and theirs.
-pub fn instruction(kernel: &Kernel, inst: &Inst) -> Result<String> {
+pub fn instruction(kernel: &Kernel, inst: &Inst, arithmetic: &Arithmetic) -> Result<String> {
     let d = |v: crate::ir::Value| kernel.dtype(v);
     let v = |v: crate::ir::Value| format!("v{}", v.0);
     Ok(match *inst {
@@ -148,11 +161,13 @@ pub fn instruction(kernel: &Kernel, inst: &Inst) -> Result<String> {
         Inst::Index { axis } => format!("index{axis}"),
         Inst::Cast { to, x } => cast(d(x), to, &v(x)),
         Inst::Unary { op, x } => {
-            let call = format!("{}({})", function(d(x), op)?, v(x));
+            let name = operation(d(x), op, op.is_transcendental(), arithmetic)?;
+            let call = format!("{name}({})", v(x));
             if op.is_predicate() || stays_unary(op, d(x)) { call } else { narrowed(d(x), "wrap", call) }
         }
         Inst::Binary { op, a, b } => {
-            let call = format!("{}({}, {})", function(d(a), op)?, v(a), v(b));
+            let elementary = op.is_transcendental() || op == BinaryOp::Pow;
+            let call = format!("{}({}, {})", operation(d(a), op, elementary, arithmetic)?, v(a), v(b));
             if stays_binary(op) { call } else { narrowed(d(a), "wrap", call) }
         }
         Inst::Compare { op, a, b } => format!("{}({}, {})", function(d(a), op)?, v(a), v(b)),

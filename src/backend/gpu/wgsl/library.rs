@@ -4,7 +4,7 @@ use super::super::arithmetic::Arithmetic;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     include_str!("../../../../shaders/memory.wgsl"),
     include_str!("../../../../shaders/integer.wgsl"),
     include_str!("../../../../shaders/pair.wgsl"),
@@ -12,6 +12,8 @@ const SOURCES: [&str; 11] = [
     include_str!("../../../../shaders/f64.wgsl"),
     include_str!("../../../../shaders/real.wgsl"),
     include_str!("../../../../shaders/math.wgsl"),
+    include_str!("../../../../shaders/math_f64.wgsl"),
+    include_str!("../../../../shaders/angles_f64.wgsl"),
     include_str!("../../../../shaders/fold.wgsl"),
     include_str!("../../../../shaders/native.wgsl"),
     include_str!("../../../../shaders/native_u64.wgsl"),
@@ -135,20 +137,26 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty())
 }
 
-/// A text in which every `R(x)` is the number `x` as `real.wgsl` has it: 32 bits of mantissa, sign and biased exponent.
+/// A text in which every `R(x)` is the number `x` as `real.wgsl` has it: 32 bits of mantissa, sign and biased exponent; and every `D(x)` its bits
+/// as a double.
 fn numbers(text: &str) -> String {
+    let text = replaced(text, "R(", real);
+    replaced(&text, "D(", f64::to_bits) + "\n"
+}
+
+/// A text with two words in the place of every number in parentheses after a mark.
+fn replaced(text: &str, mark: &str, bits: fn(f64) -> u64) -> String {
     let mut out = String::new();
-    let mut parts = text.split("R(");
+    let mut parts = text.split(mark);
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
         let (number, rest) = part.split_once(')').unwrap_or((part, ""));
         match number.parse::<f64>() {
-            Ok(x) => out.push_str(&super::code::pair(real(x))),
-            Err(_) => out.push_str(&format!("R({number})")),
+            Ok(x) => out.push_str(&super::code::pair(bits(x))),
+            Err(_) => out.push_str(&format!("{mark}{number})")),
         }
         out.push_str(rest);
     }
-    out.push('\n');
     out
 }
 
@@ -192,5 +200,6 @@ mod tests {
             "vec2<u32>(0x80000000u, 0x40000000u) vec2<u32>(0xc0000000u, 0xc0000001u)\n"
         );
         assert_eq!(real(2.0 - 1e-12), real(2.0));
+        assert_eq!(numbers("D(-0.5) D(x)"), "vec2<u32>(0x0u, 0xbfe00000u) D(x)\n");
     }
 }

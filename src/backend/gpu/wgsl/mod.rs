@@ -111,7 +111,7 @@ pub fn module(
         Pass::Select { root } => select::main(kernel, *root, &layout, width),
         Pass::Group { roots, .. } => group::main(kernel, roots, &layout, width)?,
     };
-    let own = format!("{}\n{own}", values_function(kernel, &values, &used, (&layout, homes))?);
+    let own = format!("{}\n{own}", values_function(kernel, &values, &used, (&layout, homes), arithmetic)?);
     let library = Library::get().needed_by(&format!("{own} params input output"), arithmetic);
     let text = format!("{library}\n{own}");
     Ok(Module { text, layout })
@@ -155,6 +155,7 @@ fn values_function(
     values: &[Value],
     used: &[bool],
     (layout, homes): (&Layout, &[Option<u8>]),
+    arithmetic: &Arithmetic,
 ) -> Result<String> {
     let mut text = String::from("struct Values {\n");
     for v in values {
@@ -197,7 +198,7 @@ fn values_function(
         _ = writeln!(text, "    let index{axis} = u64_add({start}, vec2<u32>({}, 0u));", offset(at + 2));
     }
     for (k, inst) in kernel.insts().iter().enumerate().filter(|(k, _)| used[*k]) {
-        _ = writeln!(text, "    let v{k} = {};", code::instruction(kernel, inst)?);
+        _ = writeln!(text, "    let v{k} = {};", code::instruction(kernel, inst, arithmetic)?);
     }
     let fields: Vec<String> = values.iter().map(|v| format!("v{}", v.0)).collect();
     _ = writeln!(text, "    return Values({});\n}}", fields.join(", "));

@@ -216,7 +216,7 @@ impl Connection {
         let spread = rows::spread(relation, sink, limit)?;
         let shards = self.shards()?;
         let bytes = wire::frame::encode(relation, writes, limit, shards)?;
-        let layout = Layout::of_rows(wire::number(&bytes), spread, limit, shards);
+        let layout = Layout::of_rows(wire::number(&bytes), spread, limit, shards)?;
         self.run_layout(bytes, &layout, rt, |inbox| inbox.finish_rows(rt))
     }
 

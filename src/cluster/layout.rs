@@ -10,7 +10,7 @@
 use super::arrays::Arrays;
 use super::piece::{Id, Kind};
 use super::wire;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{ResultId, Target};
 use crate::schedule::frame::{FrameStage, Spread};
 use smallvec::{SmallVec, smallvec};
@@ -81,10 +81,22 @@ impl Layout {
     }
 
     /// The layout of a frame's plan, whose wire form has the number `job`.
-    pub fn of_rows(job: u64, spread: Spread, limit: u64, shards: usize) -> Layout {
-        let units = spread.stages.iter().map(|s| s.units).collect();
+    ///
+    /// # Errors
+    /// If there would be more pieces than can be told apart.
+    pub fn of_rows(job: u64, spread: Spread, limit: u64, shards: usize) -> Result<Layout> {
+        let units: Vec<usize> = spread.stages.iter().map(|s| s.units).collect();
+        for (stage, spans) in units.iter().enumerate() {
+            let cuts = if spread.is_cut(stage) { units[stage + 1].min(shards) } else { 1 };
+            if spans.saturating_mul(cuts) > wire::MOST_CHUNKS {
+                let what = format!("a pass over {spans} spans of rows on a cluster, cut for {cuts} shards");
+                let hint =
+                    format!("at most {} pieces are; use larger parts, or fewer shards", wire::MOST_CHUNKS);
+                return Err(ErrorKind::Unsupported { what, hint }.into());
+            }
+        }
         let number = job ^ wire::number(spread.words().as_bytes());
-        Layout::of(number, Work::Rows(spread), units, shards, limit)
+        Ok(Layout::of(number, Work::Rows(spread), units, shards, limit))
     }
 
     /// Of stages of so many units.

@@ -26,7 +26,7 @@ pub fn spread(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, limit: u64)
 pub fn layout(number: u64, job: &FrameJob) -> Result<Layout> {
     let sink = job.writes.then(|| Arc::new(Elsewhere) as Arc<dyn BatchSink>);
     let spread = spread(&job.relation, sink, job.limit)?;
-    Ok(Layout::of_rows(number, spread, job.limit, job.shards))
+    Layout::of_rows(number, spread, job.limit, job.shards)
 }
 
 /// A sink that the client has.

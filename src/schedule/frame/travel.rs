@@ -171,3 +171,71 @@ pub fn under(schema: &SchemaRef, rows: &RecordBatch) -> Result<RecordBatch> {
 pub fn rows_of(bytes: Vec<u8>, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
     unpack(bytes, &types_of(schema))?.iter().map(|rows| under(schema, rows)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{DictionaryArray, Float64Array, NullArray, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    fn rows(n: usize) -> RecordBatch {
+        let words: DictionaryArray<Int32Type> =
+            (0..n).map(|i| (i % 5 > 0).then_some(["a", "bc"][i % 2])).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new((0..n).map(|i| (i % 3 > 0).then(|| format!("text {i}"))).collect::<StringArray>()),
+            Arc::new((0..n).map(|i| (i % 4 > 0).then_some(-0.5 * i as f64)).collect::<Float64Array>()),
+            Arc::new(words),
+            Arc::new(NullArray::new(n)),
+        ];
+        super::super::store::unnamed(columns, n).unwrap()
+    }
+
+    #[test]
+    fn batches_come_back_as_they_were() {
+        let all = [rows(7), rows(0), rows(300)];
+        let types = types_of(all[0].schema_ref());
+        assert_eq!(unpack(pack(all.iter()).unwrap(), &types).unwrap(), all);
+        let schema = all[0].schema();
+        assert_eq!(unpack_schema(pack_schema(&schema).unwrap()).unwrap(), schema);
+        assert_eq!(unpack(pack([].iter()).unwrap(), &types).unwrap(), []);
+        // nothing but a number of rows, and nothing but nulls
+        for few in [&[][..], &[3]] {
+            let few = all[2].project(few).unwrap();
+            let types = types_of(few.schema_ref());
+            assert_eq!(unpack(pack([few.clone()].iter()).unwrap(), &types).unwrap(), [few]);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_and_other_columns_are_refused() {
+        let all = [rows(40), rows(3)];
+        let types = types_of(all[0].schema_ref());
+        let good = pack(all.iter()).unwrap();
+        assert!(unpack(good.clone(), &types[1..]).unwrap_err().to_string().contains("expected"));
+        let mut state = 7u64;
+        let mut below = |n: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n
+        };
+        let mut refused = 0;
+        for n in 0..4000 {
+            let mut bytes = good.clone();
+            for _ in 0..1 + below(3) {
+                let at = below(bytes.len());
+                match below(3) {
+                    0 => bytes[at] ^= 1 << below(8),
+                    1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(5)],
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            match unpack(bytes, &types) {
+                // what is taken are sound columns
+                Ok(batches) => batches.iter().flat_map(|b| b.columns()).for_each(|c| {
+                    c.to_data().validate_full().unwrap_or_else(|e| panic!("{n}: {e}"));
+                }),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 1000, "{refused}");
+    }
+}

@@ -1,6 +1,7 @@
 //! A client's connection to a scheduler: submits plans, watches them, fetches what comes back, and asks again when something was lost.
 
 use super::access::Access;
+use super::deaths::Deaths;
 use super::inbox::Inbox;
 use super::layout::Layout;
 use super::status::{self, Status};
@@ -50,6 +51,8 @@ pub struct Options {
     pub shards: usize,
     /// How often a computation is submitted before it fails. Default: 4.
     pub tries: usize,
+    /// With how many workers a shard may die before it is refused. Default: 3; two deaths of workers that were taken away are no rare chance.
+    pub deaths: usize,
     /// After how long without any progress it is submitted again. Default: 10 minutes.
     pub stall: Duration,
     /// After how long it fails, come what may. Default: never.
@@ -76,6 +79,7 @@ impl Options {
             memory_limit,
             shards: 0,
             tries: 4,
+            deaths: 3,
             stall: Duration::from_secs(600),
             deadline: None,
             patience: Duration::from_secs(30),
@@ -260,6 +264,7 @@ impl Connection {
         tell: &(dyn Fn(Event) + Sync),
     ) -> Result<()> {
         let mut told = vec![];
+        let mut deaths = Deaths::default();
         // of stages that are done, each is told once
         let known = std::sync::atomic::AtomicUsize::new(0);
         let done = |stages: usize| {
@@ -268,7 +273,7 @@ impl Connection {
             }
         };
         for _ in 0..self.options.tries.max(1) {
-            match self.wait(self.attempt(bytes, layout, inbox, started, cancel, &done)) {
+            match self.wait(self.attempt(bytes, layout, inbox, (started, cancel), &mut deaths, &done)) {
                 Ok(()) => {
                     done(layout.stages());
                     return Ok(());
@@ -338,13 +343,13 @@ impl Connection {
         bytes: &Arc<[u8]>,
         layout: &Layout,
         inbox: &mut Inbox<'_>,
-        started: Instant,
-        cancel: &AtomicBool,
+        limits: (Instant, &AtomicBool),
+        deaths: &mut Deaths,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(), Trouble> {
         let mut scheduler = self.scheduler().await?;
         let job = self.submit(&mut scheduler, bytes, layout).await?;
-        let parts = match self.watch(&mut scheduler, &job, started, cancel, done).await {
+        let parts = match self.watch(&mut scheduler, &job, layout, limits, deaths, done).await {
             Ok(parts) => parts,
             Err(trouble) => {
                 // best effort: it may be gone already, with the scheduler
@@ -407,8 +412,9 @@ impl Connection {
         &self,
         scheduler: &mut Scheduler,
         job: &str,
-        started: Instant,
-        cancel: &AtomicBool,
+        layout: &Layout,
+        (started, cancel): (Instant, &AtomicBool),
+        deaths: &mut Deaths,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<PartitionLocation>, Trouble> {
         let mut looks = 0;
@@ -439,11 +445,17 @@ impl Connection {
                 watched = Instant::now();
                 let now = self.ask().await;
                 if let Ok(now) = now {
+                    deaths.look(&now, job);
+                    if let Some(why) = deaths.worst(self.options.deaths, layout) {
+                        return Err(Trouble::Final(cluster(&self.url, "running", why)));
+                    }
                     let since = alone.take().filter(|_| now.workers.is_empty());
                     if now.workers.is_empty() {
                         let since = since.unwrap_or_else(Instant::now);
                         if since.elapsed() > self.options.patience {
-                            let message = format!("no worker for {:?}", self.options.patience);
+                            let why = deaths.worst(1, layout).map(|why| format!("; {why}"));
+                            let patience = self.options.patience;
+                            let message = format!("no worker for {patience:?}{}", why.unwrap_or_default());
                             return Err(Trouble::Final(cluster(&self.url, "running", message)));
                         }
                         alone = Some(since);

@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::connection::MESSAGE_BYTES;
 use super::node::Codec;
-use super::status::{JobStatus, Status, WorkerStatus};
+use super::status::{JobStatus, RunningShard, Status, WorkerStatus};
 use super::tls::Tls;
 use super::token::Token;
 use super::worker::Host;
@@ -18,6 +18,7 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::protobuf::{RunningTask, task_status::Status as TaskState};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::shutdown::Shutdown;
@@ -25,6 +26,7 @@ use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::state::execution_stage::ExecutionStage;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use std::net::SocketAddr;
@@ -137,9 +139,7 @@ async fn status(server: &Server) -> String {
     let mut jobs = vec![];
     for (job, known) in server.state.task_manager.get_running_job_cache().iter() {
         let graph = known.execution_graph.read().await;
-        let running = graph.running_tasks().into_iter();
-        let mut running: Vec<(String, String)> =
-            running.map(|t| (format!("{}/{}", t.stage_id, t.task_id), t.executor_id)).collect();
+        let mut running: Vec<RunningShard> = graph.stages().values().flat_map(running_shards).collect();
         running.sort();
         let (stages_done, waiting) = (graph.completed_stages(), graph.available_tasks());
         jobs.push(JobStatus { job: job.to_string(), stages_done, waiting, running });
@@ -147,6 +147,19 @@ async fn status(server: &Server) -> String {
     jobs.sort_by(|a, b| a.job.cmp(&b.job));
     let status = Status { version: env!("CARGO_PKG_VERSION").into(), workers, jobs };
     serde_json::to_string(&status).unwrap_or_default()
+}
+
+/// The shards of a stage that workers have: partitions are shards, and the engine counts stages from 1.
+fn running_shards(stage: &ExecutionStage) -> Vec<RunningShard> {
+    let ExecutionStage::Running(running) = stage else { return vec![] };
+    let tasks = running.task_infos.iter().filter_map(|task| match &task.task_status {
+        TaskState::Running(RunningTask { executor_id }) => {
+            Some((task.global_input_partition_ids.first()?, executor_id))
+        }
+        _ => None,
+    });
+    let stage = running.stage_id.saturating_sub(1);
+    tasks.map(|(&shard, worker)| RunningShard { stage, shard, worker: worker.clone() }).collect()
 }
 
 async fn asked_to_end() {

@@ -40,8 +40,19 @@ pub struct JobStatus {
     pub stages_done: usize,
     /// Shards that wait for a worker.
     pub waiting: usize,
-    /// Shards that run, and by which worker.
-    pub running: Vec<(String, String)>,
+    /// Shards that run, or wait on a worker for what they need.
+    pub running: Vec<RunningShard>,
+}
+
+/// A shard that a worker has.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RunningShard {
+    /// Its stage, the first being 0.
+    pub stage: usize,
+    /// Its number among the stage's shards.
+    pub shard: usize,
+    /// The worker's name.
+    pub worker: String,
 }
 
 impl Status {
@@ -58,8 +69,8 @@ impl Status {
     /// How far a job is, in words that change when anything moves.
     pub(super) fn progress(&self, job: &str) -> String {
         let Some(job) = self.jobs.iter().find(|j| j.job == job) else { return "not running".into() };
-        let running: Vec<String> =
-            job.running.iter().map(|(shard, worker)| format!("{shard} on {worker}")).collect();
+        let running = job.running.iter().map(|s| format!("{}/{} on {}", s.stage, s.shard, s.worker));
+        let running: Vec<String> = running.collect();
         format!(
             "{} stages done, {} shards waiting, running: {}",
             job.stages_done,

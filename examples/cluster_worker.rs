@@ -11,5 +11,12 @@ fn main() -> Result<(), blockwise::Error> {
         std::thread::sleep(std::time::Duration::from_millis(60));
         Ok(blocks[0].clone())
     })?;
+    // the same, but a NaN ends the process: for watching what a cluster does about that
+    register_function("deadly", |_, blocks| {
+        if blocks[0].view::<f64>()?.iter().any(|v| v.is_nan()) {
+            std::process::abort();
+        }
+        Ok(blocks[0].clone())
+    })?;
     blockwise::cluster::worker_main()
 }

@@ -21,7 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn cluster(workers: usize) -> LocalCluster {
     static ONCE: Once = Once::new();
     // here it takes none
-    ONCE.call_once(|| register_function("slow", |_, b| Ok(b[0].clone())).expect("registered once"));
+    ONCE.call_once(|| {
+        for name in ["slow", "deadly"] {
+            register_function(name, |_, b| Ok(b[0].clone())).expect("registered once");
+        }
+    });
     let own = Path::new(env!("CARGO_BIN_EXE_blockwise-worker")).with_file_name("examples");
     let builder = LocalCluster::builder(workers, 1, LIMIT).expect("described").worker_timeout(10);
     programs(builder).worker_program(own.join("cluster_worker")).start().expect("started: build the example")
@@ -75,7 +79,7 @@ fn while_computing(cluster: &mut LocalCluster, array: &Array, happens: impl FnOn
 
 /// The place of the worker that runs a shard of the job.
 fn victim(job: &JobStatus) -> usize {
-    let (_, worker) = job.running.last().expect("something runs");
+    let worker = &job.running.last().expect("something runs").worker;
     worker.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a worker's number")
 }
 
@@ -150,7 +154,7 @@ fn a_worker_that_comes_late_takes_part() {
         let run = scope.spawn(|| client.compute(&array));
         wait_for(&cluster, "running", |j| !j.running.is_empty());
         cluster.start_worker().expect("started");
-        wait_for(&cluster, "on the new worker", |j| j.running.iter().any(|(_, w)| w.ends_with("-1")));
+        wait_for(&cluster, "on the new worker", |j| j.running.iter().any(|s| s.worker.ends_with("-1")));
         run.join().expect("no panic")
     });
     assert_bits(&got.expect("computed"), &want, "with a worker that came late");
@@ -177,6 +181,24 @@ fn without_workers_it_ends_with_an_error() {
     cluster.kill_worker(0).expect("killed");
     let e = client.compute(&three_stages(9)).expect_err("nobody computes");
     assert!(matches!(e.kind(), ErrorKind::Cluster { .. }), "{e}");
+}
+
+/// One more may die while it is found out.
+#[test]
+fn a_shard_that_ends_its_workers_is_refused_by_name() {
+    let cluster = cluster(4);
+    let options = Options { deaths: 2, deadline: Some(PATIENCE), ..cluster.options().expect("options") };
+    let client = Client::with(&cluster.url(), options).expect("connected");
+    let x = Array::arange(0, 48, 1).cast(F64).rechunk(4);
+    let bad = where_(x.equal(13.0), f64::NAN, &x);
+    let e = client.compute(&over_blocks(&[&bad]).apply_registered("deadly").sum(..)).expect_err("refused");
+    let text = e.to_string();
+    assert!(matches!(e.kind(), ErrorKind::Cluster { .. }), "{text}");
+    // 12 blocks are 12 shards: that of the NaN is the fourth
+    assert!(text.contains("ran on workers that died (worker-") && text.contains("shard 3 of 12"), "{text}");
+    assert!(!cluster.status().expect("a scheduler").workers.is_empty());
+    let sum = client.compute(&over_blocks(&[&x]).apply_registered("deadly").sum(..)).expect("computed");
+    assert_eq!(sum.to_scalar::<f64>().expect("one"), (47 * 48 / 2) as f64);
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn killed_in(stage: usize) {
         loop {
             let jobs = cluster.status().expect("a scheduler").jobs;
             let victim = jobs.iter().find(|j| j.stages_done == stage).and_then(|j| j.running.last());
-            if let Some((_, worker)) = victim {
+            if let Some(worker) = victim.map(|s| &s.worker) {
                 let number = worker.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a number");
                 cluster.kill_worker(number).expect("killed");
                 break;

@@ -1,6 +1,7 @@
 //! Command lines of the programs: flags, environment variables and a file with settings.
 
 use super::server::{SchedulerOptions, WorkerBuilder, WorkerOptions, run_scheduler};
+use super::tls::Files;
 use super::token::Token;
 use crate::config::parse_bytes;
 use crate::error::{Error, Result};
@@ -12,10 +13,14 @@ blockwise-scheduler: gives work to workers
 
   --listen ADDRESS:PORT     default 127.0.0.1:50050; also answers /healthz, /readyz and /status over HTTP
   --worker-timeout SECONDS  silence after which a worker is given up; default 20
+  --tls-authority FILE      calls are made by TLS; those are trusted whom this authority (PEM) has issued certificates
+  --tls-certificate FILE    the scheduler's own, and
+  --tls-key FILE            its key
+  --tls-name NAME           expected in others' certificates, instead of their hosts' names
   --config FILE             lines such as `listen = 0.0.0.0:50050`, read before the flags after it
   --exit-with-stdin         end when standard input is closed
 
-Each flag also as an environment variable: BLOCKWISE_LISTEN, BLOCKWISE_WORKER_TIMEOUT. Logs: RUST_LOG.
+Each flag also as an environment variable: BLOCKWISE_LISTEN, BLOCKWISE_WORKER_TIMEOUT, BLOCKWISE_TLS_AUTHORITY and so on. Logs: RUST_LOG.
 BLOCKWISE_TOKEN (or `token = ...` in a file): what workers and clients must know.
 ";
 
@@ -31,11 +36,15 @@ blockwise-worker: computes
   --work-dir DIR           for what it made and what it spills; default the system's temporary directory
   --health ADDRESS:PORT    answers /healthz and /readyz over HTTP
   --slots N                parts of stages that come in at once; default 4
+  --tls-authority FILE     calls are made by TLS (--scheduler https://...); those are trusted whom this authority (PEM) has issued certificates
+  --tls-certificate FILE   the worker's own, and
+  --tls-key FILE           its key
+  --tls-name NAME          expected in others' certificates, instead of their hosts' names
   --config FILE            lines such as `threads = 8`, read before the flags after it
   --exit-with-stdin        end when standard input is closed
 
 Each flag also as an environment variable: BLOCKWISE_SCHEDULER_URL, BLOCKWISE_LISTEN, BLOCKWISE_HOST, BLOCKWISE_NAME, BLOCKWISE_THREADS,
-BLOCKWISE_MEMORY_LIMIT, BLOCKWISE_WORK_DIR, BLOCKWISE_HEALTH, BLOCKWISE_SLOTS, BLOCKWISE_DEVICE. Logs: RUST_LOG.
+BLOCKWISE_MEMORY_LIMIT, BLOCKWISE_WORK_DIR, BLOCKWISE_HEALTH, BLOCKWISE_SLOTS, BLOCKWISE_DEVICE, BLOCKWISE_TLS_AUTHORITY and so on. Logs: RUST_LOG.
 BLOCKWISE_TOKEN (or `token = ...` in a file): the scheduler's; it guards what this worker made too.
 ";
 
@@ -45,12 +54,13 @@ BLOCKWISE_TOKEN (or `token = ...` in a file): the scheduler's; it guards what th
 /// Flags that make no sense, and those of [`run_scheduler`].
 pub fn scheduler_main() -> Result<()> {
     let mut options = SchedulerOptions::default();
+    let mut tls = Files::default();
     let go = settings(SCHEDULER_HELP, &mut |name, value| {
         match name {
             "listen" => options.listen = parse(name, value)?,
             "worker-timeout" => options.worker_timeout = parse(name, value)?,
             "token" => options.token = Token::new(value)?,
-            _ => return Ok(false),
+            _ => return Ok(tls.set(name, value)),
         }
         Ok(true)
     })?;
@@ -58,6 +68,7 @@ pub fn scheduler_main() -> Result<()> {
         return Ok(());
     }
     start_log();
+    options.tls = tls.load()?;
     run_scheduler(&options, |address| println!("listening on {address}"))
 }
 
@@ -68,6 +79,7 @@ pub fn scheduler_main() -> Result<()> {
 /// Flags that make no sense, and those of [`WorkerBuilder::run`].
 pub fn worker_main() -> Result<()> {
     let mut options = WorkerOptions::default();
+    let mut tls = Files::default();
     let go = settings(WORKER_HELP, &mut |name, value| {
         match name {
             "scheduler" | "scheduler-url" => options.scheduler = value.into(),
@@ -80,7 +92,7 @@ pub fn worker_main() -> Result<()> {
             "health" => options.health = Some(parse::<SocketAddr>(name, value)?),
             "slots" => options.slots = parse(name, value)?,
             "token" => options.token = Token::new(value)?,
-            _ => return Ok(false),
+            _ => return Ok(tls.set(name, value)),
         }
         Ok(true)
     })?;
@@ -88,6 +100,7 @@ pub fn worker_main() -> Result<()> {
         return Ok(());
     }
     start_log();
+    options.tls = tls.load()?;
     WorkerBuilder::new(options).run()
 }
 

@@ -1,8 +1,11 @@
 //! A client's connection to a scheduler: submits plans, watches them, fetches what comes back, and asks again when something was lost.
 
+use super::access::Access;
+use super::deaths::Deaths;
 use super::inbox::Inbox;
 use super::layout::Layout;
 use super::status::{self, Status};
+use super::tls::Tls;
 use super::token::Token;
 use super::{failure, node, rows, wire};
 use crate::block::{BatchSink, Block};
@@ -48,6 +51,8 @@ pub struct Options {
     pub shards: usize,
     /// How often a computation is submitted before it fails. Default: 4.
     pub tries: usize,
+    /// With how many workers a shard may die before it is refused. Default: 3; two deaths of workers that were taken away are no rare chance.
+    pub deaths: usize,
     /// After how long without any progress it is submitted again. Default: 10 minutes.
     pub stall: Duration,
     /// After how long it fails, come what may. Default: never.
@@ -56,6 +61,8 @@ pub struct Options {
     pub patience: Duration,
     /// What the scheduler and the workers want to hear. Default: `BLOCKWISE_TOKEN`.
     pub token: Token,
+    /// Whose certificates to trust; then the scheduler's address begins with `https`. Default: what [`Tls::from_env`] finds.
+    pub tls: Option<Tls>,
 }
 
 impl Options {
@@ -72,10 +79,12 @@ impl Options {
             memory_limit,
             shards: 0,
             tries: 4,
+            deaths: 3,
             stall: Duration::from_secs(600),
             deadline: None,
             patience: Duration::from_secs(30),
             token: Token::from_env()?,
+            tls: Tls::from_env()?,
         })
     }
 }
@@ -84,6 +93,7 @@ impl Options {
 pub struct Connection {
     url: String,
     options: Options,
+    access: Access,
     runtime: tokio::runtime::Runtime,
     /// The scheduler as it was last called; made anew after trouble.
     known: Mutex<Option<Scheduler>>,
@@ -126,19 +136,21 @@ impl From<Error> for Trouble {
 }
 
 impl Connection {
-    /// Connects to a scheduler, such as `http://localhost:50050`.
+    /// Connects to a scheduler, such as `http://localhost:50050`, or `https://...` where there is TLS.
     ///
     /// # Errors
-    /// [`ErrorKind::Cluster`] if it does not answer in time, or is of another version.
+    /// If that is no address; [`ErrorKind::Cluster`] if it does not answer in time, or is of another version.
     pub fn open(url: &str, options: Options) -> Result<Connection> {
         let url = url.trim_end_matches('/').to_owned();
+        let access = Access { token: options.token.clone(), tls: options.tls.clone() };
+        access.host_and_port(&url)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("blockwise-client")
             .enable_all()
             .build()
             .map_err(|e| cluster(&url, "connecting", e.to_string()))?;
-        let connection = Connection { url, options, runtime, known: Mutex::default() };
+        let connection = Connection { url, options, access, runtime, known: Mutex::default() };
         let status = connection.wait(connection.status_when_there())?;
         if status.version != env!("CARGO_PKG_VERSION") {
             let message = format!(
@@ -252,6 +264,7 @@ impl Connection {
         tell: &(dyn Fn(Event) + Sync),
     ) -> Result<()> {
         let mut told = vec![];
+        let mut deaths = Deaths::default();
         // of stages that are done, each is told once
         let known = std::sync::atomic::AtomicUsize::new(0);
         let done = |stages: usize| {
@@ -260,7 +273,7 @@ impl Connection {
             }
         };
         for _ in 0..self.options.tries.max(1) {
-            match self.wait(self.attempt(bytes, layout, inbox, started, cancel, &done)) {
+            match self.wait(self.attempt(bytes, layout, inbox, (started, cancel), &mut deaths, &done)) {
                 Ok(()) => {
                     done(layout.stages());
                     return Ok(());
@@ -289,7 +302,7 @@ impl Connection {
     }
 
     async fn ask(&self) -> Result<Status> {
-        status::fetch(&self.url, &self.options.token, Duration::from_secs(5)).await
+        status::fetch(&self.url, &self.access, Duration::from_secs(5)).await
     }
 
     /// The status of a scheduler that may be about to start.
@@ -309,14 +322,9 @@ impl Connection {
             return Ok(known.clone());
         }
         let failed = |e: tonic::transport::Error| Trouble::Again(format!("connecting: {e}"));
-        let endpoint = tonic::transport::Endpoint::new(self.url.clone()).map_err(|e| {
-            Trouble::Final(cluster(
-                &self.url,
-                "connecting",
-                format!("{e}: an address is like http://host:50050"),
-            ))
-        })?;
-        let endpoint = (self.options.token.endpoint())(endpoint.timeout(Duration::from_secs(20)));
+        let endpoint = tonic::transport::Endpoint::new(self.url.clone())
+            .map_err(|e| Trouble::Final(cluster(&self.url, "connecting", e.to_string())))?;
+        let endpoint = (self.access.endpoint())(endpoint.timeout(Duration::from_secs(20)));
         let endpoint = endpoint.map_err(|e| Trouble::Final(Error::internal(e.to_string())))?;
         let channel = endpoint.connect().await.map_err(failed)?;
         let client = SchedulerGrpcClient::with_interceptor(channel, Stamp);
@@ -335,13 +343,13 @@ impl Connection {
         bytes: &Arc<[u8]>,
         layout: &Layout,
         inbox: &mut Inbox<'_>,
-        started: Instant,
-        cancel: &AtomicBool,
+        limits: (Instant, &AtomicBool),
+        deaths: &mut Deaths,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<(), Trouble> {
         let mut scheduler = self.scheduler().await?;
         let job = self.submit(&mut scheduler, bytes, layout).await?;
-        let parts = match self.watch(&mut scheduler, &job, started, cancel, done).await {
+        let parts = match self.watch(&mut scheduler, &job, layout, limits, deaths, done).await {
             Ok(parts) => parts,
             Err(trouble) => {
                 // best effort: it may be gone already, with the scheduler
@@ -349,8 +357,7 @@ impl Connection {
                 return Err(trouble);
             }
         };
-        let calls = Arc::new(BallistaConfigGrpcEndpoint::new(self.options.token.endpoint()));
-        let parts = parts.into_iter().map(|part| Box::pin(fetch(part, calls.clone())));
+        let parts = parts.into_iter().map(|part| Box::pin(fetch(part, self.access.clone())));
         let mut rows = futures::stream::iter(parts).flatten_unordered(4);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -380,7 +387,7 @@ impl Connection {
             return Err(Trouble::Final(cluster(&self.url, "submitting", message)));
         }
         let number = wire::number(bytes);
-        let settings = settings();
+        let settings = settings(&self.access);
         let query = ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(query)),
             settings,
@@ -405,8 +412,9 @@ impl Connection {
         &self,
         scheduler: &mut Scheduler,
         job: &str,
-        started: Instant,
-        cancel: &AtomicBool,
+        layout: &Layout,
+        (started, cancel): (Instant, &AtomicBool),
+        deaths: &mut Deaths,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<PartitionLocation>, Trouble> {
         let mut looks = 0;
@@ -437,11 +445,17 @@ impl Connection {
                 watched = Instant::now();
                 let now = self.ask().await;
                 if let Ok(now) = now {
+                    deaths.look(&now, job);
+                    if let Some(why) = deaths.worst(self.options.deaths, layout) {
+                        return Err(Trouble::Final(cluster(&self.url, "running", why)));
+                    }
                     let since = alone.take().filter(|_| now.workers.is_empty());
                     if now.workers.is_empty() {
                         let since = since.unwrap_or_else(Instant::now);
                         if since.elapsed() > self.options.patience {
-                            let message = format!("no worker for {:?}", self.options.patience);
+                            let why = deaths.worst(1, layout).map(|why| format!("; {why}"));
+                            let patience = self.options.patience;
+                            let message = format!("no worker for {patience:?}{}", why.unwrap_or_default());
                             return Err(Trouble::Final(cluster(&self.url, "running", message)));
                         }
                         alone = Some(since);
@@ -482,7 +496,7 @@ fn cluster(url: &str, action: &'static str, message: String) -> Error {
 }
 
 /// What the engine must be told with a job.
-fn settings() -> Vec<KeyValuePair> {
+fn settings(access: &Access) -> Vec<KeyValuePair> {
     let message = MESSAGE_BYTES.to_string();
     let own = [
         ("ballista.scheduler.max_partitions_per_task", "1"),
@@ -490,6 +504,7 @@ fn settings() -> Vec<KeyValuePair> {
         ("ballista.planner.coalesce.enabled", "false"),
         ("ballista.planner.propagate_empty.enabled", "false"),
         ("ballista.client.grpc_max_message_size", message.as_str()),
+        ("ballista.client.use_tls", if access.tls.is_some() { "true" } else { "false" }),
         // our rows are long: what the engine holds of them is beside the workers' memory limit
         ("ballista.shuffle.sort_based.memory_limit_per_task_bytes", "16777216"),
         ("ballista.shuffle.reader.max_bytes_in_flight", "16777216"),
@@ -516,10 +531,10 @@ fn silent(_: tokio::time::error::Elapsed) -> Trouble {
 /// The rows of one place.
 fn fetch(
     location: PartitionLocation,
-    calls: Arc<BallistaConfigGrpcEndpoint>,
+    access: Access,
 ) -> impl futures::Stream<Item = Result<RecordBatch, Trouble>> {
     let rows = async move {
-        let stream = tokio::time::timeout(SILENCE, open(location, calls)).await.map_err(silent)??;
+        let stream = tokio::time::timeout(SILENCE, open(location, &access)).await.map_err(silent)??;
         let timed = futures::stream::try_unfold(stream, |mut stream| async move {
             let next = tokio::time::timeout(SILENCE, stream.next()).await.map_err(silent)?;
             Ok(next.transpose().map_err(lost)?.map(|batch| (batch, stream)))
@@ -529,16 +544,15 @@ fn fetch(
     futures::stream::once(rows).try_flatten()
 }
 
-async fn open(
-    location: PartitionLocation,
-    calls: Arc<BallistaConfigGrpcEndpoint>,
-) -> Result<SendableRecordBatchStream, Trouble> {
+async fn open(location: PartitionLocation, access: &Access) -> Result<SendableRecordBatchStream, Trouble> {
     let (layout, file) = (location.layout(), location.file_id);
     let (Some(worker), Some(partition)) = (location.executor_meta, location.partition_id) else {
         return Err(lost("a place without a worker"));
     };
     let port = worker.port as u16;
-    let client = BallistaClient::try_new(&worker.host, port, MESSAGE_BYTES, false, Some(calls), 1, 100, 0, 0);
+    let (calls, secured) = (BallistaConfigGrpcEndpoint::new(access.endpoint()), access.tls.is_some());
+    let calls = Some(Arc::new(calls));
+    let client = BallistaClient::try_new(&worker.host, port, MESSAGE_BYTES, secured, calls, 1, 100, 0, 0);
     let mut client = client.await.map_err(lost)?;
     client.fetch_partition(&worker.id, &partition.into(), file, layout, true).await.map_err(lost)
 }

@@ -156,6 +156,17 @@ impl Layout {
         }
     }
 
+    /// A shard in words, for errors.
+    pub fn place(&self, stage: usize, shard: usize) -> String {
+        match self.ranges(stage).get(shard) {
+            Some(spans) => {
+                let (label, of) = (self.label(stage), self.shards(stage));
+                format!("stage {stage} ({label}), shard {shard} of {of} (spans {spans:?})")
+            }
+            None => format!("stage {stage}, shard {shard}"),
+        }
+    }
+
     /// All families of pieces.
     pub fn families(&self) -> &[Family] {
         &self.families

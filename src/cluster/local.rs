@@ -2,6 +2,7 @@
 
 use super::connection::Options;
 use super::status::Status;
+use super::tls::Files;
 use super::token::Token;
 use crate::config::IntoBytes;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +24,7 @@ pub struct LocalClusterBuilder {
     scheduler_program: Option<PathBuf>,
     worker_program: Option<PathBuf>,
     worker_timeout: u64,
+    tls: Files,
 }
 
 impl LocalClusterBuilder {
@@ -41,6 +43,20 @@ impl LocalClusterBuilder {
     /// After how many seconds of silence a worker is given up. Default: 20.
     pub fn worker_timeout(mut self, seconds: u64) -> Self {
         self.worker_timeout = seconds;
+        self
+    }
+
+    /// Has calls made by TLS, with these PEM files: certificates of an authority; one that it has issued for `127.0.0.1`, which all processes share; and
+    /// its key. Default: no TLS, since nothing leaves this machine.
+    pub fn tls(
+        mut self,
+        authority: impl Into<PathBuf>,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        let (authority, certificate, key) = (authority.into(), certificate.into(), key.into());
+        self.tls =
+            Files { authority: Some(authority), certificate: Some(certificate), key: Some(key), name: None };
         self
     }
 
@@ -118,12 +134,14 @@ impl LocalCluster {
             scheduler_program,
             worker_program,
             worker_timeout: 20,
+            tls: Files::default(),
         })
     }
 
     /// The scheduler's address.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.description.tls.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// How a client works with it: plans are made for the workers' memory limit.
@@ -132,7 +150,7 @@ impl LocalCluster {
     /// If an environment variable holds nonsense.
     pub fn options(&self) -> Result<Options> {
         let (memory_limit, token) = (self.description.memory_limit, self.token.clone());
-        Ok(Options { memory_limit, token, ..Options::from_env()? })
+        Ok(Options { memory_limit, token, tls: self.description.tls.load()?, ..Options::from_env()? })
     }
 
     /// The process numbers of the workers, in the order in which they were started.
@@ -160,7 +178,7 @@ impl LocalCluster {
             .arg(self.dir.path())
             .arg("--exit-with-stdin");
         self.started += 1;
-        command.env("BLOCKWISE_TOKEN", self.token.word().unwrap_or_default());
+        self.admit(&mut command);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
         let child = child.map_err(|e| failed(&self.programs.1, e.to_string()))?;
         let id = child.id();
@@ -195,13 +213,25 @@ impl LocalCluster {
         self.start_scheduler()
     }
 
+    /// Tells a process what the others want to hear; how this process calls other clusters is no concern of it.
+    fn admit(&self, command: &mut Command) {
+        command.env("BLOCKWISE_TOKEN", self.token.word().unwrap_or_default());
+        for (variable, value) in self.description.tls.variables() {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
+        }
+    }
+
     fn start_scheduler(&mut self) -> Result<()> {
         let program = &self.programs.0;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        self.admit(&mut command);
+        let mut child = command
             .args(["--listen", &self.address.to_string()])
             .args(["--worker-timeout", &self.description.worker_timeout.to_string()])
             .arg("--exit-with-stdin")
-            .env("BLOCKWISE_TOKEN", self.token.word().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

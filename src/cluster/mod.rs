@@ -10,11 +10,13 @@
 //! ```
 //!
 //! Results are the local run's to the last bit: spans depend on the plan alone, and states of folds are merged in the order of spans.
-//! Nothing that arrives is trusted: see [`layout`].
+//! Nothing that arrives is trusted: see [`layout`]. Who calls must know the [`Token`]; with [`Tls`] nobody else can read or change what is said.
 
+mod access;
 pub mod arrays;
 mod command;
 mod connection;
+mod deaths;
 mod failure;
 mod inbox;
 mod kept;
@@ -26,6 +28,7 @@ mod rows;
 mod server;
 mod shard;
 mod status;
+mod tls;
 mod token;
 pub mod wire;
 mod worker;
@@ -34,5 +37,6 @@ pub use command::{scheduler_main, worker_main};
 pub use connection::{Connection, Options};
 pub use local::{LocalCluster, LocalClusterBuilder};
 pub use server::{SchedulerOptions, WorkerBuilder, WorkerOptions, run_scheduler};
-pub use status::{JobStatus, Status, WorkerStatus};
+pub use status::{JobStatus, RunningShard, Status, WorkerStatus};
+pub use tls::Tls;
 pub use token::Token;

@@ -1,8 +1,10 @@
 //! The processes of a cluster: a scheduler and workers, each around the engine's.
 
+use super::access::Access;
 use super::connection::MESSAGE_BYTES;
 use super::node::Codec;
-use super::status::{JobStatus, Status, WorkerStatus};
+use super::status::{JobStatus, RunningShard, Status, WorkerStatus};
+use super::tls::Tls;
 use super::token::Token;
 use super::worker::Host;
 use crate::backend::Device;
@@ -12,11 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BlockContext, register_function};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::protobuf::{RunningTask, task_status::Status as TaskState};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::shutdown::Shutdown;
@@ -24,6 +26,7 @@ use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::state::execution_stage::ExecutionStage;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use std::net::SocketAddr;
@@ -40,6 +43,8 @@ pub struct SchedulerOptions {
     pub worker_timeout: u64,
     /// What those who call must know; nothing by default.
     pub token: Token,
+    /// Certificates, if calls are to be made by TLS; none by default.
+    pub tls: Option<Tls>,
 }
 
 impl Default for SchedulerOptions {
@@ -48,6 +53,7 @@ impl Default for SchedulerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 50050)),
             worker_timeout: 20,
             token: Token::default(),
+            tls: None,
         }
     }
 }
@@ -71,6 +77,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 /// [`ErrorKind::Cluster`] if it cannot listen.
 pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let failed = failed("running the scheduler");
+    let access = Access { token: options.token.clone(), tls: options.tls.clone() };
     runtime()?.block_on(async {
         let listener = tokio::net::TcpListener::bind(options.listen).await;
         let listener = listener.map_err(|e| failed(format!("listening on {}: {e}", options.listen)))?;
@@ -89,7 +96,7 @@ pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr))
             grpc_server_max_encoding_message_size: MESSAGE_BYTES as u32,
             grpc_client_max_message_size: MESSAGE_BYTES as u32,
             override_physical_codec: Some(Codec::new(None)),
-            override_create_grpc_client_endpoint: Some(options.token.endpoint()),
+            override_create_grpc_client_endpoint: Some(access.endpoint()),
             ..SchedulerConfig::default()
         };
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(|e| failed(e.to_string()))?;
@@ -104,21 +111,12 @@ pub fn run_scheduler(options: &SchedulerOptions, ready: impl FnOnce(SocketAddr))
             .route("/healthz", get(|| async { "ok" }))
             .route("/readyz", get(move || readiness(ready_server.is_ready())))
             .route("/status", get(move || async move { status(&status_server).await }));
-        let routes = options.token.guard(routes);
         ready(address);
-        let listener = listener.tap_io(at_once);
-        let serve = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>());
         tokio::select! {
-            ended = async { serve.await } => ended.map_err(|e| failed(e.to_string())),
+            ended = access.serve(listener, routes, std::future::pending()) => ended.map_err(|e| failed(e.to_string())),
             () = asked_to_end() => Ok(()),
         }
     })
-}
-
-/// Answers are short and waited for: none shall wait for more to be sent with it.
-fn at_once(stream: &mut tokio::net::TcpStream) {
-    // without it, all that is lost is time
-    let _ = stream.set_nodelay(true);
 }
 
 async fn readiness(ready: bool) -> (axum::http::StatusCode, &'static str) {
@@ -141,9 +139,7 @@ async fn status(server: &Server) -> String {
     let mut jobs = vec![];
     for (job, known) in server.state.task_manager.get_running_job_cache().iter() {
         let graph = known.execution_graph.read().await;
-        let running = graph.running_tasks().into_iter();
-        let mut running: Vec<(String, String)> =
-            running.map(|t| (format!("{}/{}", t.stage_id, t.task_id), t.executor_id)).collect();
+        let mut running: Vec<RunningShard> = graph.stages().values().flat_map(running_shards).collect();
         running.sort();
         let (stages_done, waiting) = (graph.completed_stages(), graph.available_tasks());
         jobs.push(JobStatus { job: job.to_string(), stages_done, waiting, running });
@@ -151,6 +147,19 @@ async fn status(server: &Server) -> String {
     jobs.sort_by(|a, b| a.job.cmp(&b.job));
     let status = Status { version: env!("CARGO_PKG_VERSION").into(), workers, jobs };
     serde_json::to_string(&status).unwrap_or_default()
+}
+
+/// The shards of a stage that workers have: partitions are shards, and the engine counts stages from 1.
+fn running_shards(stage: &ExecutionStage) -> Vec<RunningShard> {
+    let ExecutionStage::Running(running) = stage else { return vec![] };
+    let tasks = running.task_infos.iter().filter_map(|task| match &task.task_status {
+        TaskState::Running(RunningTask { executor_id }) => {
+            Some((task.global_input_partition_ids.first()?, executor_id))
+        }
+        _ => None,
+    });
+    let stage = running.stage_id.saturating_sub(1);
+    tasks.map(|(&shard, worker)| RunningShard { stage, shard, worker: worker.clone() }).collect()
 }
 
 async fn asked_to_end() {
@@ -190,6 +199,8 @@ pub struct WorkerOptions {
     pub slots: usize,
     /// What those who call must know, and what it says itself; nothing by default.
     pub token: Token,
+    /// Certificates, if calls are to be made by TLS; none by default.
+    pub tls: Option<Tls>,
 }
 
 impl Default for WorkerOptions {
@@ -206,6 +217,7 @@ impl Default for WorkerOptions {
             health: None,
             slots: 4,
             token: Token::default(),
+            tls: None,
         }
     }
 }
@@ -261,12 +273,13 @@ impl WorkerBuilder {
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("creating", &dir, e))?;
         let work = tempfile::Builder::new().prefix("blockwise-worker-").tempdir_in(&dir);
         let work = work.map_err(|e| Error::io("creating a directory in", &dir, e))?;
-        let (scheduler_host, scheduler_port) = split(&options.scheduler)?;
+        let access = Access { token: options.token.clone(), tls: options.tls.clone() };
+        let (scheduler_host, scheduler_port) = access.host_and_port(&options.scheduler)?;
+        let scheduler_host = scheduler_host.to_owned();
         let means =
             Host::new(name.clone(), memory_limit, threads, work.path().to_owned(), &Device::from_env()?)?;
-        let endpoint = options.token.endpoint();
-        let calls = endpoint.clone();
-        let token = options.token.clone();
+        let endpoint = access.endpoint();
+        let (calls, secured) = (endpoint.clone(), access.tls.is_some());
         let config = ExecutorProcessConfig {
             executor_id: name,
             bind_host: options.listen.ip().to_string(),
@@ -289,9 +302,10 @@ impl WorkerBuilder {
             override_config_producer: Some(Arc::new(move || {
                 SessionConfig::new_with_ballista()
                     .with_ballista_override_create_grpc_client_endpoint(calls.clone())
+                    .with_ballista_use_tls(secured)
             })),
             override_arrow_flight_service: Some(Arc::new(move |dir, address, shutdown, _| {
-                tokio::spawn(serve_rows(dir, address, token.clone(), shutdown))
+                tokio::spawn(serve_rows(dir, address, access.clone(), shutdown))
             })),
             ..ExecutorProcessConfig::default()
         };
@@ -314,24 +328,15 @@ impl WorkerBuilder {
 async fn serve_rows(
     dir: String,
     address: SocketAddr,
-    token: Token,
+    access: Access,
     mut shutdown: Shutdown,
 ) -> Result<(), BallistaError> {
     let rows = FlightServiceServer::new(BallistaFlightService::new(dir))
         .max_encoding_message_size(MESSAGE_BYTES)
         .max_decoding_message_size(MESSAGE_BYTES);
-    let routes = token.guard(tonic::service::Routes::new(rows).into_axum_router());
-    let listener = tokio::net::TcpListener::bind(address).await?.tap_io(at_once);
-    let ended = axum::serve(listener, routes).with_graceful_shutdown(async move { shutdown.recv().await });
-    Ok(ended.await?)
-}
-
-/// Host and port of an address such as `http://host:50050`.
-fn split(url: &str) -> Result<(String, u16)> {
-    let rest = url.trim_end_matches('/').strip_prefix("http://");
-    let parts =
-        rest.and_then(|r| r.rsplit_once(':')).and_then(|(h, p)| Some((h.to_owned(), p.parse().ok()?)));
-    parts.ok_or_else(|| Error::invalid("scheduler", format!("{url:?}: an address is like http://host:50050")))
+    let routes = tonic::service::Routes::new(rows).into_axum_router();
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    Ok(access.serve(listener, routes, async move { shutdown.recv().await }).await?)
 }
 
 /// The port asked for, or a free one.

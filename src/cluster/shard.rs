@@ -132,14 +132,8 @@ impl Incoming {
 
     /// Where in the computation this is, for errors.
     pub fn place(&self) -> String {
-        let shards: Vec<String> = self.shards.keys().map(usize::to_string).collect();
-        let of = self.layout.shards(self.stage);
-        format!(
-            "stage {} ({}), shard {} of {of}",
-            self.stage,
-            self.layout.label(self.stage),
-            shards.join(" and ")
-        )
+        let shards = self.shards.keys().map(|&shard| self.layout.place(self.stage, shard));
+        shards.collect::<Vec<_>>().join(" and ")
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a scheduler says of itself: its workers and its jobs, over plain HTTP.
+//! What a scheduler says of itself: its workers and its jobs, over HTTP.
 
-use super::token::Token;
+use super::access::Access;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -40,8 +40,19 @@ pub struct JobStatus {
     pub stages_done: usize,
     /// Shards that wait for a worker.
     pub waiting: usize,
-    /// Shards that run, and by which worker.
-    pub running: Vec<(String, String)>,
+    /// Shards that run, or wait on a worker for what they need.
+    pub running: Vec<RunningShard>,
+}
+
+/// A shard that a worker has.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RunningShard {
+    /// Its stage, the first being 0.
+    pub stage: usize,
+    /// Its number among the stage's shards.
+    pub shard: usize,
+    /// The worker's name.
+    pub worker: String,
 }
 
 impl Status {
@@ -58,8 +69,8 @@ impl Status {
     /// How far a job is, in words that change when anything moves.
     pub(super) fn progress(&self, job: &str) -> String {
         let Some(job) = self.jobs.iter().find(|j| j.job == job) else { return "not running".into() };
-        let running: Vec<String> =
-            job.running.iter().map(|(shard, worker)| format!("{shard} on {worker}")).collect();
+        let running = job.running.iter().map(|s| format!("{}/{} on {}", s.stage, s.shard, s.worker));
+        let running: Vec<String> = running.collect();
         format!(
             "{} stages done, {} shards waiting, running: {}",
             job.stages_done,
@@ -70,11 +81,11 @@ impl Status {
 }
 
 /// Asks a scheduler.
-pub(super) async fn fetch(url: &str, token: &Token, limit: Duration) -> Result<Status> {
+pub(super) async fn fetch(url: &str, access: &Access, limit: Duration) -> Result<Status> {
     let failed = |message: String| -> Error {
         ErrorKind::Cluster { url: url.to_owned(), action: "asking for its status", message }.into()
     };
-    let answer = tokio::time::timeout(limit, get(url, token, "/status")).await;
+    let answer = tokio::time::timeout(limit, get(url, access, "/status")).await;
     let answer =
         answer.map_err(|_| failed(format!("no answer for {limit:?}")))?.map_err(|e| failed(e.to_string()))?;
     let text = std::str::from_utf8(&answer).unwrap_or_default();
@@ -89,13 +100,12 @@ pub(super) async fn fetch(url: &str, token: &Token, limit: Duration) -> Result<S
     serde_json::from_str(body).map_err(|e| failed(format!("it is no scheduler of blockwise: {e}")))
 }
 
-async fn get(url: &str, token: &Token, path: &str) -> std::io::Result<Vec<u8>> {
-    let invalid = |message: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, message.to_owned());
-    let host = url.strip_prefix("http://").ok_or_else(|| invalid("an address is like http://host:50050"))?;
-    let mut stream = tokio::net::TcpStream::connect(host).await?;
+async fn get(url: &str, access: &Access, path: &str) -> std::io::Result<Vec<u8>> {
+    let (host, port) = access.host_and_port(url).map_err(std::io::Error::other)?;
+    let mut stream = access.connect((host, port)).await?;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {}\r\nConnection: close\r\n\r\n",
-        token.agent()
+        "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {}\r\nConnection: close\r\n\r\n",
+        access.token.agent()
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = vec![];

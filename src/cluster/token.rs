@@ -8,10 +8,8 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use ballista_core::extension::EndpointOverrideFn;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Paths that need no word: whether a process lives and is ready is no secret.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
@@ -68,20 +66,6 @@ impl Token {
             Some(word) => format!("blockwise-{word}"),
             None => "blockwise".into(),
         }
-    }
-
-    /// What a call of the engine is made with: the word, and signs of life from the other side while it waits.
-    pub(super) fn endpoint(&self) -> EndpointOverrideFn {
-        let agent = self.agent();
-        Arc::new(move |endpoint| {
-            let endpoint = endpoint
-                .connect_timeout(Duration::from_secs(5))
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(Duration::from_secs(10))
-                .keep_alive_timeout(Duration::from_secs(10))
-                .user_agent(agent.clone())?;
-            Ok(endpoint)
-        })
     }
 
     /// Lets only those in who say the word.

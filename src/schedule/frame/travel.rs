@@ -15,9 +15,6 @@ use arrow::ipc::{MessageHeader, root_as_message};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The end of a stream: without it a decoder does not give a batch whose values take no bytes.
-const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-
 /// Names and types of columns as bytes.
 ///
 /// # Errors
@@ -43,10 +40,7 @@ pub fn pack<'a>(batches: impl ExactSizeIterator<Item = &'a RecordBatch>) -> Resu
     let mut out = (batches.len() as u64).to_le_bytes().to_vec();
     for rows in batches {
         // rows without columns are but a number
-        let mut buffers = if rows.num_columns() == 0 { vec![] } else { encoded(rows)? };
-        if !buffers.is_empty() {
-            buffers.push(END.into());
-        }
+        let buffers = if rows.num_columns() == 0 { vec![] } else { encoded(rows)? };
         let len: usize = buffers.iter().map(Buffer::len).sum();
         out.extend_from_slice(&(rows.num_rows() as u64).to_le_bytes());
         out.extend_from_slice(&(len as u64).to_le_bytes());

@@ -202,6 +202,29 @@ fn the_best_of_every_type() {
         f32::INFINITY,
     ]);
     check(&[f64::NEG_INFINITY, f64::MIN, -f64::from_bits(1), 0.0, 0.1, f64::MAX, f64::INFINITY]);
+    // times keep their types, in place and beyond
+    let df =
+        DataFrame::from_columns([("t", vec![Some(5i64), None, Some(-86_400), Some(86_400 * 400)].into())]);
+    let zone = Some("Europe/Berlin".into());
+    for t in [
+        DataType::Timestamp(TimeUnit::Second, None),
+        DataType::Timestamp(TimeUnit::Millisecond, zone),
+        DataType::Duration(TimeUnit::Microsecond),
+        DataType::Date32,
+    ] {
+        let times = df.select(col("t").cast(DataType::Timestamp(TimeUnit::Second, None)));
+        let times = match &t {
+            DataType::Duration(_) => df.select(col("t").cast(t.clone())),
+            _ => times.select(col("t").cast(t.clone())),
+        };
+        for k in [2, 9] {
+            let top = times.select(col("t").top_k(k)).explode("t");
+            let sorted = times.drop_nulls(["t"]).sort(col("t").descending()).head(k);
+            assert_eq!(top.schema().unwrap().field(0).data_type(), &t);
+            let rows = |df: &DataFrame| df.collect().unwrap().to_batch().unwrap().column(0).clone();
+            assert_eq!(&rows(&top), &rows(&sorted), "{t} {k}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ mod spill;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, JoinKind, UserFold, col, len, row_number, scan_csv, scan_ipc, scan_parquet,
+    Column, DataFrame, Every, JoinKind, UserFold, col, concat_str, duration, len, row_number, scan_csv,
+    scan_ipc, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
@@ -106,6 +107,16 @@ fn check_all(workers: usize, formats: usize) {
             "groups of a join",
         );
         same(&df.group_by("few").agg(col("x").mean()).sort("few"), "a sort of groups");
+        let hours = timestamp(2024, 1, 31, 22, 30, 0) + col("many") * duration(0, 1, 0, 0);
+        let times = df.with_columns([
+            hours.dt().replace_time_zone(Some("Europe/Berlin")).alias("t"),
+            concat_str([col("few").str().extract(r"(\d)$", 1), col("n")], "/")
+                .str()
+                .pad_start(8, '.')
+                .alias("text"),
+        ]);
+        let weeks = times.filter(col("text").str().contains("3/")).resample("t", Every::weeks(1));
+        assert!(same(&weeks.agg([col("x").sum(), col("text").max()]), "text and times") > 1000);
     }
 }
 

@@ -1,12 +1,11 @@
-//! Functions of columns that belong to no kind of column, and the table that the others are entries of.
+//! Functions of columns that belong to no kind of column.
 
-use super::every::ticks_of;
-use super::texts::{Texts, bytes, plain};
-use super::{Argument, DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
+use super::{DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
 use crate::dtype::Element;
-use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{is_text, plain_type};
-use arrow::array::{Array, ArrayRef, AsArray};
+use crate::error::{Error, Result};
+use crate::expr::frame::functions::{every::ticks_of, text::CONCAT};
+use crate::expr::frame::plain_type;
+use arrow::array::{Array, ArrayRef};
 use std::sync::Arc;
 
 /// A day of the proleptic Gregorian calendar as a value; months and days count from 1.
@@ -196,75 +195,6 @@ impl Expr {
         let function = UserFunction { name: "map_elements".into(), output, call: Arc::new(call) };
         Expr::map_columns([self.cast(plain_type(A::DTYPE))], function)
     }
-}
-
-pub(super) fn failed(op: &str, e: impl std::fmt::Display) -> Error {
-    ErrorKind::Value { op: op.into(), message: e.to_string() }.into()
-}
-
-/// `out`, if all are text.
-pub(super) fn texts(types: &[DataType], out: DataType) -> std::result::Result<DataType, String> {
-    match types.iter().find(|t| !is_text(t) && **t != DataType::Null) {
-        Some(t) => Err(format!("takes text, not {t}; cast it before")),
-        None => Ok(out),
-    }
-}
-
-/// A value of every text, or null.
-pub(super) fn of_text<A, V>(x: &Argument, f: impl Fn(&str) -> Option<V>) -> Result<ArrayRef>
-where
-    A: Array + FromIterator<Option<V>> + 'static,
-{
-    let x = plain(x)?;
-    Ok(Arc::new(x.array.as_string::<i32>().iter().map(|v| v.and_then(&f)).collect::<A>()))
-}
-
-/// A text given as an argument for all rows.
-pub(super) fn constant<'a>(x: &'a Argument, op: &str) -> Result<Option<&'a str>> {
-    if !x.is_scalar {
-        return Err(failed(op, "takes one text for all rows here"));
-    }
-    Ok(x.array.as_string_opt::<i32>().filter(|a| a.is_valid(0)).map(|a| a.value(0)))
-}
-
-/// A whole number given as an argument for all rows.
-pub(super) fn whole(x: &Argument) -> i64 {
-    x.array.as_primitive::<arrow::datatypes::Int64Type>().value(0)
-}
-
-/// Entries of the table of functions: `NAME = "name in plans", type of the result, result;`, with `may_fail` after the name of one that some
-/// values are an error for.
-macro_rules! builtins {
-    ($($NAME:ident = $name:literal $($may_fail:ident)?, |$types:ident| $output:expr, |$x:ident| $call:expr;)*) => {$(
-        pub(super) static $NAME: $crate::expr::frame::Builtin = $crate::expr::frame::Builtin {
-            name: $name,
-            output: |$types| $output,
-            may_fail: !stringify!($($may_fail)?).is_empty(),
-            call: |$x| $call,
-        };
-    )*};
-}
-pub(super) use builtins;
-
-builtins! {
-    CONCAT = "str.concat" may_fail, |t| texts(t, DataType::Utf8), |x| {
-        let rows = x.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
-        let parts = x.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        let parts: Vec<_> = parts.iter().map(|p| (p.array.as_string::<i32>(), p.is_scalar)).collect();
-        // one column may come many times
-        let given = parts.iter().map(|(texts, _)| bytes(texts)).max();
-        let mut joined = Texts::new("str.concat", rows, given.unwrap_or(0));
-        for row in 0..rows {
-            let place = |is_scalar: bool| if is_scalar { 0 } else { row };
-            if parts.iter().any(|(texts, is_scalar)| texts.is_null(place(*is_scalar))) {
-                joined.push(None)?;
-                continue;
-            }
-            parts.iter().try_for_each(|(texts, is_scalar)| joined.write(texts.value(place(*is_scalar))))?;
-            joined.end();
-        }
-        Ok(joined.finish())
-    };
 }
 
 /// Whether values are integers or floats.

@@ -35,7 +35,6 @@
 mod aggregate;
 mod arrays;
 mod columns;
-mod every;
 mod files;
 mod folds;
 mod functions;
@@ -45,12 +44,12 @@ pub mod selectors;
 mod series;
 mod table;
 mod text;
-mod texts;
 mod time;
 mod user;
 mod verbs;
 mod windows;
 
+pub use crate::expr::frame::functions::every::Every;
 pub use crate::expr::frame::{
     AggOp, Argument, Expr, JoinKind, Literal, OverKey, Partition, Rolling, SortKey, UserFold, UserFunction,
     WindowOp, WindowSize, col, group_number, len, lit, random, row_number, when,
@@ -66,7 +65,6 @@ pub use arrow;
 pub use arrow::array::RecordBatch;
 pub use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 pub use columns::{Column, IntoColumns, IntoSortKeys};
-pub use every::Every;
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
 pub use files::{scan_csv, scan_ipc, scan_json_lines};

@@ -1,21 +1,20 @@
 //! Partitions of rows, and functions of all rows of a partition or of a group.
 
-use super::functions::{builtins, failed};
 use super::{
     DataFrame, DataType, Expr, FileFormat, GroupBy, IntoColumns, IntoSortKeys, Partition, RecordBatch,
     Schema, col, group_number, len, row_number, when,
 };
 use crate::error::{Error, Result};
-use crate::expr::frame::{Argument, BatchFn, HASH, NUMBER, Node, Relation, Runs};
+use crate::expr::frame::functions::failed;
+use crate::expr::frame::{Argument, BatchFn, Builtin, HASH, MANY, NUMBER, Node, Relation, Runs};
 use crate::io::parts::PartsSink;
 use crate::schedule::frame::content_hashes;
 use arrow::array::{ArrayRef, UInt64Array};
 use std::path::Path;
 use std::sync::Arc;
 
-builtins! {
-    HASHES = "hash", |_t| Ok(DataType::UInt64), |x| hashes(x);
-}
+static HASHES: Builtin =
+    Builtin { name: "hash", inputs: MANY, output: |_| Ok(DataType::UInt64), may_fail: false, call: hashes };
 
 /// A hash of every row, by what its values are.
 fn hashes(x: &[Argument]) -> Result<ArrayRef> {

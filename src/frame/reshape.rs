@@ -1,12 +1,13 @@
 //! Long tables from wide ones, wide ones from long ones, and time in even steps.
 
+use super::Every;
 use super::aggregate::{has_aggregate, plan_aggregates};
-use super::every::{self, Every};
 use super::{
     AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, RecordBatch, Schema,
     col, when,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::functions::every;
 use crate::expr::frame::{Named, Node, common, find, is_text, kernel_dtype, name_of};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::compute::{cast, interleave, take, take_record_batch};

@@ -1,6 +1,6 @@
 //! Folds of the user's: functions that make states of a group's rows, one state of several, and values of states.
 
-use super::function::{Argument, Builtin};
+use super::function::{Argument, Builtin, MANY};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{Array, ArrayRef, StructArray, UInt32Array};
 use arrow::compute::take;
@@ -159,6 +159,7 @@ fn pack(fields: Fields, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef>
 /// Several columns as one: what a fold of several is of.
 pub(crate) static PACK: Builtin = Builtin {
     name: "",
+    inputs: MANY,
     output: |types| Ok(DataType::Struct(fields("input", types.iter().cloned()))),
     may_fail: false,
     call: |inputs| {

@@ -28,12 +28,30 @@ impl Datum for Argument {
 pub struct Builtin {
     /// Its name in plans: `"str.upper"`.
     pub name: &'static str,
+    /// How many columns or values it takes; [`MANY`] for one or more.
+    pub inputs: usize,
     /// The type of its result; an error in words if it does not take these.
     pub output: fn(&[DataType]) -> std::result::Result<DataType, String>,
     /// Whether there are values that it fails for.
     pub may_fail: bool,
     /// The function. Its result has as many rows as its arguments, or one if all of them stand for all rows.
     pub call: fn(&[Argument]) -> Result<ArrayRef>,
+}
+
+/// Any number of inputs, but one at least.
+pub const MANY: usize = usize::MAX;
+
+impl Builtin {
+    /// The type of its result for inputs of these types.
+    ///
+    /// # Errors
+    /// In words, if it does not take these.
+    pub fn output_of(&self, types: &[DataType]) -> std::result::Result<DataType, String> {
+        match types.len() {
+            n if n == self.inputs || self.inputs == MANY && n > 0 => (self.output)(types),
+            n => Err(format!("takes {} inputs, not {n}", self.inputs)),
+        }
+    }
 }
 
 /// A user's function of columns of a block of rows.

@@ -205,7 +205,7 @@ impl Expr {
                 let inputs = inputs.iter().map(of).collect::<Result<Vec<_>>>()?;
                 let types: Vec<DataType> = inputs.iter().map(|x| x.data_type.clone()).collect();
                 let output = match function {
-                    Function::Builtin(f) => (f.output)(&types).map_err(fail)?,
+                    Function::Builtin(f) => f.output_of(&types).map_err(fail)?,
                     Function::User(f) => f.output.clone(),
                 };
                 Typed::new(TypedOp::Function(function.clone()), inputs, output)

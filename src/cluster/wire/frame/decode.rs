@@ -7,8 +7,10 @@ use super::{DEEPEST, LARGEST, MAGIC};
 use crate::block::{BatchSource, MemoryBatches, TableAddress};
 use crate::dtype::Scalar;
 use crate::error::{ErrorKind, Result};
+use crate::expr::frame::functions::builtin;
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp, WindowSize,
+    AggOp, Aggregate, Expr, Function, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp,
+    WindowSize,
 };
 use crate::io;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
@@ -114,6 +116,10 @@ impl Tables {
             ExprForm::FillNull(a, b) => Node::FillNull(x(a)?, x(b)?),
             ExprForm::When(a, b, c) => Node::When(x(a)?, x(b)?, x(c)?),
             ExprForm::Alias(name, a) => Node::Alias(name.into(), x(a)?),
+            ExprForm::Call(name, inputs) => {
+                let f = builtin(&name).ok_or_else(|| bad(format!("there is no function {name:?}")))?;
+                Node::Function(Function::Builtin(f), inputs.into_iter().map(x).collect::<Result<_>>()?)
+            }
         }))
     }
 

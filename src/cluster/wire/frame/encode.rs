@@ -7,6 +7,7 @@ use super::{DEEPEST, LARGEST, MAGIC};
 use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::frame::functions::builtin;
 use crate::expr::frame::{
     AggOp, Expr, Function, Literal, Named, Node, RelOp, Relation, WindowOp, WindowSize, in_order,
 };
@@ -178,8 +179,11 @@ impl Encoder {
                 let what = format!("{}: a function that is no part of the workers", f.name);
                 return Err(unsupported(what, HERE));
             }
+            Node::Function(Function::Builtin(f), inputs) if builtin(f.name).is_some() => {
+                ExprForm::Call(f.name.into(), inputs.iter().map(at).collect())
+            }
             Node::Function(Function::Builtin(f), _) => {
-                return Err(unsupported(format!("{}: a function that is no kernel's", f.name), HERE));
+                return Err(unsupported(format!("{}: a function that depends on partitions", f.name), HERE));
             }
             Node::Alias(name, x) => ExprForm::Alias(name.to_string(), at(x)),
             Node::Failed(e) => return Err(e.clone()),

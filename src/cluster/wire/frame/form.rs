@@ -40,17 +40,28 @@ pub(super) struct FileForm {
 pub(super) enum ExprForm {
     Column(String),
     Null,
-    Number { dtype: u8, bits: u64 },
+    Number {
+        dtype: u8,
+        bits: u64,
+    },
     Text(String),
-    Typed { to: u32, value: i64 },
+    Typed {
+        to: u32,
+        value: i64,
+    },
     Unary(u8, u32),
     Binary(u8, u32, u32),
     Compare(u8, u32, u32),
-    Cast { to: u32, of: u32 },
+    Cast {
+        to: u32,
+        of: u32,
+    },
     IsNull(u32),
     FillNull(u32, u32),
     When(u32, u32, u32),
     Alias(String, u32),
+    /// A function of the library's table by its name, and its inputs.
+    Call(String, Vec<u32>),
 }
 
 /// A column to be made.

@@ -7,7 +7,10 @@ use super::form::FrameForm;
 use super::{MAGIC, decode, encode};
 use crate::cluster::rows;
 use crate::expr::frame::Relation;
-use crate::frame::{Column, DataFrame, DataType, JoinKind, col, date, len, lit, row_number, scan_csv, when};
+use crate::frame::{
+    Column, DataFrame, DataType, Every, JoinKind, col, concat_str, date, len, lit, row_number, scan_csv,
+    timestamp, when,
+};
 
 const LIMIT: u64 = 64 << 20;
 
@@ -22,6 +25,8 @@ fn table() -> DataFrame {
 /// Frames that use every kind of relation and expression that travels.
 fn frames() -> Vec<DataFrame> {
     let df = table();
+    let day = date(2024, 2, 29);
+    let zoned = timestamp(2024, 2, 29, 1, 2, 3).dt().replace_time_zone(Some("Europe/Berlin"));
     let other = DataFrame::from_columns([("k", Column::from(vec!["a", "c"])), ("w", vec![1i32, 2].into())]);
     let folds = [
         col("v").sum(),
@@ -52,6 +57,20 @@ fn frames() -> Vec<DataFrame> {
             col("v").forward_fill().alias("filled"),
         ]),
         DataFrame::concat([&df, &df.select(["k", "v", "n"])]),
+        df.select([
+            col("k").str().to_uppercase().alias("up"),
+            col("k").str().pad_start(9, '*').alias("wide"),
+            col("k").str().replace_regex("[ab]", "x").alias("x"),
+            concat_str(["k", "n"], "-").alias("both"),
+            col("k").cat().codes(["c", "a"]).alias("code"),
+        ]),
+        df.select([
+            day.dt().truncate(Every::months(2)).alias("span"),
+            day.dt().strftime("%d.%m.").alias("text"),
+            day.dt().add_months(13).dt().week().alias("week"),
+            zoned.dt().hour().alias("hour"),
+            lit("2024-02-29").str().to_date("%Y-%m-%d").dt().month_end().alias("end"),
+        ]),
     ]
 }
 
@@ -94,8 +113,9 @@ fn what_no_worker_could_have_is_an_error_that_names_it() {
     let schema = df.schema().unwrap();
     let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1).unwrap_err();
     assert!(e.to_string().contains("map_batches"), "{e}");
-    let e = encode(relation(&df.select(col("k").str().to_uppercase())), false, LIMIT, 1).unwrap_err();
-    assert!(e.to_string().contains("str.to_uppercase"), "{e}");
+    let e = encode(relation(&df.select(col("n").map_elements(|n: i64| Some(n + 1)))), false, LIMIT, 1)
+        .unwrap_err();
+    assert!(e.to_string().contains("map_elements"), "{e}");
     let big = DataFrame::from_columns([("x", vec![0u64; (16 << 17) + 1].into())]);
     let e = encode(relation(&big), false, LIMIT, 1).unwrap_err();
     assert!(e.to_string().contains("in memory"), "{e}");

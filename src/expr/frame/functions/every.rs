@@ -1,19 +1,18 @@
 //! Spans of time that cut the calendar into buckets, and the zones in which they do.
 
-use super::functions::{constant, failed, whole};
-use super::{Argument, DataType, TimeUnit};
+use super::{Argument, constant, failed, whole};
 use crate::error::{Error, Result};
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, make_array};
 use arrow::compute::cast;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use chrono::{DateTime, Datelike, Months, NaiveDate, Offset, TimeZone};
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
-/// A span of time that comes again and again: buckets for [`Time::truncate`](super::Time::truncate) and
-/// [`DataFrame::resample`](super::DataFrame::resample).
+/// A span of time that comes again and again: buckets for [`Time::truncate`](crate::frame::Time::truncate) and
+/// [`DataFrame::resample`](crate::frame::DataFrame::resample).
 ///
 /// Seconds, minutes, hours and days are counted from 1970-01-01, weeks from the Monday 1970-01-05, months, quarters and years from January
 /// of the year 0, each as the clocks of the column's zone show it. So 15 minutes begin at the full quarters of an hour, 2 months in
@@ -114,7 +113,7 @@ impl FromStr for Every {
 
 impl Every {
     /// An error if it is no time at all.
-    pub(super) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         match self.count {
             0 => Err(Error::invalid("every", format!("{self} is no time; give 1 or more"))),
             _ => Ok(()),
@@ -188,7 +187,7 @@ pub(super) fn month_end(day: i32) -> i32 {
     next.map_or(day, |d| d.to_epoch_days() - 1)
 }
 
-pub(super) fn ticks_of(unit: TimeUnit) -> i64 {
+pub(crate) fn ticks_of(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,
@@ -198,7 +197,7 @@ pub(super) fn ticks_of(unit: TimeUnit) -> i64 {
 }
 
 /// A zone by its name.
-pub(super) fn zone(name: &str) -> Result<Tz> {
+pub(crate) fn zone(name: &str) -> Result<Tz> {
     name.parse().map_err(|_| {
         let message =
             format!("{name:?} is no time zone; give a name like Europe/Berlin or an offset like +02:00");
@@ -301,6 +300,7 @@ impl Clock {
 /// Times moved to a start of a span, by the clocks of their zone. The second argument says which.
 pub(super) fn map(x: &[Argument], f: fn(Clock, i64, Every) -> i64) -> Result<ArrayRef> {
     let every: Every = constant(&x[1], "dt.truncate")?.unwrap_or_default().parse()?;
+    every.check()?;
     let t = x[0].array.data_type();
     let (values, clock) = (stored(&x[0].array)?, Clock::of(t)?);
     let moved = match t {
@@ -312,7 +312,7 @@ pub(super) fn map(x: &[Argument], f: fn(Clock, i64, Every) -> i64) -> Result<Arr
 
 /// Times moved by the months of the second argument, by the clocks of their zone.
 pub(super) fn months_later(x: &[Argument]) -> Result<ArrayRef> {
-    let (t, months) = (x[0].array.data_type(), whole(&x[1]));
+    let (t, months) = (x[0].array.data_type(), whole(&x[1], "dt.add_months")?);
     let (values, clock) = (stored(&x[0].array)?, Clock::of(t)?);
     let step = if *t == DataType::Date32 { DAY } else { 1 };
     let moved = values.try_unary::<_, Int64Type, Error>(|v| {
@@ -375,7 +375,7 @@ fn in_unit_of(array: &ArrayRef, wanted: &DataType) -> DataType {
 ///
 /// # Errors
 /// If they are too many to hold.
-pub(super) fn range(every: Every, first: &ArrayRef, last: &ArrayRef) -> Result<ArrayRef> {
+pub(crate) fn range(every: Every, first: &ArrayRef, last: &ArrayRef) -> Result<ArrayRef> {
     const MOST: usize = 10_000_000;
     let t = first.data_type();
     let (low, high, clock) = (stored(first)?, stored(last)?, Clock::of(t)?);

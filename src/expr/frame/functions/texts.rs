@@ -1,12 +1,12 @@
 //! Columns of text while they are made. A short expression can make much text, and Arrow's text ends at 2 GiB: so what a function makes of a
 //! batch of rows has a bound, and passing it is an error.
 
-use super::functions::failed;
-use super::{Argument, DataType, Field};
+use super::{Argument, failed};
 use crate::error::Result;
 use arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, ListArray, StringArray, StringBuilder};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ fn each_text(
 }
 
 /// A text of every text, or null.
-pub(super) fn map_text(
+pub(crate) fn map_text(
     x: &Argument,
     op: &'static str,
     f: impl Fn(&str) -> Option<String>,

@@ -9,7 +9,7 @@ mod spill;
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
     Column, DataFrame, Every, JoinKind, UserFold, col, concat_str, duration, len, row_number, scan_csv,
-    scan_ipc, scan_parquet, timestamp,
+    scan_ipc, scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
@@ -163,6 +163,12 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     assert_same(&client, &DataFrame::concat([&df, &csv]).group_by("few").agg(col("x").sum()), "two tables");
     assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)), "no rows"), 0);
     assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)).group_by("n").agg(len()), "no groups"), 0);
+
+    let pairs = df.head(40).select(["n", "x"]).cross_join(&csv.head(30).select(["many"]));
+    assert_eq!(assert_same(&client, &pairs, "cross join"), 1200);
+    let lines = dir.path().join("lines.jsonl");
+    frame(3, 20_000, 100).write_json_lines(&lines).expect("written");
+    assert_same(&client, &scan_json_lines(&lines).group_by("many").agg(col("x").sum()), "JSON lines");
 
     // what a sink takes comes to the client, in order: the file is the same
     let (here, there) = (dir.path().join("here.csv"), dir.path().join("there.csv"));

@@ -24,7 +24,7 @@
 //!
 //! NaN is a float like others, not a null. Arithmetic and comparisons are those of IEEE 754, as in NumPy: `x > NaN` and `x == NaN` are false, `x != NaN` is
 //! true. Where rows are put in order or told apart (sort, groups, joins, distinct rows, `top_k`, `n_unique`) all NaN are one value, the largest, and
-//! `-0.0` is `0.0`. `sum`, `mean`, `var`, `median` and `quantile` are NaN if a value is; `min` and `max` leave NaN out unless there is nothing else.
+//! `-0.0` is `0.0` (`top_k` and `bottom_k` put it below `0.0`). `sum`, `mean`, `var`, `median` and `quantile` are NaN if a value is; `min` and `max` leave NaN out unless there is nothing else.
 //!
 //! Decimals compute with decimals, integers and numbers written as text (`col("price").lt("9.99")`) by Arrow's rules: sums and differences have the
 //! larger scale, products the sum of both, quotients four more digits than the dividend; a division by 0 is null, a result of more digits than

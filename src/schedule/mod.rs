@@ -57,6 +57,36 @@ pub(crate) struct Counters {
     pub bytes_spilled: AtomicU64,
 }
 
+/// A run that is going on: when it began, and what it has done since.
+pub(crate) struct Tally {
+    pub counters: Counters,
+    started: Instant,
+    compiled: u64,
+}
+
+impl Tally {
+    /// Nothing done yet.
+    pub fn start(rt: &Runtime<'_>) -> Tally {
+        pool().reset_peak();
+        Tally { counters: Counters::default(), started: Instant::now(), compiled: rt.kernels.compiled() }
+    }
+
+    /// What was done, without the times of stages.
+    pub fn summary(&self, rt: &Runtime<'_>, ok: bool) -> Summary {
+        Summary {
+            ok,
+            elapsed: self.started.elapsed(),
+            tasks: self.counters.tasks.load(Relaxed),
+            bytes_read: self.counters.bytes_read.load(Relaxed),
+            bytes_written: self.counters.bytes_written.load(Relaxed),
+            bytes_spilled: self.counters.bytes_spilled.load(Relaxed),
+            kernels_compiled: rt.kernels.compiled() - self.compiled,
+            peak_memory: pool().peak() as u64,
+            ..Summary::default()
+        }
+    }
+}
+
 /// What a finished root left for later stages and the caller.
 pub(crate) enum RootResult {
     /// A block in memory.
@@ -80,25 +110,13 @@ impl Runtime<'_> {
 /// # Errors
 /// The first error in the order of stages and spans that any task met; sinks are then left unfinished, to be dropped.
 pub fn run(plan: &Plan, rt: &Runtime<'_>) -> Result<(Vec<Option<Block>>, Summary)> {
-    let started = Instant::now();
-    let counters = Counters::default();
-    let compiled = rt.kernels.compiled();
-    pool().reset_peak();
+    let tally = Tally::start(rt);
     let tasks = plan.stages.iter().map(|s| s.tasks()).sum();
     rt.tell(Event::RunStarted { stages: plan.stages.len(), tasks });
     let mut times = Summary::default();
-    let outcome = run_stages(plan, rt, &counters, &mut times);
-    let summary = Summary {
-        ok: outcome.is_ok(),
-        elapsed: started.elapsed(),
-        tasks: counters.tasks.load(Relaxed),
-        bytes_read: counters.bytes_read.load(Relaxed),
-        bytes_written: counters.bytes_written.load(Relaxed),
-        bytes_spilled: counters.bytes_spilled.load(Relaxed),
-        kernels_compiled: rt.kernels.compiled() - compiled,
-        peak_memory: pool().peak() as u64,
-        ..times
-    };
+    let outcome = run_stages(plan, rt, &tally.counters, &mut times);
+    let Summary { stages, finishing, .. } = times;
+    let summary = Summary { stages, finishing, ..tally.summary(rt, outcome.is_ok()) };
     rt.tell(Event::RunFinished(summary.clone()));
     outcome.map(|blocks| (blocks, summary))
 }

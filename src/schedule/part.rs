@@ -3,8 +3,8 @@
 
 use super::fold::Fold;
 use super::spill::{Extent, SpillFile, SpillStore};
-use super::{Counters, RootResult, Runtime, stage};
-use crate::block::{Block, BlockSource, pool};
+use super::{RootResult, Runtime, Tally, stage};
+use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::event::Summary;
@@ -13,8 +13,7 @@ use crate::shape::{Grid, Region};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 /// Takes what a part of a stage makes, from several threads.
 pub trait Outlet: Sync {
@@ -140,22 +139,10 @@ pub fn run_part(
     outlet: &dyn Outlet,
     rt: &Runtime<'_>,
 ) -> Result<Summary> {
-    let started = Instant::now();
-    let counters = Counters::default();
-    let compiled = rt.kernels.compiled();
-    pool().reset_peak();
+    let tally = Tally::start(rt);
     let part = Part { spans, outlet };
-    stage::run(number, &plan.stages[number], &inputs.0, Some(&part), rt, &counters)?;
-    Ok(Summary {
-        ok: true,
-        elapsed: started.elapsed(),
-        tasks: counters.tasks.load(Relaxed),
-        bytes_read: counters.bytes_read.load(Relaxed),
-        bytes_written: counters.bytes_written.load(Relaxed),
-        kernels_compiled: rt.kernels.compiled() - compiled,
-        peak_memory: pool().peak() as u64,
-        ..Summary::default()
-    })
+    stage::run(number, &plan.stages[number], &inputs.0, Some(&part), rt, &tally.counters)?;
+    Ok(tally.summary(rt, true))
 }
 
 /// The result of a fold from the states of all its spans, in their order.

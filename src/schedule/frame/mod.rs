@@ -21,8 +21,7 @@ mod travel;
 mod window;
 mod zones;
 
-use super::{Counters, Runtime};
-use crate::block::pool;
+use super::{Counters, Runtime, Tally};
 use crate::error::{Error, Result};
 use crate::event::{Event, Summary};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, RowStep};
@@ -32,7 +31,6 @@ pub(crate) use keys::content_hashes;
 use pipeline::{Left, PipelineRun};
 use share::Share;
 pub use share::{Came, FrameStage, Give, Spread};
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 
@@ -46,10 +44,7 @@ pub fn room_for_table(spill_above: u64) -> u64 {
 /// # Errors
 /// The first error in the order of pipelines and spans.
 pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
-    let started = Instant::now();
-    let counters = Counters::default();
-    let compiled = rt.kernels.compiled();
-    pool().reset_peak();
+    let tally = Tally::start(rt);
     // how much a pipeline leaves for another is not known before
     let parts = |c: &Chain| match &c.input {
         Input::Scan { source, .. } => source.parts(),
@@ -59,20 +54,10 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     rt.tell(Event::RunStarted { stages: plan.pipelines.len(), tasks });
     let budget = Budget::new(rt.memory_limit, rt.spill_above);
     let mut times = vec![];
-    let outcome = run_pipelines(plan, rt, &counters, &budget, &mut times, &|_| Some(Share::All));
+    let outcome = run_pipelines(plan, rt, &tally.counters, &budget, &mut times, &|_| Some(Share::All));
     let outcome =
         outcome.and_then(|rows| rows.ok_or_else(|| Error::internal("a plan without rows at its end")));
-    let summary = Summary {
-        ok: outcome.is_ok(),
-        elapsed: started.elapsed(),
-        stages: times,
-        tasks: counters.tasks.load(Relaxed),
-        bytes_read: counters.bytes_read.load(Relaxed),
-        bytes_spilled: counters.bytes_spilled.load(Relaxed),
-        kernels_compiled: rt.kernels.compiled() - compiled,
-        peak_memory: pool().peak() as u64,
-        ..Summary::default()
-    };
+    let summary = Summary { stages: times, ..tally.summary(rt, outcome.is_ok()) };
     rt.tell(Event::RunFinished(summary.clone()));
     Ok((outcome?, summary))
 }

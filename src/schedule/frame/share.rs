@@ -7,15 +7,12 @@
 
 use super::budget::Budget;
 use super::pipeline::{Open, is_by_part, spans};
-use super::{Counters, Runtime, group, run_pipelines};
-use crate::block::pool;
+use super::{Runtime, Tally, group, run_pipelines};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Root};
 use arrow::array::RecordBatch;
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 /// Takes what a stage makes: for which cut of the next stage, the number of the span or cut that it is of, and the bytes.
 pub type Give<'a> = &'a (dyn Fn(usize, usize, Vec<u8>) -> Result<()> + Sync);
@@ -227,23 +224,10 @@ impl Spread {
         share: &dyn Fn(usize) -> Option<Share<'a>>,
         rt: &Runtime<'_>,
     ) -> Result<(Option<Vec<RecordBatch>>, Summary)> {
-        let started = Instant::now();
-        let (counters, mut times) = (Counters::default(), vec![]);
-        let compiled = rt.kernels.compiled();
-        pool().reset_peak();
+        let tally = Tally::start(rt);
         let budget = Budget::new(rt.memory_limit, rt.spill_above);
-        let rows = run_pipelines(&self.plan, rt, &counters, &budget, &mut times, share)?;
-        let summary = Summary {
-            ok: true,
-            elapsed: started.elapsed(),
-            tasks: counters.tasks.load(Relaxed),
-            bytes_read: counters.bytes_read.load(Relaxed),
-            bytes_spilled: counters.bytes_spilled.load(Relaxed),
-            kernels_compiled: rt.kernels.compiled() - compiled,
-            peak_memory: pool().peak() as u64,
-            ..Summary::default()
-        };
-        Ok((rows, summary))
+        let rows = run_pipelines(&self.plan, rt, &tally.counters, &budget, &mut vec![], share)?;
+        Ok((rows, tally.summary(rt, true)))
     }
 }
 

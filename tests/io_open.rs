@@ -46,6 +46,15 @@ fn what_no_format_claims_is_refused_with_the_list() {
 }
 
 #[test]
+fn urls_want_a_feature() {
+    if cfg!(feature = "object-store") {
+        return;
+    }
+    let error = expect_kind(io::open("s3://bucket/a.zarr"), "a URL", |k| matches!(k, ErrorKind::Io { .. }));
+    assert!(error.to_string().contains("object-store"), "{error}");
+}
+
+#[test]
 fn a_users_format_comes_before_ours_and_is_replaced_by_its_next_version() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("seven.npy.counted");

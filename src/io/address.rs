@@ -1,5 +1,6 @@
 //! Files named for other processes: what a source or sink says of itself, and the source or sink made of that.
 
+use super::input::{self, Input};
 use super::npy;
 #[cfg(feature = "frame")]
 use super::{
@@ -137,20 +138,18 @@ fn unknown(format: &str) -> Error {
 
 /// The address of a file; `witness` is the file whose length and time tell whether it has changed.
 pub(super) fn of_file(format: &str, path: &Path, witness: &Path, options: &[(&str, u64)]) -> Result<Address> {
-    let path = std::path::absolute(path).map_err(|e| Error::io("opening", witness, e))?;
+    let path = input::absolute(path).map_err(|e| Error::io("opening", witness, e))?;
     Ok(Address { stamp: stamp(witness)?, ..of_draft(format, path, options) })
 }
 
 /// What changes when a file does.
 fn stamp(path: &Path) -> Result<[u64; 2]> {
-    let facts = std::fs::metadata(path).map_err(|e| Error::io("opening", path, e))?;
-    let time = facts.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    Ok([facts.len(), time.map_or(0, |t| t.as_nanos() as u64)])
+    Input::open(path).and_then(|file| file.stamp()).map_err(|e| Error::io("opening", path, e))
 }
 
 /// The address of what is being written.
 pub(super) fn of_draft(format: &str, path: PathBuf, options: &[(&str, u64)]) -> Address {
-    let path = std::path::absolute(&path).unwrap_or(path);
+    let path = input::absolute(&path).unwrap_or(path);
     let options = options.iter().map(|&(name, value)| (name.into(), value)).collect();
     Address { format: format.into(), path, options, stamp: [0; 2] }
 }

@@ -1,6 +1,8 @@
 //! Several files as one table: those that a path names, and the columns that Hive's layout of directories adds
 //! (`year=2013/month=1/part.parquet`).
 
+use super::input::Input;
+use super::remote;
 use super::sink::{NULL, unescaped};
 use crate::block::batch::coded;
 use crate::block::{BatchSource, Bound, Facts, TableAddress};
@@ -46,20 +48,22 @@ impl Found {
 /// The files that a path names, by name: itself; those that match if it has `*`, `?` or `[...]` in it; of a directory, those below it
 /// whose names end in one of these ways and do not begin with a dot or an underscore. Directories called `key=value` below the directory,
 /// or from the first with a `*` on, are keys.
+/// A URL of an object store is understood in the same way: what is no object may be a directory of objects.
 ///
 /// # Errors
 /// If there is no such file, or a directory cannot be read.
 pub fn find(path: &Path, endings: &[&str]) -> Result<Vec<Found>> {
     let text = path.to_string_lossy();
-    let is_pattern = |text: &str| text.contains(['*', '?', '[']);
+    if let Some(place) = remote::place(path).map_err(|e| Error::io("reading", path, e))? {
+        return in_store(path, &place, endings);
+    }
     if !is_pattern(&text) || path.symlink_metadata().is_ok() {
         return match path.is_dir() {
             true => below(path, path, endings),
             false => Ok(vec![Found { path: path.to_owned(), keys: vec![] }]),
         };
     }
-    let root: PathBuf =
-        path.components().take_while(|c| !is_pattern(&c.as_os_str().to_string_lossy())).collect();
+    let root = before_pattern(path);
     let matching = glob::glob(&text).map_err(|e| Error::invalid("path", format!("{text}: {e}")))?;
     let mut found = vec![];
     for path in matching {
@@ -81,6 +85,58 @@ pub fn find(path: &Path, endings: &[&str]) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// A path up to the first part that is a pattern.
+fn before_pattern(path: &Path) -> PathBuf {
+    path.ancestors().find(|a| !is_pattern(&a.to_string_lossy())).unwrap_or(Path::new("")).to_owned()
+}
+
+/// Whether a directory or file of this name is left out: hidden, or not yet whole. But a column's name may begin like that.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
+}
+
+/// Those that a URL names.
+fn in_store(url: &Path, place: &remote::Place, endings: &[&str]) -> Result<Vec<Found>> {
+    let text = url.to_string_lossy();
+    let io = |e| Error::io("reading", url, e);
+    if !is_pattern(&text) {
+        match Input::open(url) {
+            Ok(_) => return Ok(vec![Found { path: url.to_owned(), keys: vec![] }]),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(io(e)),
+        }
+    }
+    // a pattern's stars do not go over slashes; what it matches may be a directory
+    let options = glob::MatchOptions { require_literal_separator: true, ..Default::default() };
+    let pattern = glob::Pattern::new(text.trim_end_matches('/'));
+    let pattern = pattern.map_err(|e| Error::invalid("path", format!("{text}: {e}")))?;
+    let root = before_pattern(url);
+    let place = remote::place(&root).map_err(io)?.unwrap_or_else(|| place.clone());
+    let mut found = vec![];
+    for path in place.list().map_err(io)? {
+        let dir = path.ancestors().find(|a| pattern.matches_path_with(a, options));
+        let Some(dir) = dir else { continue };
+        let inside = path.strip_prefix(dir).unwrap_or(&path);
+        let mut names = inside.components().map(|c| c.as_os_str().to_string_lossy().to_ascii_lowercase());
+        let is_file =
+            dir == path || endings.iter().any(|e| inside.to_string_lossy().to_ascii_lowercase().ends_with(e));
+        if is_file && !names.any(|name| is_hidden(&name)) {
+            found.push(Found::below(&root, path)?);
+        }
+    }
+    match found.is_empty() {
+        true => Err(Error::invalid(
+            "path",
+            format!("no object is called {text:?}, or is below it and ends in {}", endings.join(", ")),
+        )),
+        false => Ok(found),
+    }
+}
+
 fn below(root: &Path, dir: &Path, endings: &[&str]) -> Result<Vec<Found>> {
     let (mut paths, mut dirs) = (vec![], vec![(dir.to_owned(), vec![])]);
     while let Some((dir, above)) = dirs.pop() {
@@ -95,8 +151,7 @@ fn below(root: &Path, dir: &Path, endings: &[&str]) -> Result<Vec<Found>> {
         for entry in std::fs::read_dir(&dir).map_err(io)? {
             let path = entry.map_err(io)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            // hidden, or not yet whole; but a column's name may begin like that
-            if name.starts_with('.') || (name.starts_with('_') && !name.contains('=')) {
+            if is_hidden(&name) {
                 continue;
             }
             if path.is_dir() {

@@ -2,6 +2,7 @@
 
 use super::address::table_of;
 use super::files::{file_label, guarded};
+use super::input::Input;
 use super::sink::written;
 use super::temp::Draft;
 use crate::block::{BatchSink, BatchSource, TableAddress};
@@ -16,7 +17,6 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{
     Block, CompressionType, Message, MessageHeader, MetadataVersion, root_as_footer, root_as_message,
 };
-use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -57,8 +57,8 @@ impl IpcSource {
     pub fn open(path: impl AsRef<Path>) -> Result<IpcSource> {
         let path = path.as_ref().to_owned();
         let io = |e| Error::io("reading", &path, e);
-        let mut file = File::open(&path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
+        let mut file = Input::open(&path).map_err(io)?;
+        let len = file.len().map_err(io)?;
         let mut start = [0; 6];
         let n = (&mut file).take(6).read(&mut start).map_err(io)?;
         let contents = guarded(FORMAT, &path, || match &start[..n] == b"ARROW1" {
@@ -83,12 +83,10 @@ impl IpcSource {
     }
 
     /// A block of the file. Its compressed buffers do not claim to be larger than they can be.
-    fn block(&self, file: &mut File, block: &Block) -> Result<Buffer> {
+    fn block(&self, file: &mut Input, block: &Block) -> Result<Buffer> {
         let io = |e| Error::io("reading", &self.path, e);
         let len = block.metaDataLength() as usize + block.bodyLength() as usize;
-        let mut bytes = Vec::with_capacity(len);
-        file.seek(SeekFrom::Start(block.offset() as u64)).map_err(io)?;
-        file.take(len as u64).read_to_end(&mut bytes).map_err(io)?;
+        let bytes = file.range(block.offset() as u64, len).map_err(io)?;
         if bytes.len() < len {
             return Err(self.bad("it became shorter while it was read"));
         }
@@ -103,7 +101,7 @@ impl IpcSource {
         Ok(Buffer::from_vec(bytes))
     }
 
-    fn decoder(&self, columns: &[usize], file: &mut File) -> Result<Arc<FileDecoder>> {
+    fn decoder(&self, columns: &[usize], file: &mut Input) -> Result<Arc<FileDecoder>> {
         let mut known = self.decoders.lock().unwrap_or_else(|e| e.into_inner());
         if let Some((_, decoder)) = known.iter().find(|(c, _)| c == columns) {
             return Ok(decoder.clone());
@@ -121,7 +119,7 @@ impl IpcSource {
     }
 
     /// Bytes that a block takes when it is read and decoded.
-    fn block_bytes(&self, file: &mut File, block: &Block) -> Option<usize> {
+    fn block_bytes(&self, file: &mut Input, block: &Block) -> Option<usize> {
         let mut metadata = vec![0; block.metaDataLength() as usize];
         file.seek(SeekFrom::Start(block.offset() as u64)).ok()?;
         file.read_exact(&mut metadata).ok()?;
@@ -165,7 +163,7 @@ fn claims(prefix: [u8; 8]) -> usize {
     usize::try_from(i64::from_le_bytes(prefix)).unwrap_or(0)
 }
 
-fn of_file(file: &mut File, path: &Path, len: u64) -> Result<Contents> {
+fn of_file(file: &mut Input, path: &Path, len: u64) -> Result<Contents> {
     let io = |e| Error::io("reading", path, e);
     let bad = |e: String| Error::format(FORMAT, path, e);
     let mut end = [0; 10];
@@ -195,7 +193,7 @@ fn of_file(file: &mut File, path: &Path, len: u64) -> Result<Contents> {
 }
 
 /// A stream has no footer: its messages are found one by one.
-fn of_stream(file: &mut File, path: &Path, len: u64) -> Result<Contents> {
+fn of_stream(file: &mut Input, path: &Path, len: u64) -> Result<Contents> {
     let io = |e| Error::io("reading", path, e);
     let bad = |e: &str| Error::format(FORMAT, path, e);
     let (mut dictionaries, mut batches, mut seen) = (vec![], vec![], std::collections::HashSet::new());
@@ -271,7 +269,7 @@ impl BatchSource for IpcSource {
         columns: &[usize],
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        let mut file = File::open(&self.path).map_err(|e| Error::io("reading", &self.path, e))?;
+        let mut file = Input::of(&self.path)?;
         let decoder = self.decoder(columns, &mut file)?;
         let block = &self.batches[part];
         let bytes = self.block(&mut file, block)?;
@@ -295,12 +293,12 @@ impl BatchSource for IpcSource {
 
     fn read_bytes(&self, _columns: &[usize]) -> usize {
         let most = || {
-            let mut file = File::open(&self.path).ok()?;
+            let mut file = Input::open(&self.path).ok()?;
             let all = self.batches.iter().filter_map(|b| self.block_bytes(&mut file, b));
             Some(all.max().unwrap_or(0))
         };
         // of a file that cannot be read, reading says so
-        (*self.most.get_or_init(|| most().unwrap_or(0))).max(1)
+        (*self.most.get_or_init(|| most().unwrap_or(0))).max(1) + Input::held(&self.path)
     }
 }
 

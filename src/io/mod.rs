@@ -4,6 +4,23 @@
 //! Everything here speaks [`BlockSource`] and [`BlockSink`](crate::block::BlockSink) and nothing above them. Whatever is written appears at its
 //! destination whole or not at all: it grows beside it under a hidden temporary name and is renamed at the end. (It is
 //! not forced to the disk: after a power cut the last files may be incomplete.)
+//!
+//! # Object stores
+//! With the feature `object-store` a path may be a URL: `s3://bucket/scene.tif`, `gs://bucket/table/*.parquet`, `az://container/array.zarr`,
+//! `https://host/scene.tif` (read only on most servers). Nothing else changes.
+//!
+//! | | |
+//! |---|---|
+//! | credentials, regions, endpoints | from the environment, as [`object_store`](https://docs.rs/object_store) names them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`, `AWS_SKIP_SIGNATURE` (public buckets), `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY` and others that begin with `AWS_`, `GOOGLE_` or `AZURE_`; read when a store is first used |
+//! | reading | by ranges: the tiles, chunks, pages and parts that are wanted. Reads of less than 256 KiB fetch that much, and an open object keeps 4 MiB of it. `.npy` files are copied to the disk whole, and mapped |
+//! | directories and patterns | all objects below; a pattern's `*` does not go over `/` |
+//! | an object that is replaced while it is read | an error, where the store has tags of objects (all but some web servers) |
+//! | writing a file | it grows in the directory for temporary files, and is sent when it is whole, in parts of 8 MiB (of which three are in memory, beside the limit); a part of it is never there |
+//! | writing Zarr | chunks go to their places as they come, the document that makes them an array at the end. What is there is not replaced: remove it first |
+//! | writing a directory of a table | sent file by file when all are whole |
+//! | a store that is busy or does not answer | is asked again, up to ten times in three minutes |
+//!
+//! URLs with queries (signed ones) and with passwords are refused.
 
 mod address;
 #[cfg(feature = "frame")]
@@ -12,6 +29,7 @@ pub mod csv;
 pub mod files;
 #[cfg(feature = "geotiff")]
 pub mod geotiff;
+mod input;
 #[cfg(feature = "frame")]
 pub mod ipc;
 #[cfg(feature = "frame")]
@@ -21,9 +39,12 @@ pub mod npy;
 pub mod parquet;
 #[cfg(feature = "frame")]
 pub mod parts;
+mod remote;
 #[cfg(feature = "frame")]
 pub mod sink;
 pub(crate) mod temp;
+#[cfg(feature = "cluster")]
+pub(crate) use temp::ScratchDir;
 #[cfg(feature = "frame")]
 mod text;
 #[cfg(any(feature = "geotiff", feature = "zarr"))]
@@ -40,6 +61,7 @@ use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::meta::Meta;
 use crate::shape::Region;
+use input::Input;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -125,12 +147,17 @@ pub fn formats() -> Vec<&'static str> {
 /// format's own opener says.
 pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
     let path = path.as_ref();
-    let start = first_bytes(path)?;
+    // in a store, what is no object may be many
+    let (start, missing) = match first_bytes(path) {
+        Err(e) if remote::is_url(path) && e.kind() == std::io::ErrorKind::NotFound => (vec![], Some(e)),
+        read => (read.map_err(|e| Error::io("opening", path, e))?, None),
+    };
     // the lock is not held while a format's code runs
     let formats: Vec<Format> = registry().read().unwrap_or_else(|e| e.into_inner()).clone();
-    match formats.iter().rev().find(|f| (f.claims)(path, &start)) {
-        Some(format) => (format.open)(path),
-        None => Err(ErrorKind::Unsupported {
+    match (formats.iter().rev().find(|f| (f.claims)(path, &start)), missing) {
+        (Some(format), _) => (format.open)(path),
+        (None, Some(e)) => Err(Error::io("opening", path, e)),
+        (None, None) => Err(ErrorKind::Unsupported {
             what: format!("{}: this kind of file", path.display()),
             hint: format!("known formats: {}", self::formats().join(", ")),
         }
@@ -155,16 +182,13 @@ pub fn open_as(format: &str, path: impl AsRef<Path>) -> Result<Opened> {
     }
 }
 
-fn first_bytes(path: &Path) -> Result<Vec<u8>> {
+fn first_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
-    let read = || {
-        let mut start = Vec::new();
-        if !std::fs::metadata(path)?.is_dir() {
-            std::fs::File::open(path)?.take(64).read_to_end(&mut start)?;
-        }
-        Ok(start)
-    };
-    read().map_err(|e| Error::io("opening", path, e))
+    let mut start = Vec::new();
+    if remote::is_url(path) || !std::fs::metadata(path)?.is_dir() {
+        Input::open(path)?.take(64).read_to_end(&mut start)?;
+    }
+    Ok(start)
 }
 
 /// The last part of a path, for labels.

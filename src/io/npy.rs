@@ -9,6 +9,7 @@
 //!
 //! Complex numbers, strings, dates, records and pickled objects are refused by name.
 
+use super::input::Input;
 use super::{address, temp};
 use crate::block::{Address, Block, BlockSink, BlockSource};
 use crate::dtype::DType;
@@ -30,7 +31,8 @@ const MAX_HEADER: usize = 1 << 20;
 /// A `.npy` file, memory-mapped.
 ///
 /// Reading gives views of the file's pages: nothing is copied and nothing counts against a memory budget, and the
-/// operating system drops and reloads pages as it likes. Only `bool` elements (NumPy takes any non-zero byte for true),
+/// operating system drops and reloads pages as it likes. A file in an object store is first copied to an unnamed file in the system's directory for
+/// temporary files. Only `bool` elements (NumPy takes any non-zero byte for true),
 /// the other byte order and a misaligned start are copied and converted.
 ///
 /// **The file must not be truncated while a source or a block of it lives**: touching a page that is gone ends the
@@ -75,7 +77,7 @@ impl NpySource {
     /// than its header says, [`ErrorKind::Unsupported`] for element types that this library has not.
     pub fn open(path: impl AsRef<Path>, chunk_bytes: usize) -> Result<NpySource> {
         let path = path.as_ref().to_owned();
-        let file = File::open(&path).map_err(|e| Error::io("opening", &path, e))?;
+        let file = Input::on_disk(&path).map_err(|e| Error::io("opening", &path, e))?;
         if file.metadata().map_err(|e| Error::io("opening", &path, e))?.is_dir() {
             return Err(Error::io("opening", &path, std::io::ErrorKind::IsADirectory.into()));
         }
@@ -454,6 +456,10 @@ impl BlockSink for NpySink {
     }
 
     fn address(&self) -> Option<Address> {
+        // what is to be sent to a store grows where only this machine sees it
+        if super::remote::is_url(&self.path) {
+            return None;
+        }
         let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner());
         let path = temp.as_ref()?.path().to_owned();
         Some(address::of_draft("npy", path, &[("start", self.start as u64)]))

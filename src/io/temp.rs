@@ -1,8 +1,10 @@
 //! Files and directories that appear at their destination only when they are whole.
 //!
 //! What is being written lives beside its destination (so that the rename stays inside one file system) under a hidden
-//! temporary name, and is removed when dropped before it was published.
+//! temporary name, and is removed when dropped before it was published. What is to be in an object store grows in the system's directory for
+//! temporary files, and is sent when it is whole.
 
+use super::remote;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// The directory that will hold `path`, and a prefix for the temporary name.
 fn sibling(path: &Path) -> (PathBuf, String) {
     let dir = match path.parent() {
+        _ if remote::is_url(path) => std::env::temp_dir(),
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),
     };
@@ -39,7 +42,10 @@ pub(crate) fn file_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
 
 /// Moves a written file to its destination, replacing a file that is there.
 pub(crate) fn publish_file(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
-    file.persist(path).map(drop).map_err(|e| Error::io("renaming to", path, e.error))
+    match remote::place(path).map_err(|e| Error::io("writing", path, e))? {
+        Some(place) => place.upload(&mut file.into_file()).map_err(|e| Error::io("writing", path, e)),
+        None => file.persist(path).map(drop).map_err(|e| Error::io("renaming to", path, e.error)),
+    }
 }
 
 /// A file that is being written.
@@ -95,10 +101,60 @@ pub(super) fn dir_beside(path: &Path) -> Result<tempfile::TempDir> {
     builder(&prefix, 0o777).tempdir_in(dir).map_err(|e| Error::io("creating", path, e))
 }
 
+/// A directory of its own below a directory or URL, for what is not needed for long: removed with this value.
+#[cfg(feature = "cluster")]
+#[derive(Debug)]
+pub(crate) enum ScratchDir {
+    /// On a file system.
+    Disk(tempfile::TempDir),
+    /// In an object store.
+    Objects(PathBuf),
+}
+
+#[cfg(feature = "cluster")]
+impl ScratchDir {
+    /// Makes one.
+    pub(crate) fn below(root: &Path) -> Result<ScratchDir> {
+        let failed = |e| Error::io("creating", root, e);
+        if !remote::is_url(root) {
+            let root = std::path::absolute(root).map_err(failed)?;
+            let dir = builder("blockwise-", 0o777).tempdir_in(root).map_err(failed)?;
+            return Ok(ScratchDir::Disk(dir));
+        }
+        // a name that no other has: that of a file which is gone at once
+        let name = builder("blockwise-", 0o600).rand_bytes(16).tempfile().map_err(failed)?;
+        Ok(ScratchDir::Objects(root.join(name.path().file_name().unwrap_or_default())))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            ScratchDir::Disk(dir) => dir.path(),
+            ScratchDir::Objects(url) => url,
+        }
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        if let ScratchDir::Objects(url) = self
+            && let Ok(Some(place)) = remote::place(url)
+        {
+            let _ = place.delete_below();
+        }
+    }
+}
+
 /// The same for a directory that must not be there yet.
 #[cfg(feature = "frame")]
 pub(super) fn new_dir(op: &'static str, path: &Path) -> Result<tempfile::TempDir> {
-    if path.symlink_metadata().is_ok() {
+    let place = remote::place(path).map_err(|e| Error::io("creating", path, e))?;
+    let is_there = match place {
+        Some(place) => place.has_any().map_err(|e| Error::io("creating", path, e))?,
+        None => path.symlink_metadata().is_ok(),
+    };
+    if is_there {
         let message = format!("{} is there already; remove it, or write elsewhere", path.display());
         return Err(Error::invalid(op, message));
     }
@@ -109,6 +165,9 @@ pub(super) fn new_dir(op: &'static str, path: &Path) -> Result<tempfile::TempDir
 /// removed afterwards; without, it stays and the call fails.
 #[cfg(any(feature = "zarr", feature = "frame"))]
 pub(super) fn publish_dir(dir: tempfile::TempDir, path: &Path, replace: bool) -> Result<()> {
+    if remote::is_url(path) {
+        return upload_dir(dir.path(), path).map_err(|e| Error::io("writing", path, e));
+    }
     let old = if replace && path.symlink_metadata().is_ok() {
         let aside = dir_beside(path)?;
         let to = aside.path().join("replaced");
@@ -126,6 +185,33 @@ pub(super) fn publish_dir(dir: tempfile::TempDir, path: &Path, replace: bool) ->
     }
     let _ = dir.keep();
     Ok(())
+}
+
+/// Sends all files below a directory; what was sent is removed if one cannot be.
+#[cfg(any(feature = "zarr", feature = "frame"))]
+fn upload_dir(from: &Path, to: &Path) -> std::io::Result<()> {
+    let send = || {
+        let mut dirs = vec![(from.to_owned(), to.to_owned())];
+        while let Some((dir, url)) = dirs.pop() {
+            for entry in std::fs::read_dir(dir)? {
+                let entry = entry?;
+                let (at, url) = (entry.path(), url.join(entry.file_name()));
+                match (entry.file_type()?.is_dir(), remote::place(&url)?) {
+                    (true, _) => dirs.push((at, url)),
+                    (false, Some(place)) => place.upload(&mut File::open(at)?)?,
+                    (false, None) => return Err(std::io::ErrorKind::InvalidInput.into()),
+                }
+            }
+        }
+        Ok(())
+    };
+    let sent = send();
+    if sent.is_err()
+        && let Some(place) = remote::place(to)?
+    {
+        let _ = place.delete_below();
+    }
+    sent
 }
 
 /// Gives a file its length and, where the file system can, the disk blocks for it, so that a full disk shows now.

@@ -4,8 +4,8 @@
 //! a value: then the file is gone through once, from quote to quote, for whether each cut falls into a value. Compressed files (`.gz`, `.zst`, `.zip`
 //! with one member) are one part each.
 
+use super::input::Input;
 use crate::error::{Error, Result};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -61,7 +61,7 @@ impl Text {
         quotes: Option<Quotes>,
         longest: usize,
     ) -> Result<Text> {
-        let len = std::fs::metadata(path).map_err(|e| Error::io("reading", path, e))?.len();
+        let len = Input::open(path).and_then(|file| file.len()).map_err(|e| Error::io("reading", path, e))?;
         let (path, compressed) = (path.to_owned(), is_compressed(path));
         let (step, longest) = (step.clamp(1, 1 << 30), longest.clamp(1, 1 << 30));
         Ok(Text {
@@ -91,7 +91,8 @@ impl Text {
 
     /// Upper bound of the bytes that a part takes, if no row is longer than a part.
     pub fn read_bytes(&self) -> usize {
-        self.step.saturating_mul(2).saturating_add(if self.compressed { 16 << 20 } else { 0 })
+        let decoding = if self.compressed { 16 << 20 } else { 0 };
+        self.step.saturating_mul(2).saturating_add(decoding + Input::held(&self.path))
     }
 
     /// Hands over the rows of a part: whole rows, and the byte in the text at which they start.
@@ -129,17 +130,17 @@ impl Text {
     fn bytes(&self, part: usize) -> Result<(u64, Vec<u8>)> {
         let step = self.step as u64;
         let io = |e| Error::io("reading", &self.path, e);
-        let handle = File::open(&self.path).map_err(io)?;
+        let mut file = Input::open(&self.path).map_err(io)?;
         let cut = |k: usize| (self.start + k as u64 * step).min(self.len);
         let (from, to) = (cut(part), cut(part + 1));
-        let mut bytes = read_range(&handle, from, to).map_err(io)?;
+        let mut bytes = read_range(&mut file, from, to).map_err(io)?;
         let skipped = if part == 0 { 0 } else { row_end(&bytes, &mut self.place(part)?, self.quotes) };
         if skipped == NO_END {
             return Ok((to, vec![]));
         }
         let (mut place, mut at) = (self.place(part + 1)?, to);
         while at < self.len {
-            let more = read_range(&handle, at, (at + (64 << 10)).min(self.len)).map_err(io)?;
+            let more = read_range(&mut file, at, (at + (64 << 10)).min(self.len)).map_err(io)?;
             let end = row_end(&more, &mut place, self.quotes);
             at += more.len() as u64;
             bytes.extend_from_slice(&more[..end.min(more.len())]);
@@ -161,10 +162,10 @@ impl Text {
         let io = |e| Error::io("reading", &self.path, e);
         let mut known = self.places.lock().unwrap_or_else(|e| e.into_inner());
         if known.len() <= part {
-            let handle = File::open(&self.path).map_err(io)?;
+            let mut file = Input::open(&self.path).map_err(io)?;
             while known.len() <= part {
                 let at = |k: usize| (self.start + k as u64 * self.step as u64).min(self.len);
-                let bytes = read_range(&handle, at(known.len() - 1), at(known.len())).map_err(io)?;
+                let bytes = read_range(&mut file, at(known.len() - 1), at(known.len())).map_err(io)?;
                 let mut place = known[known.len() - 1];
                 walk(&bytes, &mut place, quotes, quotes.quote, |_| false);
                 known.push(place);
@@ -358,13 +359,8 @@ fn last_row_end(bytes: &[u8], quotes: Option<Quotes>) -> usize {
     end
 }
 
-fn read_range(file: &File, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::{Seek, SeekFrom};
-    let mut file = file;
-    let mut bytes = Vec::with_capacity((to - from) as usize);
-    file.seek(SeekFrom::Start(from))?;
-    file.take(to - from).read_to_end(&mut bytes)?;
-    Ok(bytes)
+fn read_range(file: &mut Input, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
+    file.range(from, (to - from) as usize)
 }
 
 fn extension(path: &Path) -> String {
@@ -377,10 +373,14 @@ fn is_compressed(path: &Path) -> bool {
 
 /// The text of a file, decompressed, as a stream.
 pub(super) fn with_text<T>(path: &Path, f: impl FnOnce(&mut dyn Read) -> Result<T>) -> Result<T> {
-    let file = File::open(path).map_err(|e| Error::io("reading", path, e))?;
+    let file = Input::of(path)?;
+    let file = std::io::BufReader::with_capacity(file.stride(), file);
     match extension(path).as_str() {
-        "gz" => f(&mut flate2::read::MultiGzDecoder::new(file)),
-        "zst" => f(&mut zstd::stream::read::Decoder::new(file).map_err(|e| Error::io("reading", path, e))?),
+        "gz" => f(&mut flate2::bufread::MultiGzDecoder::new(file)),
+        "zst" => {
+            f(&mut zstd::stream::read::Decoder::with_buffer(file)
+                .map_err(|e| Error::io("reading", path, e))?)
+        }
         "zip" => {
             let bad = |e| Error::format("zip file", path, e);
             let mut zip = zip::ZipArchive::new(file).map_err(bad)?;
@@ -391,6 +391,6 @@ pub(super) fn with_text<T>(path: &Path, f: impl FnOnce(&mut dyn Read) -> Result<
             let mut member = zip.by_index(0).map_err(bad)?;
             f(&mut member)
         }
-        _ => f(&mut std::io::BufReader::new(file)),
+        _ => f(&mut { file }),
     }
 }

@@ -4,6 +4,7 @@ use super::{half, tags};
 use crate::block::{Address, Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::remote::{self, Object};
 use crate::io::tiles::{self, Tile};
 use crate::io::{Opened, address};
 use crate::meta::Meta;
@@ -12,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tiff_core::RasterLayout;
-use tiff_reader::source::FileSource;
+use tiff_reader::source::{FileSource, SharedSource, TiffSource};
 use tiff_reader::{ByteOrder, Ifd, OpenOptions, TiffError, TiffFile};
 
 const FORMAT: &str = "GeoTIFF";
@@ -104,8 +105,8 @@ impl GeoTiffSource {
     pub fn open(path: impl AsRef<Path>, options: ReadOptions) -> Result<GeoTiffSource> {
         let path = path.as_ref().to_owned();
         let tiff_options = OpenOptions { block_cache_bytes: options.cache_bytes, ..OpenOptions::default() };
-        let (file, halves) = FileSource::open(&path)
-            .and_then(|source| half::open(Arc::new(source), tiff_options))
+        let (file, halves) = open_shared(&path)
+            .and_then(|source| half::open(source, tiff_options))
             .map_err(|e| open_error(e, &path))?;
         let (page, levels) = find_levels(&file, options.page, &path)?;
         let overviews = levels.len();
@@ -272,6 +273,38 @@ impl GeoTiffSource {
                 .into()
             }
         }
+    }
+}
+
+/// A file as the decoder reads it.
+fn open_shared(path: &Path) -> std::result::Result<SharedSource, TiffError> {
+    let failed = |e| TiffError::Io(e, path.display().to_string());
+    Ok(match remote::place(path).map_err(failed)? {
+        Some(place) => {
+            let object = place.open().map_err(failed)?;
+            Arc::new(InStore { object, path: path.display().to_string() })
+        }
+        None => Arc::new(FileSource::open(path)?),
+    })
+}
+
+/// An object in a store as the decoder reads it.
+struct InStore {
+    object: Object,
+    path: String,
+}
+
+impl TiffSource for InStore {
+    fn len(&self) -> u64 {
+        self.object.len()
+    }
+
+    fn read_exact_at(&self, offset: u64, len: usize) -> std::result::Result<Vec<u8>, TiffError> {
+        let bytes = self.object.range(offset, len).map_err(|e| TiffError::Io(e, self.path.clone()))?;
+        if bytes.len() < len {
+            return Err(TiffError::Truncated { offset, needed: len as u64, available: bytes.len() as u64 });
+        }
+        Ok(bytes)
     }
 }
 

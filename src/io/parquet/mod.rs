@@ -2,12 +2,14 @@
 //! groups as rows come.
 
 mod facts;
+mod input;
 mod write;
 
 pub use write::{ParquetCompression, ParquetOptions, ParquetSink};
 
 use super::address::table_of;
 use super::files::{file_label, guarded, narrowed_label};
+use super::input::Input;
 use crate::block::batch::coded;
 use crate::block::{BatchSource, Bound, TableAddress};
 use crate::error::{Error, Result};
@@ -19,7 +21,6 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -79,7 +80,7 @@ impl ParquetSource {
     /// If it cannot be read or is no Parquet file.
     pub fn open(path: impl AsRef<Path>) -> Result<ParquetSource> {
         let path = path.as_ref().to_owned();
-        let file = File::open(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let file = Input::of(&path)?;
         let options = ArrowReaderOptions::new();
         let load = || ArrowReaderMetadata::load(&file, options.clone());
         let metadata = whole(&path, load)?.map_err(bad(&path))?;
@@ -104,7 +105,7 @@ impl ParquetSource {
     /// The metadata with the index of pages; none if there is none, or it is damaged.
     fn index(&self) -> Option<&ArrowReaderMetadata> {
         let read = || {
-            let file = File::open(&self.file.path).ok()?;
+            let file = Input::open(&self.file.path).ok()?;
             let mut reader = ParquetMetaDataReader::new_with_metadata(self.metadata().clone())
                 .with_page_index_policy(PageIndexPolicy::Optional);
             whole(&self.file.path, || reader.read_page_indexes(&file)).ok()?.ok()?;
@@ -158,7 +159,7 @@ impl ParquetSource {
         each: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         let (part, path) = (&self.parts[part], &self.file.path);
-        let handle = File::open(path).map_err(|e| Error::io("reading", path, e))?;
+        let handle = Input::of(path)?;
         // with the index, pages that are skipped are not even read
         let index = self.file.index.get().and_then(Option::as_ref);
         let metadata = index.unwrap_or(&self.file.metadata).clone();
@@ -237,7 +238,7 @@ impl BatchSource for ParquetSource {
         let mut groups: Vec<usize> = self.parts.iter().map(|p| p.group).collect();
         groups.dedup();
         let pages = groups.into_iter().map(of).max().unwrap_or(0);
-        pages.saturating_add(columns.len().max(1) * 32 * BATCH)
+        pages.saturating_add(columns.len().max(1) * 32 * BATCH + Input::held(&self.file.path))
     }
 
     fn narrowed(&self, bound: &Bound) -> Option<Arc<dyn BatchSource>> {

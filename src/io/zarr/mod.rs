@@ -1,4 +1,4 @@
-//! Zarr arrays on a file system, versions 2 and 3.
+//! Zarr arrays on a file system or in an object store, versions 2 and 3.
 //!
 //! | | read | write |
 //! |---|---|---|
@@ -35,17 +35,16 @@ pub use serde_json::{Map, Value};
 pub use sink::{Compressor, Version, WriteOptions, ZarrSink};
 pub use source::ZarrSource;
 
+use crate::io::input;
 use std::path::Path;
 use zarrs::array::CodecOptions;
 
 /// Whether a directory holds a Zarr array (not a group).
 pub fn is_array(path: &Path) -> bool {
-    if path.join(".zarray").is_file() {
-        return true;
-    }
-    let node = std::fs::read(path.join("zarr.json")).ok();
-    let node = node.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    node.is_some_and(|n| n.get("node_type").and_then(Value::as_str) == Some("array"))
+    let read = |name: &str| input::whole(&path.join(name)).ok().flatten();
+    let node = read("zarr.json").and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    read(".zarray").is_some()
+        || node.is_some_and(|n| n.get("node_type").and_then(Value::as_str) == Some("array"))
 }
 
 /// One thread, checksums checked.

@@ -6,6 +6,7 @@ use super::{Map, Value, attributes, codec_options, is_array};
 use crate::block::{Address, Block, BlockSink};
 use crate::dtype::{DType, Kind, Scalar};
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::remote::{self, Place};
 use crate::io::{address, temp};
 use crate::meta::Meta;
 use crate::shape::{Dims, Grid, Region};
@@ -74,12 +75,14 @@ impl Default for WriteOptions {
 
 /// A Zarr array being written.
 ///
+/// In an object store chunks are put where they will be, and the document that makes them an array at the end.
+///
 /// Its grid is that of what one file holds: the shards if there are any, else the chunks. Memory is a few copies of
 /// each grid block in flight.
 pub struct ZarrSink {
     path: PathBuf,
     array: Array<Directory>,
-    temp: Mutex<Option<tempfile::TempDir>>,
+    draft: Mutex<Option<Draft>>,
     dtype: DType,
     fill: Scalar,
     grid: Grid,
@@ -130,9 +133,6 @@ impl ZarrSink {
         if !meta.dims.is_empty() && meta.dims.len() != shape.len() {
             return refuse(format!("{} names for {} axes", meta.dims.len(), shape.len()));
         }
-        if path.symlink_metadata().is_ok() && !(options.overwrite && is_array(&path)) {
-            return Err(Error::io("creating", &path, std::io::ErrorKind::AlreadyExists.into()));
-        }
         let fill = options.fill_value.unwrap_or(Scalar::zero(dtype)).cast(dtype);
         let stored = options.shards.clone().unwrap_or_else(|| chunks.to_vec());
         let document = document(shape, dtype, chunks, fill, meta, &options);
@@ -141,8 +141,8 @@ impl ZarrSink {
             Version::V2 => ArrayMetadata::V2(serde_json::from_value(document).map_err(parse)?),
             Version::V3 => ArrayMetadata::V3(serde_json::from_value(document).map_err(parse)?),
         };
-        let temp = temp::dir_beside(&path)?;
-        let store = Arc::new(Directory::new(temp.path()));
+        let draft = Draft::create(&path, options.overwrite)?;
+        let store = Arc::new(Directory::new(draft.path()).unpublished());
         let array = Array::new_with_metadata(store, "/", metadata).map_err(|e| open_error(e, &path))?;
         let plain = ArrayMetadataOptions::default().with_include_zarrs_metadata(false);
         array.store_metadata_opt(&plain).map_err(|e| storage_error(e, &path))?;
@@ -152,7 +152,7 @@ impl ZarrSink {
             fill,
             path,
             array,
-            temp: Mutex::new(Some(temp)),
+            draft: Mutex::new(Some(draft)),
             dtype,
             overwrite: options.overwrite,
             written: AtomicUsize::new(0),
@@ -161,8 +161,10 @@ impl ZarrSink {
 
     /// The array that another process is writing, to write some of its chunks. Never finished here.
     pub(in crate::io) fn join(at: &Address, dtype: DType, grid: Grid) -> Result<ZarrSink> {
-        std::fs::metadata(&at.path).map_err(|e| Error::io("opening", &at.path, e))?;
-        let store = Arc::new(Directory::new(&at.path).of_many_writers());
+        if !remote::is_url(&at.path) {
+            std::fs::metadata(&at.path).map_err(|e| Error::io("opening", &at.path, e))?;
+        }
+        let store = Arc::new(Directory::new(&at.path).of_many_writers().unpublished());
         let array = Array::open(store, "/").map_err(|e| open_error(e, &at.path))?;
         let chunk = address::options(at, "chunk", grid.ndim())?;
         // what is written is padded to whole chunks
@@ -174,7 +176,7 @@ impl ZarrSink {
             fill: Scalar::from_bits(dtype, address::option(at, "fill")? as u64),
             path: at.path.clone(),
             array,
-            temp: Mutex::new(None),
+            draft: Mutex::new(None),
             dtype,
             grid,
             overwrite: false,
@@ -191,6 +193,58 @@ impl ZarrSink {
             }
             e => Error::internal(format!("{}: encoding chunk {index:?}: {e}", self.path.display())),
         })
+    }
+}
+
+/// Where an array is until it is complete.
+enum Draft {
+    /// In a directory beside its own.
+    Beside(tempfile::TempDir),
+    /// Below its URL, but without the document that makes it an array.
+    InPlace(Objects),
+}
+
+/// Objects that are removed when this is dropped.
+struct Objects {
+    path: PathBuf,
+    place: Option<Place>,
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            let _ = place.delete_below();
+        }
+    }
+}
+
+impl Draft {
+    /// Starts one where nothing is yet, or an array that is to be replaced.
+    fn create(path: &Path, overwrite: bool) -> Result<Draft> {
+        let failed = |e| Error::io("creating", path, e);
+        let Some(place) = remote::place(path).map_err(failed)? else {
+            if path.symlink_metadata().is_ok() && !(overwrite && is_array(path)) {
+                return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+            }
+            return temp::dir_beside(path).map(Draft::Beside);
+        };
+        if place.has_any().map_err(failed)? {
+            if overwrite {
+                let what = format!("{}: replacing what is in an object store", path.display());
+                let hint =
+                    "objects cannot be exchanged at once: remove them first, or write elsewhere".into();
+                return Err(ErrorKind::Unsupported { what, hint }.into());
+            }
+            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        Ok(Draft::InPlace(Objects { path: path.to_owned(), place: Some(place) }))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Draft::Beside(dir) => dir.path(),
+            Draft::InPlace(objects) => &objects.path,
+        }
     }
 }
 
@@ -308,14 +362,20 @@ impl BlockSink for ZarrSink {
     fn finish(&self) -> Result<()> {
         let total = self.grid.shape().iter().product();
         crate::io::check_complete(&self.path, self.written.load(Relaxed), total)?;
-        let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner()).take();
-        let temp = temp.ok_or_else(|| crate::io::finished_twice(&self.path))?;
-        temp::publish_dir(temp, &self.path, self.overwrite)
+        let draft = self.draft.lock().unwrap_or_else(|e| e.into_inner()).take();
+        match draft.ok_or_else(|| crate::io::finished_twice(&self.path))? {
+            Draft::Beside(dir) => temp::publish_dir(dir, &self.path, self.overwrite),
+            Draft::InPlace(mut objects) => {
+                self.array.storage().publish().map_err(|e| Error::io("writing", &self.path, e))?;
+                objects.place = None;
+                Ok(())
+            }
+        }
     }
 
     fn address(&self) -> Option<Address> {
-        let temp = self.temp.lock().unwrap_or_else(|e| e.into_inner());
-        let path = temp.as_ref()?.path().to_owned();
+        let draft = self.draft.lock().unwrap_or_else(|e| e.into_inner());
+        let path = draft.as_ref()?.path().to_owned();
         let mut options = vec![("fill", self.fill.bits())];
         options.extend(self.chunk.iter().map(|&n| ("chunk", n as u64)));
         Some(address::of_draft("zarr", path, &options))

@@ -5,15 +5,16 @@ use super::{Map, Value, attributes, codec_options};
 use crate::block::{Address, Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::input::Input;
 use crate::io::tiles::{self, Tile};
-use crate::io::{Opened, address};
+use crate::io::{Opened, address, remote};
 use crate::meta::Meta;
 use crate::shape::{Dims, Grid, Region};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zarrs::array::{
-    Array, ArrayBytes, ArrayCreateError, ArrayError, ArrayShardedExt, ArrayShardedReadableExt,
+    Array, ArrayBytes, ArrayCreateError, ArrayError, ArrayMetadata, ArrayShardedExt, ArrayShardedReadableExt,
     ArrayShardedReadableExtCache, CodecError, DataType, data_type,
 };
 use zarrs::storage::StorageError;
@@ -75,7 +76,9 @@ impl ZarrSource {
     /// [`ErrorKind::Unsupported`] for element types, codecs and chunk grids that cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<ZarrSource> {
         let path = path.as_ref().to_owned();
-        std::fs::metadata(&path).map_err(|e| Error::io("opening", &path, e))?;
+        if !remote::is_url(&path) {
+            std::fs::metadata(&path).map_err(|e| Error::io("opening", &path, e))?;
+        }
         let array = Array::open(Arc::new(Directory::new(&path)), "/").map_err(|e| open_error(e, &path))?;
         let dtype = dtype_of(array.data_type()).ok_or_else(|| {
             Error::from(ErrorKind::Unsupported {
@@ -191,15 +194,17 @@ impl BlockSource for ZarrSource {
         let size = self.dtype.size();
         // a spoilt chunk shape must not overflow: it is refused by whoever has a limit
         let chunk = self.chunk.iter().fold(DECODE_COPIES * size, |n, &len| n.saturating_mul(len));
-        let indices = self.shards.as_ref().map_or(0, |s| s.bytes);
+        let indices = self.shards.as_ref().map_or(0, |s| s.bytes + Input::held(&self.path));
         let decoding = chunk.saturating_add(DECODER_STATE).saturating_add(indices);
         decoding.saturating_add(extent.iter().product::<usize>() * size)
     }
 
     fn address(&self) -> Result<Option<Address>> {
-        let document = ["zarr.json", ".zarray"].map(|name| self.path.join(name));
-        let document = document.iter().find(|d| d.is_file()).unwrap_or(&document[0]);
-        address::of_file("zarr", &self.path, document, &[]).map(Some)
+        let document = match self.array.metadata() {
+            ArrayMetadata::V3(_) => self.path.join("zarr.json"),
+            ArrayMetadata::V2(_) => self.path.join(".zarray"),
+        };
+        address::of_file("zarr", &self.path, &document, &[]).map(Some)
     }
 }
 

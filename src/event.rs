@@ -52,8 +52,33 @@ pub enum Event {
     },
     /// The run ended, well or not.
     RunFinished(Summary),
-    /// A worker of a cluster finished a part of a stage. Told when its report is here, which may be at the end of the run.
+    /// A worker of a cluster has got a part of a stage: it runs, or waits there for what it needs. Told as the client sees it, about every
+    /// second; what took less may not be told.
+    ShardStarted {
+        /// Stage.
+        stage: usize,
+        /// Number of the part.
+        shard: usize,
+        /// The worker's name.
+        worker: String,
+        /// Its tasks.
+        tasks: usize,
+    },
+    /// A worker of a cluster has done a part of a stage. Told as the client sees it, as its start; each part once.
     ShardFinished {
+        /// Stage.
+        stage: usize,
+        /// Number of the part.
+        shard: usize,
+        /// The worker's name.
+        worker: String,
+        /// Its tasks.
+        tasks: usize,
+        /// How long the worker had it.
+        elapsed: Duration,
+    },
+    /// What a worker of a cluster says of a part of a stage that it did. Told when it is here, which may be at the end of the run.
+    ShardReport {
         /// Stage.
         stage: usize,
         /// Number of the part.

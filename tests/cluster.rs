@@ -196,6 +196,22 @@ fn errors_name_the_worker_and_what_it_did() {
 }
 
 #[test]
+fn large_arrays_in_memory_are_scattered_once() {
+    let cluster = cluster(2);
+    let (client, local) = (cluster.client().expect("connected"), local());
+    let values =
+        ndarray::Array2::from_shape_fn((1024, 3000), |(r, c)| ((r * 7919 + c * 31) % 1009) as f64 * 0.1);
+    let x = Array::from_ndarray(values).rechunk([100, 700]);
+    assert_same(&client, &local, &((&x - x.mean(0)) / x.std(0)).sum(1), "an array of 24 MiB");
+    let y = x.slice(s![.., ..1024]);
+    assert_same(&client, &local, &(&y + &y.transpose(None)).max(0), "and its transpose");
+    let options = Options { scratch: None, ..cluster.options().expect("options") };
+    let client = blockwise::Client::with(&cluster.url(), options).expect("connected");
+    let e = client.compute(&x.sum(..)).expect_err("nowhere to put it");
+    assert!(e.to_string().contains("Options::scratch"), "{e}");
+}
+
+#[test]
 fn what_cannot_be_sent_is_refused_before_any_work() {
     let cluster = cluster(1);
     let client = cluster.client().expect("connected");
@@ -244,7 +260,7 @@ fn observers_hear_of_every_shard() {
     struct Shards(Mutex<Vec<(usize, String, usize)>>);
     impl Observer for Shards {
         fn event(&self, event: &Event) {
-            if let Event::ShardFinished { stage, worker, tasks, .. } = event {
+            if let Event::ShardReport { stage, worker, tasks, .. } = event {
                 self.0.lock().expect("nobody panics").push((*stage, worker.clone(), *tasks));
             }
         }
@@ -262,6 +278,33 @@ fn observers_hear_of_every_shard() {
     assert!(
         (0..2).all(|stage| heard.iter().any(|(s, worker, _)| *s == stage && worker.starts_with("worker-")))
     );
+}
+
+/// Flags and variables in the manifests are those of the programs.
+#[test]
+fn manifests_name_what_the_programs_know() {
+    let help = |program: &str| {
+        let out = std::process::Command::new(program).arg("--help").output().expect("a program");
+        String::from_utf8(out.stdout).expect("text")
+    };
+    let (scheduler, worker) =
+        (help(env!("CARGO_BIN_EXE_blockwise-scheduler")), help(env!("CARGO_BIN_EXE_blockwise-worker")));
+    let mut found = 0;
+    for name in ["compose.yaml", "kubernetes.yaml", "Dockerfile"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cluster").join(name);
+        let text = std::fs::read_to_string(path).expect("a manifest");
+        for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
+            let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+            let is_scheduler = line.contains("blockwise-scheduler,");
+            for word in words.filter(|w| w.starts_with("--") || w.starts_with("BLOCKWISE_")) {
+                let known = if is_scheduler { &scheduler } else { &worker };
+                let is_cargo = line.contains("cargo");
+                assert!(is_cargo || known.contains(word), "{name}: {word} in {line:?}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 15, "{found}");
 }
 
 #[test]

@@ -7,11 +7,12 @@ mod common;
 use blockwise::Client;
 use blockwise::array::over_blocks;
 use blockwise::cluster::{JobStatus, LocalCluster, Options};
+use blockwise::event::{Event, Observer};
 use blockwise::expr::register_function;
 use blockwise::prelude::*;
 use common::{LIMIT, assert_bits, local, programs};
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 /// No test waits longer for anything.
@@ -91,6 +92,36 @@ fn killed_in(stage: usize) {
         std::thread::sleep(Duration::from_millis(500));
         cluster.kill_worker(victim(&job)).expect("killed");
     });
+}
+
+/// What a run tells while it goes on: every shard begins and ends once, and the stages after their shards.
+#[test]
+fn observers_hear_of_a_stage_while_it_runs() {
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+    impl Observer for Heard {
+        fn event(&self, event: &Event) {
+            let words = match event {
+                Event::ShardStarted { stage, shard, .. } => format!("start {stage}/{shard}"),
+                Event::ShardFinished { stage, shard, tasks, .. } => format!("end {stage}/{shard} {tasks}"),
+                Event::StageFinished { stage, .. } => format!("stage {stage}"),
+                Event::RunFinished(_) => "run".into(),
+                _ => return,
+            };
+            self.0.lock().expect("nobody panics").push(words);
+        }
+    }
+    let cluster = cluster(1);
+    let heard = Arc::new(Heard::default());
+    let options = cluster.options().expect("options");
+    let builder = Session::builder().cluster(&cluster.url(), options).observer(heard.clone());
+    builder.build().expect("connected").compute(&three_stages(0)).expect("computed");
+    let heard = heard.0.lock().expect("nobody panics").clone();
+    let place = |words: &str| heard.iter().position(|h| h.starts_with(words)).expect(words);
+    assert!(place("start 0/") < place("end 0/") && place("end 0/") < place("stage 0"), "{heard:?}");
+    assert!(place("stage 0") < place("stage 2") && heard.last().map(String::as_str) == Some("run"));
+    let once: std::collections::HashSet<&String> = heard.iter().collect();
+    assert_eq!(once.len(), heard.len(), "{heard:?}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use super::access::Access;
 use super::deaths::Deaths;
 use super::inbox::Inbox;
 use super::layout::Layout;
+use super::progress::Progress;
+use super::scratch::Scratch;
 use super::status::{self, Status};
 use super::tls::Tls;
 use super::token::Token;
@@ -29,6 +31,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -59,6 +62,9 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How long to wait for a scheduler that does not answer, and for a first worker. Default: 30 s.
     pub patience: Duration,
+    /// A directory or URL that this process and all workers see, where arrays in memory of more than 16 MiB are put for a run. Default:
+    /// `BLOCKWISE_SCRATCH`; without one they are refused.
+    pub scratch: Option<PathBuf>,
     /// What the scheduler and the workers want to hear. Default: `BLOCKWISE_TOKEN`.
     pub token: Token,
     /// Whose certificates to trust; then the scheduler's address begins with `https`. Default: what [`Tls::from_env`] finds.
@@ -83,6 +89,7 @@ impl Options {
             stall: Duration::from_secs(600),
             deadline: None,
             patience: Duration::from_secs(30),
+            scratch: std::env::var_os("BLOCKWISE_SCRATCH").map(PathBuf::from),
             token: Token::from_env()?,
             tls: Tls::from_env()?,
         })
@@ -198,7 +205,8 @@ impl Connection {
             })
             .collect();
         let (shards, limit) = (self.shards()?, self.options.memory_limit);
-        let encoded = wire::encode(&sent, limit, shards)?;
+        let mut scratch = Scratch::below(self.options.scratch.clone());
+        let encoded = wire::encode(&sent, limit, shards, &mut scratch)?;
         let job = wire::number(&encoded.bytes);
         let layout = Layout::new(job, &sent, &encoded.by_workers, limit, shards)?;
         self.run_layout(encoded.bytes, &layout, rt, |inbox| inbox.finish(targets, &encoded.by_workers))
@@ -263,19 +271,13 @@ impl Connection {
         cancel: &AtomicBool,
         tell: &(dyn Fn(Event) + Sync),
     ) -> Result<()> {
-        let mut told = vec![];
-        let mut deaths = Deaths::default();
-        // of stages that are done, each is told once
-        let known = std::sync::atomic::AtomicUsize::new(0);
-        let done = |stages: usize| {
-            for stage in known.fetch_max(stages, Relaxed)..stages {
-                tell(Event::StageFinished { stage, elapsed: started.elapsed() });
-            }
-        };
+        let (mut told, mut deaths) = (vec![], Deaths::default());
+        let mut progress = Progress::new(layout, tell);
         for _ in 0..self.options.tries.max(1) {
-            match self.wait(self.attempt(bytes, layout, inbox, (started, cancel), &mut deaths, &done)) {
+            let limits = (started, cancel);
+            match self.wait(self.attempt(bytes, layout, inbox, limits, &mut deaths, &mut progress)) {
                 Ok(()) => {
-                    done(layout.stages());
+                    progress.stages_done(layout.stages());
                     return Ok(());
                 }
                 Err(Trouble::Final(e)) => return Err(e),
@@ -345,11 +347,11 @@ impl Connection {
         inbox: &mut Inbox<'_>,
         limits: (Instant, &AtomicBool),
         deaths: &mut Deaths,
-        done: &(dyn Fn(usize) + Sync),
+        progress: &mut Progress<'_>,
     ) -> Result<(), Trouble> {
         let mut scheduler = self.scheduler().await?;
         let job = self.submit(&mut scheduler, bytes, layout).await?;
-        let parts = match self.watch(&mut scheduler, &job, layout, limits, deaths, done).await {
+        let parts = match self.watch(&mut scheduler, &job, layout, limits, deaths, progress).await {
             Ok(parts) => parts,
             Err(trouble) => {
                 // best effort: it may be gone already, with the scheduler
@@ -415,11 +417,11 @@ impl Connection {
         layout: &Layout,
         (started, cancel): (Instant, &AtomicBool),
         deaths: &mut Deaths,
-        done: &(dyn Fn(usize) + Sync),
+        progress: &mut Progress<'_>,
     ) -> Result<Vec<PartitionLocation>, Trouble> {
         let mut looks = 0;
         let mut watched = Instant::now();
-        let mut progress = (String::new(), Instant::now());
+        let mut moved = (String::new(), Instant::now());
         let (mut unknown, mut alone) = (None::<Instant>, None::<Instant>);
         loop {
             let answer = scheduler.get_job_status(GetJobStatusParams { job_id: job.to_owned() }).await;
@@ -461,15 +463,15 @@ impl Connection {
                         alone = Some(since);
                     }
                     if let Some(known) = now.jobs.iter().find(|j| j.job == job) {
-                        done(known.stages_done);
+                        progress.look(known);
                     }
                     let own = now.progress(job);
-                    if own != progress.0 {
-                        progress = (own, Instant::now());
+                    if own != moved.0 {
+                        moved = (own, Instant::now());
                     }
                 }
-                if progress.1.elapsed() > self.options.stall {
-                    let (state, stall) = (&progress.0, self.options.stall);
+                if moved.1.elapsed() > self.options.stall {
+                    let (state, stall) = (&moved.0, self.options.stall);
                     return Err(Trouble::Again(format!("no progress for {stall:?} ({state})")));
                 }
             }

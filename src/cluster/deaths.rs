@@ -1,14 +1,14 @@
 //! Shards that ran on workers when these died: one that takes worker after worker with it is not given to yet another.
 
 use super::layout::Layout;
-use super::status::{RunningShard, Status};
+use super::status::{ShardPlace, Status};
 use std::collections::BTreeMap;
 
 /// What is known of a job's dead workers.
 #[derive(Default)]
 pub(super) struct Deaths {
     /// What ran when it was last looked.
-    running: Vec<RunningShard>,
+    running: Vec<ShardPlace>,
     /// The workers that died with a shard, by stage and shard.
     with: BTreeMap<(usize, usize), Vec<String>>,
 }
@@ -22,7 +22,7 @@ impl Deaths {
             }
         }
         if let Some(job) = now.jobs.iter().find(|j| j.job == job) {
-            let counted_on = |s: &&RunningShard| now.workers.iter().any(|w| w.name == s.worker);
+            let counted_on = |s: &&ShardPlace| now.workers.iter().any(|w| w.name == s.worker);
             self.running = job.running.iter().filter(counted_on).cloned().collect();
         }
     }
@@ -47,10 +47,9 @@ mod tests {
     fn status(workers: &[&str], running: &[(usize, &str)]) -> Status {
         let worker =
             |name: &&str| WorkerStatus { name: name.to_string(), address: String::new(), silent_seconds: 0 };
-        let shard =
-            |&(shard, worker): &(usize, &str)| RunningShard { stage: 0, shard, worker: worker.into() };
+        let shard = |&(shard, worker): &(usize, &str)| ShardPlace { stage: 0, shard, worker: worker.into() };
         let running = running.iter().map(shard).collect();
-        let job = JobStatus { job: "j".into(), stages_done: 0, waiting: 0, running };
+        let job = JobStatus { job: "j".into(), stages_done: 0, waiting: 0, running, ended: vec![] };
         Status { version: String::new(), workers: workers.iter().map(worker).collect(), jobs: vec![job] }
     }
 

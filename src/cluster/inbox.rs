@@ -80,7 +80,7 @@ impl<'a> Inbox<'a> {
         s.kernels_compiled += report.kernels_compiled;
         s.peak_memory = s.peak_memory.max(report.peak_memory);
         s.stages[id.stage] += elapsed;
-        let event = Event::ShardFinished {
+        let event = Event::ShardReport {
             stage: id.stage,
             shard: id.number,
             worker: report.worker,

@@ -148,6 +148,20 @@ impl Layout {
         }
     }
 
+    /// Number of tasks of a shard, as far as it is known.
+    pub fn shard_tasks(&self, stage: usize, shard: usize) -> usize {
+        let spans = self.span_range(stage, shard);
+        match &self.work {
+            Work::Arrays(arrays) => {
+                let stage = &arrays.plan.stages[stage];
+                let first = |span: usize| span.saturating_mul(stage.span_tasks().max(1)).min(stage.tasks());
+                first(spans.end) - first(spans.start)
+            }
+            Work::Rows(spread) if spread.stages[stage].merges => 0,
+            Work::Rows(_) => spans.len(),
+        }
+    }
+
     /// What a stage does, in a few words.
     pub fn label(&self, stage: usize) -> String {
         match &self.work {

@@ -150,7 +150,15 @@ impl LocalCluster {
     /// If an environment variable holds nonsense.
     pub fn options(&self) -> Result<Options> {
         let (memory_limit, token) = (self.description.memory_limit, self.token.clone());
-        Ok(Options { memory_limit, token, tls: self.description.tls.load()?, ..Options::from_env()? })
+        // what is on this machine all see
+        let scratch = Some(self.dir.path().to_owned());
+        Ok(Options {
+            memory_limit,
+            token,
+            scratch,
+            tls: self.description.tls.load()?,
+            ..Options::from_env()?
+        })
     }
 
     /// The process numbers of the workers, in the order in which they were started.

@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::connection::MESSAGE_BYTES;
 use super::node::Codec;
-use super::status::{JobStatus, RunningShard, Status, WorkerStatus};
+use super::status::{EndedShard, JobStatus, ShardPlace, Status, WorkerStatus};
 use super::tls::Tls;
 use super::token::Token;
 use super::worker::Host;
@@ -139,27 +139,40 @@ async fn status(server: &Server) -> String {
     let mut jobs = vec![];
     for (job, known) in server.state.task_manager.get_running_job_cache().iter() {
         let graph = known.execution_graph.read().await;
-        let mut running: Vec<RunningShard> = graph.stages().values().flat_map(running_shards).collect();
+        let (mut running, mut ended) = (vec![], vec![]);
+        for stage in graph.stages().values() {
+            shards(stage, &mut running, &mut ended);
+        }
         running.sort();
+        ended.sort();
         let (stages_done, waiting) = (graph.completed_stages(), graph.available_tasks());
-        jobs.push(JobStatus { job: job.to_string(), stages_done, waiting, running });
+        jobs.push(JobStatus { job: job.to_string(), stages_done, waiting, running, ended });
     }
     jobs.sort_by(|a, b| a.job.cmp(&b.job));
     let status = Status { version: env!("CARGO_PKG_VERSION").into(), workers, jobs };
     serde_json::to_string(&status).unwrap_or_default()
 }
 
-/// The shards of a stage that workers have: partitions are shards, and the engine counts stages from 1.
-fn running_shards(stage: &ExecutionStage) -> Vec<RunningShard> {
-    let ExecutionStage::Running(running) = stage else { return vec![] };
-    let tasks = running.task_infos.iter().filter_map(|task| match &task.task_status {
-        TaskState::Running(RunningTask { executor_id }) => {
-            Some((task.global_input_partition_ids.first()?, executor_id))
+/// The shards of a stage that workers have or had: partitions are shards, and the engine counts stages from 1.
+fn shards(stage: &ExecutionStage, running: &mut Vec<ShardPlace>, ended: &mut Vec<EndedShard>) {
+    let (number, tasks) = match stage {
+        ExecutionStage::Running(stage) => (stage.stage_id, &stage.task_infos),
+        ExecutionStage::Successful(stage) => (stage.stage_id, &stage.task_infos),
+        _ => return,
+    };
+    let stage = number.saturating_sub(1);
+    for task in tasks {
+        let Some(&shard) = task.global_input_partition_ids.first() else { continue };
+        let place = |worker: &str| ShardPlace { stage, shard, worker: worker.into() };
+        match &task.task_status {
+            TaskState::Running(RunningTask { executor_id }) => running.push(place(executor_id)),
+            TaskState::Successful(done) => {
+                let millis = task.end_exec_time.saturating_sub(task.start_exec_time) as u64;
+                ended.push(EndedShard { place: place(&done.executor_id), millis });
+            }
+            TaskState::Failed(_) => {}
         }
-        _ => None,
-    });
-    let stage = running.stage_id.saturating_sub(1);
-    tasks.map(|(&shard, worker)| RunningShard { stage, shard, worker: worker.clone() }).collect()
+    }
 }
 
 async fn asked_to_end() {

@@ -41,18 +41,29 @@ pub struct JobStatus {
     /// Shards that wait for a worker.
     pub waiting: usize,
     /// Shards that run, or wait on a worker for what they need.
-    pub running: Vec<RunningShard>,
+    pub running: Vec<ShardPlace>,
+    /// Shards that are done, and what they made is still there.
+    pub ended: Vec<EndedShard>,
 }
 
-/// A shard that a worker has.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct RunningShard {
+/// A shard and the worker that has it.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ShardPlace {
     /// Its stage, the first being 0.
     pub stage: usize,
     /// Its number among the stage's shards.
     pub shard: usize,
     /// The worker's name.
     pub worker: String,
+}
+
+/// A shard that is done.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct EndedShard {
+    /// Which, and who did it.
+    pub place: ShardPlace,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
 }
 
 impl Status {
@@ -72,8 +83,9 @@ impl Status {
         let running = job.running.iter().map(|s| format!("{}/{} on {}", s.stage, s.shard, s.worker));
         let running: Vec<String> = running.collect();
         format!(
-            "{} stages done, {} shards waiting, running: {}",
+            "{} stages and {} shards done, {} shards waiting, running: {}",
             job.stages_done,
+            job.ended.len(),
             job.waiting,
             running.join(", ")
         )

@@ -27,6 +27,8 @@ pub struct ProgressBar {
     /// Tasks done and bytes moved in this run.
     tasks: AtomicU64,
     bytes: Arc<AtomicU64>,
+    /// Tasks of which workers of a cluster have reported.
+    reported: AtomicU64,
 }
 
 impl ProgressBar {
@@ -36,7 +38,8 @@ impl ProgressBar {
     }
 
     fn shown(on: bool) -> ProgressBar {
-        ProgressBar { on, run: Mutex::default(), tasks: AtomicU64::new(0), bytes: Arc::default() }
+        let (tasks, reported) = (AtomicU64::new(0), AtomicU64::new(0));
+        ProgressBar { on, run: Mutex::default(), tasks, bytes: Arc::default(), reported }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<indicatif::ProgressBar>> {
@@ -67,6 +70,7 @@ impl ProgressBar {
     fn start(&self, stages: usize, tasks: usize) {
         self.tasks.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
+        self.reported.store(0, Relaxed);
         let bar = indicatif::ProgressBar::with_draw_target(Some(tasks as u64), ProgressDrawTarget::hidden());
         bar.set_style(self.style(stages));
         *self.lock() = Some(bar);
@@ -117,8 +121,13 @@ impl Observer for ProgressBar {
                 }
             }
             Event::StageFinished { .. } => {}
-            Event::ShardFinished { tasks, bytes_read, bytes_written, .. } => {
-                self.tasks(*tasks, bytes_read + bytes_written);
+            Event::ShardStarted { stage, worker, .. } => self.stage(*stage, &format!("on {worker}")),
+            Event::ShardFinished { tasks, .. } => self.tasks(*tasks, 0),
+            Event::ShardReport { tasks, bytes_read, bytes_written, .. } => {
+                // most have been seen to finish before they are reported of
+                let reported = self.reported.fetch_add(*tasks as u64, Relaxed) + *tasks as u64;
+                let unseen = reported.saturating_sub(self.tasks.load(Relaxed));
+                self.tasks(unseen as usize, bytes_read + bytes_written);
             }
             Event::SubmittedAgain { why } => eprintln!("submitted again: {why}"),
             Event::Fallback { why } => eprintln!("ran on the CPU: {why}"),
@@ -139,6 +148,32 @@ mod tests {
     #[test]
     fn it_is_off_where_it_cannot_be_seen() {
         assert!(!ProgressBar::shown(false).wants_tasks());
+    }
+
+    #[test]
+    fn parts_on_a_cluster_count_once() {
+        let bar = ProgressBar::shown(true);
+        bar.event(&Event::RunStarted { stages: 1, tasks: 9 });
+        let worker = || "w".to_owned();
+        let elapsed = Duration::ZERO;
+        bar.event(&Event::ShardStarted { stage: 0, shard: 0, worker: worker(), tasks: 5 });
+        bar.event(&Event::ShardFinished { stage: 0, shard: 0, worker: worker(), tasks: 5, elapsed });
+        let position = || bar.lock().as_ref().map(|b| b.position());
+        assert_eq!(position(), Some(5));
+        for (shard, tasks) in [(0, 5), (1, 4)] {
+            let (bytes_read, bytes_written) = (10, 1);
+            let worker = worker();
+            bar.event(&Event::ShardReport {
+                stage: 0,
+                shard,
+                worker,
+                tasks,
+                elapsed,
+                bytes_read,
+                bytes_written,
+            });
+        }
+        assert_eq!((position(), bar.bytes.load(Relaxed)), (Some(9), 22));
     }
 
     #[test]

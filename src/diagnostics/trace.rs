@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// Records runs; the file loads in [Perfetto](https://ui.perfetto.dev) and `chrome://tracing`.
 ///
 /// One row a worker holds one slice a task, with its stage, number and bytes; a row above them holds runs and stages; a counter
-/// follows the memory that blocks take. Times are microseconds since the trace was made.
+/// follows the memory that blocks take. Times are microseconds since the trace was made. Workers of a cluster have rows of their own, with a slice
+/// for every part of a stage; it lies where the client heard of its end, which is up to a second late.
 ///
 /// A task costs a lock and 64 bytes; after [`Trace::MAX_TASKS`] tasks only stages and runs are recorded, and the file says how many
 /// tasks it lacks.
@@ -44,6 +45,18 @@ struct Recorded {
     run: Option<Instant>,
     stage: Option<(usize, usize, usize, String, Instant)>,
     workers: usize,
+    shards: Vec<Shard>,
+}
+
+/// A part of a stage that a worker of a cluster did.
+#[derive(Debug)]
+struct Shard {
+    worker: String,
+    stage: usize,
+    number: usize,
+    tasks: usize,
+    start: Instant,
+    elapsed: Duration,
 }
 
 #[derive(Debug)]
@@ -115,6 +128,27 @@ impl Trace {
         for worker in 0..recorded.workers {
             writeln!(out, ",")?;
             metadata(out, "thread_name", worker + 1, &format!("worker {worker}"))?;
+        }
+        let mut machines: Vec<&str> = recorded.shards.iter().map(|s| s.worker.as_str()).collect();
+        machines.sort_unstable();
+        machines.dedup();
+        for (n, name) in machines.iter().enumerate() {
+            writeln!(out, ",")?;
+            metadata(out, "thread_name", recorded.workers + n + 1, name)?;
+        }
+        for s in &recorded.shards {
+            let machine = machines.binary_search(&s.worker.as_str()).unwrap_or(0);
+            write!(
+                out,
+                ",\n{{\"ph\": \"X\", \"pid\": 1, \"tid\": {}, \"cat\": \"shard\", \"name\": \"stage {} shard {}\", \"ts\": {:.3}, \
+                 \"dur\": {:.3}, \"args\": {{\"tasks\": {}}}}}",
+                recorded.workers + machine + 1,
+                s.stage,
+                s.number,
+                self.micros(s.start),
+                micros(s.elapsed),
+                s.tasks
+            )?;
         }
         for span in &recorded.spans {
             write!(
@@ -251,7 +285,21 @@ impl Observer for Trace {
             }
             Event::StageFinished { elapsed, .. } => recorded.end_stage(Some(*elapsed)),
             Event::RunFinished(summary) => recorded.end_run(summary),
-            Event::Fallback { .. } | Event::ShardFinished { .. } | Event::SubmittedAgain { .. } => {}
+            Event::ShardFinished { stage, shard, worker, tasks, elapsed } => {
+                let now = Instant::now();
+                recorded.shards.push(Shard {
+                    worker: worker.clone(),
+                    stage: *stage,
+                    number: *shard,
+                    tasks: *tasks,
+                    start: now.checked_sub(*elapsed).unwrap_or(now),
+                    elapsed: *elapsed,
+                });
+            }
+            Event::Fallback { .. }
+            | Event::ShardStarted { .. }
+            | Event::ShardReport { .. }
+            | Event::SubmittedAgain { .. } => {}
         }
     }
 }
@@ -291,6 +339,19 @@ mod tests {
         assert!(slices.iter().all(|e| e["ts"].as_f64() >= run["ts"].as_f64() && ends(e) <= ends(run) + 1e3));
         assert_eq!(run["args"]["tasks"].as_u64(), Some(summary.tasks));
         assert_eq!(events.iter().filter(|e| e["ph"] == "C").count(), tasks.len());
+    }
+
+    #[test]
+    fn workers_of_a_cluster_have_rows() {
+        let trace = Trace::new();
+        for (shard, worker) in [(0, "b"), (1, "a"), (2, "b")] {
+            let (worker, elapsed) = (worker.to_owned(), Duration::from_millis(1));
+            trace.event(&Event::ShardFinished { stage: 1, shard, worker, tasks: 4, elapsed });
+        }
+        let events = parsed(&trace);
+        let row = |name: &str| events.iter().find(|e| e["args"]["name"] == name).map(|e| e["tid"].clone());
+        let of = |tid| events.iter().filter(|e| e["cat"] == "shard" && Some(&e["tid"]) == tid).count();
+        assert_eq!((of(row("a").as_ref()), of(row("b").as_ref())), (1, 2));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Bytes to graphs; nothing in them is believed.
 
+use super::super::scratch::Scattered;
 use super::form::*;
 use super::{MAGIC, MOST_BYTES, MOST_CHUNKS, MOST_NODES, version};
 use crate::block::{Address, Block, BlockSink, BlockSource, MemorySource};
@@ -96,6 +97,14 @@ fn source(form: SourceForm) -> Result<Arc<dyn BlockSource>> {
             let mut block = Block::uninit(dtype, &shape);
             block.bytes_mut().copy_from_slice(&bytes);
             Arc::new(MemorySource::new(block, grid.clone()))
+        }
+        PlaceForm::Scattered(at) => {
+            let file = io::open_source(&address(at))?;
+            match file.grid().shape() == grid.shape() {
+                true => Arc::new(Scattered::new(file, grid.clone())),
+                // said below
+                false => file,
+            }
         }
         PlaceForm::Address(at) => io::open_source(&address(at))?,
     };

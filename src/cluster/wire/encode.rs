@@ -1,5 +1,6 @@
 //! Graphs to bytes.
 
+use super::super::scratch::Scratch;
 use super::form::*;
 use super::{MAGIC, MOST_IN_MEMORY, version};
 use crate::block::{Address, BlockSource};
@@ -24,9 +25,11 @@ pub struct Encoded {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a function that no worker could know, for a source that cannot be opened elsewhere, and for more than
-/// [`MOST_IN_MEMORY`] bytes in memory.
-pub fn encode(targets: &[Target], limit: u64, shards: usize) -> Result<Encoded> {
-    let mut out = Encoder::default();
+/// [`MOST_IN_MEMORY`] bytes in memory if there is no scratch directory.
+pub fn encode(targets: &[Target], limit: u64, shards: usize, scratch: &mut Scratch) -> Result<Encoded> {
+    let (nodes, sources) = (vec![], vec![]);
+    let (node_at, source_at) = (HashMap::new(), HashMap::new());
+    let mut out = Encoder { nodes, sources, node_at, source_at, in_memory: 0, scratch };
     let mut forms = Vec::with_capacity(targets.len());
     for target in targets {
         let node = out.node_of(&target.expr)?;
@@ -64,17 +67,17 @@ pub(super) fn seal(magic: &[u8; 4], form: &impl serde::Serialize) -> Result<Vec<
     Ok(bytes)
 }
 
-#[derive(Default)]
-struct Encoder {
+struct Encoder<'a> {
     nodes: Vec<NodeForm>,
     sources: Vec<SourceForm>,
     /// Places in the tables, by address.
     node_at: HashMap<usize, u32>,
     source_at: HashMap<usize, u32>,
     in_memory: usize,
+    scratch: &'a mut Scratch,
 }
 
-impl Encoder {
+impl Encoder<'_> {
     /// The place of an expression in the table, after those that it uses. Without recursion: a chain may be longer than the stack is deep.
     fn node_of(&mut self, root: &Expr) -> Result<u32> {
         let mut stack = vec![(root.clone(), false)];
@@ -136,7 +139,7 @@ impl Encoder {
         }
         let place = match source.address()? {
             Some(at) => PlaceForm::Address(address(at)?),
-            None if source.in_memory() => PlaceForm::Bytes(self.elements(source)?),
+            None if source.in_memory() => self.elements(source)?,
             None => {
                 let what = format!("{}: reading it on other machines", source.label());
                 let hint = "write it as Zarr or .npy where all workers see it, and open that".into();
@@ -150,10 +153,13 @@ impl Encoder {
         Ok(at)
     }
 
-    /// The bytes of an array in memory, as long as there are not too many.
-    fn elements(&mut self, source: &Arc<dyn BlockSource>) -> Result<Vec<u8>> {
+    /// An array in memory: its bytes, as long as there are not too many, else a file of them.
+    fn elements(&mut self, source: &Arc<dyn BlockSource>) -> Result<PlaceForm> {
         let shape = source.grid().shape();
         let bytes = shape.iter().fold(source.dtype().size(), |n, &len| n.saturating_mul(len));
+        if self.in_memory.saturating_add(bytes) > MOST_IN_MEMORY && self.scratch.is_there() {
+            return Ok(PlaceForm::Scattered(address(self.scratch.put(source)?)?));
+        }
         self.in_memory = self.in_memory.saturating_add(bytes);
         if self.in_memory > MOST_IN_MEMORY {
             let what = format!(
@@ -161,10 +167,10 @@ impl Encoder {
                 source.label(),
                 self.in_memory
             );
-            let hint = "write them as Zarr or .npy where all workers see it, and open that".into();
-            return Err(ErrorKind::Unsupported { what, hint }.into());
+            let hint = "name a scratch directory that all workers see (Options::scratch, BLOCKWISE_SCRATCH), or write them there and open that";
+            return Err(ErrorKind::Unsupported { what, hint: hint.into() }.into());
         }
-        Ok(source.read(&Region::whole(&shape))?.to_contiguous().bytes().to_vec())
+        Ok(PlaceForm::Bytes(source.read(&Region::whole(&shape))?.to_contiguous().bytes().to_vec()))
     }
 }
 

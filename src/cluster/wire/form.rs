@@ -26,6 +26,8 @@ pub(super) struct SourceForm {
 pub(super) enum PlaceForm {
     /// The elements, in C order.
     Bytes(Vec<u8>),
+    /// A file of the elements that lasts as long as the computation.
+    Scattered(AddressForm),
     Address(AddressForm),
 }
 

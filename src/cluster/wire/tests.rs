@@ -1,5 +1,6 @@
 //! Graphs to bytes and back; damaged bytes.
 
+use super::super::scratch::Scratch;
 use super::encode::seal;
 use super::{MAGIC, decode, encode, version};
 use crate::array::over_blocks;
@@ -43,10 +44,14 @@ fn targets(arrays: &[Array]) -> Vec<Target> {
 fn graphs_come_back_and_are_planned_alike() {
     for arrays in graphs() {
         let targets = targets(&arrays);
-        let bytes = encode(&targets, LIMIT, 7).unwrap().bytes;
+        let bytes = encode(&targets, LIMIT, 7, &mut Scratch::below(None)).unwrap().bytes;
         let job = decode(&bytes).unwrap();
         assert_eq!((job.limit, job.shards), (LIMIT, 7));
-        assert_eq!(encode(&job.targets, LIMIT, 7).unwrap().bytes, bytes, "{arrays:?}");
+        assert_eq!(
+            encode(&job.targets, LIMIT, 7, &mut Scratch::below(None)).unwrap().bytes,
+            bytes,
+            "{arrays:?}"
+        );
         let (here, there) = (lower(&targets, LIMIT).unwrap(), lower(&job.targets, LIMIT).unwrap());
         assert_eq!(here.to_string(), there.to_string());
     }
@@ -58,7 +63,7 @@ fn a_chain_longer_than_the_stack_is_deep_comes_back() {
     for _ in 0..100_000 {
         x = x + 1;
     }
-    let bytes = encode(&targets(&[x]), LIMIT, 1).unwrap().bytes;
+    let bytes = encode(&targets(&[x]), LIMIT, 1, &mut Scratch::below(None)).unwrap().bytes;
     assert_eq!(decode(&bytes).unwrap().targets.len(), 1);
 }
 
@@ -82,7 +87,7 @@ fn files_travel_by_address_and_are_noticed_when_they_change() {
         destination: Destination::Sink(Arc::new(sink.unwrap())),
     };
     let targets = [target];
-    let bytes = encode(&targets, LIMIT, 2).unwrap().bytes;
+    let bytes = encode(&targets, LIMIT, 2, &mut Scratch::below(None)).unwrap().bytes;
     assert!(bytes.len() < 1000, "{}", bytes.len());
     let job = decode(&bytes).unwrap();
     let Destination::Sink(sink) = &job.targets[0].destination else { panic!("no sink") };
@@ -95,16 +100,44 @@ fn files_travel_by_address_and_are_noticed_when_they_change() {
 #[test]
 fn what_no_worker_could_have_is_an_error_that_names_it() {
     let x = Array::arange(0, 10, 1).map_blocks(I64, |b| Ok(b.clone()));
-    let e = encode(&targets(&[x]), LIMIT, 1).unwrap_err();
+    let e = encode(&targets(&[x]), LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
     assert!(e.to_string().contains("map_blocks") && e.to_string().contains("register"), "{e}");
     let big = Array::from_ndarray(ndarray::Array1::<u8>::zeros(super::MOST_IN_MEMORY + 1));
-    let e = encode(&targets(&[big + 1u8]), LIMIT, 1).unwrap_err();
-    assert!(e.to_string().contains("in memory"), "{e}");
+    let e = encode(&targets(&[big + 1u8]), LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
+    assert!(e.to_string().contains("in memory") && e.to_string().contains("BLOCKWISE_SCRATCH"), "{e}");
+}
+
+#[test]
+fn large_arrays_in_memory_are_put_where_workers_see_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    let mut scratch = Scratch::below(Some(dir.path().to_owned()));
+    let values = ndarray::Array2::from_shape_fn((3, 1 << 20), |(r, c)| (r * 31 + c) as f64);
+    let big = Array::from_ndarray(values).rechunk([2, 300_000]);
+    let flags = Array::from_ndarray(ndarray::Array1::from_shape_fn((16 << 20) + 1, |i| i % 3 == 0));
+    let small = Array::from_ndarray(ndarray::arr1(&[1u8, 2]));
+    let arrays = [big.transpose(None) * 2.0, flags.any(..), small + 1u8];
+    let bytes = encode(&targets(&arrays), LIMIT, 3, &mut scratch).unwrap().bytes;
+    assert!(bytes.len() < 4096 && files() == 1, "{} bytes", bytes.len());
+    let session = crate::Session::builder().memory_limit(LIMIT).build().unwrap();
+    let job = decode(&bytes).unwrap();
+    for (array, target) in arrays.iter().zip(&job.targets) {
+        assert_eq!(target.expr.grid(), array.expr().unwrap().grid());
+        let far = Array::from_expr(Ok(target.expr.clone()), Default::default());
+        let (far, near) = (session.compute(&far).unwrap(), session.compute(array).unwrap());
+        assert_eq!(far.to_contiguous().bytes(), near.to_contiguous().bytes());
+    }
+    drop(job);
+    drop(scratch);
+    assert_eq!(files(), 0);
+    assert!(decode(&bytes).unwrap_err().to_string().contains("0.npy"));
+    let missing = &mut Scratch::below(Some(dir.path().join("nowhere")));
+    assert!(encode(&targets(&arrays), LIMIT, 3, missing).unwrap_err().to_string().contains("nowhere"));
 }
 
 #[test]
 fn other_versions_and_damage_are_refused() {
-    let bytes = encode(&targets(&graphs()[0]), LIMIT, 1).unwrap().bytes;
+    let bytes = encode(&targets(&graphs()[0]), LIMIT, 1, &mut Scratch::below(None)).unwrap().bytes;
     for n in 0..bytes.len() {
         assert!(decode(&bytes[..n]).is_err());
         let mut spoilt = bytes.clone();
@@ -140,7 +173,7 @@ fn no_bytes_make_it_panic() {
     let mut numbers = Numbers(20);
     let (mut refused, mut taken) = (0, 0);
     for arrays in graphs() {
-        let good = encode(&targets(&arrays), LIMIT, 3).unwrap().bytes;
+        let good = encode(&targets(&arrays), LIMIT, 3, &mut Scratch::below(None)).unwrap().bytes;
         for _ in 0..1500 {
             let mut bytes = good.clone();
             for _ in 0..1 + numbers.below(4) {

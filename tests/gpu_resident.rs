@@ -117,6 +117,42 @@ fn what_lies_the_other_way_round_is_read_by_tiles() {
 }
 
 #[test]
+fn what_a_kernel_leaves_for_another_is_not_sent() {
+    let ways: [(fn(GpuBuilder) -> GpuBuilder, bool); 3] = [
+        (|gpu| gpu, true),
+        // in many pieces; and where nothing can stay
+        (|gpu| gpu.memory_limit("192KiB"), false),
+        (|gpu| gpu.smallest_limits(), false),
+    ];
+    for (how, stays) in ways {
+        let Some((gpu, session, cpu)) = sessions(how) else { return };
+        for (d, chunks) in
+            [(F32, [120, 90]), (F64, [120, 90]), (F32, [50, 41]), (U8, [7, 90]), (U16, [120, 33])]
+        {
+            let x = Array::from_block(cpu.compute(&ramp(d)).expect("cpu")).rechunk(chunks);
+            let differences = |x: &Array| {
+                let y = (x * 3 % 101).sqrt();
+                let y = y.slice(s![1.., ..]) - y.slice(s![..-1, ..]) * 2.0;
+                // one that waits for another
+                let z = (&y * &y + 1.0).log();
+                z.slice(s![.., 1..]) - z.slice(s![.., ..-1]) + y.slice(s![.., 1..])
+            };
+            let sent = gpu.sent_bytes();
+            let got = session.compute(&differences(&x)).expect("gpu");
+            let sent = gpu.sent_bytes() - sent;
+            let want = cpu.compute(&differences(&x)).expect("cpu");
+            let apart = numbers(&got).into_iter().zip(numbers(&want)).map(|(a, b)| (a - b).abs());
+            assert!(apart.fold(0.0, f64::max) < 1e-4, "{d} {chunks:?}");
+            // tasks share margins of what they read
+            let most = if stays { x.nbytes() * 4 / 3 } else { 20 * x.nbytes() };
+            assert!((x.nbytes()..most).contains(&(sent as usize)), "{d} {chunks:?}: {sent} bytes");
+        }
+        assert_eq!(gpu.resident_bytes(), 0);
+        assert!(gpu.peak_memory() <= gpu.memory_limit());
+    }
+}
+
+#[test]
 fn kept_and_sent_operands_meet_in_one_kernel() {
     let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
     let all: Vec<Array> = (1..8).map(|k| ramp(F32) * k).collect();

@@ -5,11 +5,11 @@ use super::geometry::c_steps;
 use super::job::{Frame, Job, MOST_POINTS, most_slots};
 use super::passes::Pass;
 use super::pool::Buffers;
-use super::resident::{Home, Homes};
+use super::resident::{Home, Homes, Seed};
 use super::results::Results;
 use super::strided;
 use super::wgsl::{self, Form, Layout};
-use crate::backend::{Executable, Launch, Operand, Output, matching};
+use crate::backend::{Executable, Held, Launch, Operand, Output, matching};
 use crate::error::{ErrorKind, Result};
 use crate::ir::Kernel;
 use crate::shape::Region;
@@ -162,6 +162,10 @@ impl Compiled {
                 pass.dispatch_workgroups(row as u32, rows as u32, 1);
             }
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down);
+            if let (Some(seed), Some(dispatch)) = (&frame.homes.result, job.dispatches.first()) {
+                let from = (&buffers.output, dispatch.results[0]);
+                seed.copy((frame.launch.region, &job.piece), &mut encoder, from);
+            }
             device.queue.submit([encoder.finish()]);
             device.map(&buffers.download, wgpu::MapMode::Read, down)
         })
@@ -325,20 +329,40 @@ impl Executable for Compiled {
     }
 
     fn held_bytes(&self, launch: &Launch<'_>) -> usize {
-        let sizes = || self.kernel.inputs().iter().map(|input| input.dtype.size());
-        let homes = Homes::of(&self.device, launch, sizes());
+        let homes = self.homes(launch);
+        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
         let bytes = |((home, operand), size): ((&Option<Home>, &Operand), usize)| {
             let varies = launch.region.shape.iter().zip(&operand.strides).filter(|(_, s)| **s != 0);
             if home.is_some() { varies.map(|(n, _)| *n).product::<usize>() * size } else { 0 }
         };
-        homes.inputs.iter().zip(launch.inputs).zip(sizes()).map(bytes).sum()
+        homes.inputs.iter().zip(launch.inputs).zip(sizes).map(bytes).sum()
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.run_with(launch, &self.homes(launch)) }
+    }
+
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        let mut homes = self.homes(launch);
+        homes.result = Seed::new(&self.device, &self.kernel, launch);
+        // SAFETY: the caller's.
+        unsafe { self.run_with(launch, &homes) }?;
+        Ok(homes.result.and_then(Seed::grown))
+    }
+}
+
+impl Compiled {
+    /// Where a launch's operands are.
+    fn homes(&self, launch: &Launch<'_>) -> Homes {
+        Homes::of(&self.device, launch, self.kernel.inputs().iter().map(|input| input.dtype.size()))
+    }
+
+    /// # Safety
+    /// That of [`Executable::run`].
+    unsafe fn run_with(&self, launch: &Launch<'_>, homes: &Homes) -> Result<()> {
         matching(&self.kernel, launch)?;
-        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
-        let homes = Homes::of(&self.device, launch, sizes);
-        let runs = if launch.region.is_empty() { vec![] } else { self.runs(launch, &homes)? };
+        let runs = if launch.region.is_empty() { vec![] } else { self.runs(launch, homes)? };
         let whole = runs.iter().map(|(_, pieces)| pieces.len()).sum::<usize>() <= 1;
         if !whole && strided::overlap(&self.kernel, launch) {
             // what fails halfway could not be done again

@@ -59,6 +59,100 @@ fn what_stays_on_the_device_is_not_sent_again() {
 }
 
 #[test]
+fn what_lies_the_other_way_round_is_read_by_tiles() {
+    // in one piece, and in many
+    let ways: [fn(GpuBuilder) -> GpuBuilder; 2] =
+        [|gpu| gpu, |gpu| gpu.memory_limit("256KiB").integers_only()];
+    for how in ways {
+        let Some((gpu, session, cpu)) = sessions(how) else { return };
+        for (shape, d) in [
+            (&[33isize, 97][..], F32),
+            (&[64, 32], F64),
+            (&[32, 129], U8),
+            (&[31, 65], I32),
+            (&[3, 40, 70], I64),
+            (&[40, 2, 65], F16),
+            (&[33, 2, 35, 3], Bool),
+            (&[1, 77], U16),
+        ] {
+            let n = shape.iter().product::<isize>() as i64;
+            let plain = (Array::arange(0, n, 1).reshape(shape) % 251).cast(d);
+            let kept = session.persist(&plain).expect("computes");
+            let sent = gpu.sent_bytes();
+            let uses = |x: &Array| {
+                let turned = x.t();
+                vec![
+                    turned.cast(F32) + 0.5,
+                    turned.flip(Some(0)).cast(I64),
+                    x.flip(Some(-1)).t().cast(F64) * 3.0,
+                    x.swapaxes(0, -1).cast(U32),
+                    // results that share words are not computed by tiles
+                    turned.clone(),
+                ]
+            };
+            for (n, (kept, plain)) in uses(&kept).iter().zip(uses(&plain)).enumerate() {
+                let (got, want) = (session.compute(kept).expect("gpu"), cpu.compute(&plain).expect("cpu"));
+                assert_eq!(got.shape(), want.shape());
+                assert_eq!(numbers(&got), numbers(&want), "use {n} of {d} {shape:?}");
+            }
+            assert!(gpu.resident_bytes() == 0 || gpu.sent_bytes() == sent, "{d}");
+        }
+        // two of them and their mirror images, more than fit in the memory of a workgroup, and specials
+        let odd = |k: i64| {
+            let x = (Array::arange(0, 90 * 90, 1).reshape(&[90, 90]) * k % 201).cast(F64);
+            x.clone().sqrt() / (&x - 7)
+        };
+        let pair = [odd(3), odd(5)];
+        let kept: Vec<Array> = pair.iter().map(|x| session.persist(x).expect("computes")).collect();
+        let sum = |x: &[Array]| {
+            &x[0] + x[0].t() * &x[1] - x[1].t() / x[0].flip(Some(0)).t() + x[1].flip(Some(1)).t()
+        };
+        // signs of NaN are nobody's business
+        let bits = |x: f64| if x.is_nan() { f64::NAN } else { x }.to_bits();
+        let of = |session: &Session, x: &Array| -> Vec<u64> {
+            numbers(&session.compute(x).expect("computes")).into_iter().map(bits).collect()
+        };
+        assert!(of(&session, &sum(&kept)) == of(&cpu, &sum(&pair)));
+    }
+}
+
+#[test]
+fn what_a_kernel_leaves_for_another_is_not_sent() {
+    let ways: [(fn(GpuBuilder) -> GpuBuilder, bool); 3] = [
+        (|gpu| gpu, true),
+        // in many pieces; and where nothing can stay
+        (|gpu| gpu.memory_limit("192KiB"), false),
+        (|gpu| gpu.smallest_limits(), false),
+    ];
+    for (how, stays) in ways {
+        let Some((gpu, session, cpu)) = sessions(how) else { return };
+        for (d, chunks) in
+            [(F32, [120, 90]), (F64, [120, 90]), (F32, [50, 41]), (U8, [7, 90]), (U16, [120, 33])]
+        {
+            let x = Array::from_block(cpu.compute(&ramp(d)).expect("cpu")).rechunk(chunks);
+            let differences = |x: &Array| {
+                let y = (x * 3 % 101).sqrt();
+                let y = y.slice(s![1.., ..]) - y.slice(s![..-1, ..]) * 2.0;
+                // one that waits for another
+                let z = (&y * &y + 1.0).log();
+                z.slice(s![.., 1..]) - z.slice(s![.., ..-1]) + y.slice(s![.., 1..])
+            };
+            let sent = gpu.sent_bytes();
+            let got = session.compute(&differences(&x)).expect("gpu");
+            let sent = gpu.sent_bytes() - sent;
+            let want = cpu.compute(&differences(&x)).expect("cpu");
+            let apart = numbers(&got).into_iter().zip(numbers(&want)).map(|(a, b)| (a - b).abs());
+            assert!(apart.fold(0.0, f64::max) < 1e-4, "{d} {chunks:?}");
+            // tasks share margins of what they read
+            let most = if stays { x.nbytes() * 4 / 3 } else { 20 * x.nbytes() };
+            assert!((x.nbytes()..most).contains(&(sent as usize)), "{d} {chunks:?}: {sent} bytes");
+        }
+        assert_eq!(gpu.resident_bytes(), 0);
+        assert!(gpu.peak_memory() <= gpu.memory_limit());
+    }
+}
+
+#[test]
 fn kept_and_sent_operands_meet_in_one_kernel() {
     let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
     let all: Vec<Array> = (1..8).map(|k| ramp(F32) * k).collect();

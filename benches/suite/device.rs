@@ -3,12 +3,13 @@
 //! | mode | ours | ceiling |
 //! |---|---|---|
 //! | resident | inputs stay on the device (`persist`); a result that is an array comes back | what copies inside the device, or back to the host, take for the same bytes: whichever is longer |
+//! | inside | as resident, of rows whose result is an array; its largest element comes back | what copies inside the device take for as many bytes as are read |
 //! | streamed | inputs are sent, results come back | what copies to the device, or back, take for the same bytes: whichever is longer |
 //!
 //! The device's copies are measured in the same run, on as many bytes as an input has.
 
 use crate::Suite;
-use crate::arrays::time_fresh;
+use crate::arrays::{best_of, time_fresh};
 use crate::data::Input;
 use crate::oracle::Inputs;
 use crate::report::Line;
@@ -88,29 +89,59 @@ impl OnGpu {
         let whole = |block: &Block| Array::from_block(block.clone()).rechunk(&[n, n][..]);
         let streamed: Vec<Array> = inputs.blocks.iter().map(whole).collect();
         let kept = streamed.iter().map(|x| suite.session.persist(x)).collect::<Result<Vec<_>, Error>>()?;
+        let line = |mode: &str, engine: &str| {
+            Line::new(row.name, mode, engine, suite.options.threads).with("size", n)
+        };
         let mut lines = vec![];
         for (mode, arrays, ceiling) in [
             ("resident", &kept, (traffic / self.speeds.copy).max(down)),
             ("streamed", &streamed, (sent / self.speeds.up).max(down)),
         ] {
-            let line =
-                |engine: &str| Line::new(row.name, mode, engine, suite.options.threads).with("size", n);
-            lines.push(line("ceiling").took(ceiling, Some(traffic)));
-            let (before, gone) = (self.gpu.sent_bytes(), self.fallbacks.0.load(Relaxed));
-            let timed = time_fresh(suite, row, &(row.build)(arrays), &want, None);
-            let sent = self.gpu.sent_bytes() - before;
-            let line = match timed {
-                Ok((seconds, wrong)) => {
-                    // a row that is said to be resident must be, and on the device
-                    let moved = (mode == "resident" && sent > 1 << 16)
-                        .then(|| format!("{sent} bytes of what should stay were sent"));
-                    let left = (self.fallbacks.0.load(Relaxed) > gone).then(|| "ran on the CPU".to_owned());
-                    line("blockwise").took(seconds, Some(traffic)).checked(wrong.or(moved).or(left))
-                }
-                Err(e) => line("blockwise").checked(Some(e.to_string())),
-            };
-            lines.push(line);
+            lines.push(line(mode, "ceiling").took(ceiling, Some(traffic)));
+            let timed = || time_fresh(suite, row, &(row.build)(arrays), &want, None);
+            lines.push(self.watched(line(mode, "blockwise"), (traffic, mode == "resident"), timed));
+        }
+        if row.outcome == Outcome::Plane {
+            let read = traffic - plane;
+            lines.push(line("inside", "ceiling").took(read / self.speeds.copy, Some(read)));
+            let timed = || time_inside(suite, &(row.build)(&kept)[0]);
+            lines.push(self.watched(line("inside", "blockwise"), (read, true), timed));
         }
         Ok(lines)
     }
+
+    /// The line of a row that runs here: wrong if it went to the CPU, or sent what should stay.
+    fn watched(
+        &self,
+        line: Line,
+        (traffic, stays): (f64, bool),
+        timed: impl FnOnce() -> Result<(f64, Option<String>), Error>,
+    ) -> Line {
+        let (before, gone) = (self.gpu.sent_bytes(), self.fallbacks.0.load(Relaxed));
+        match timed() {
+            Ok((seconds, wrong)) => {
+                let sent = self.gpu.sent_bytes() - before;
+                let moved =
+                    (stays && sent > 1 << 16).then(|| format!("{sent} bytes of what should stay were sent"));
+                let left = (self.fallbacks.0.load(Relaxed) > gone).then(|| "ran on the CPU".to_owned());
+                line.took(seconds, Some(traffic)).checked(wrong.or(moved).or(left))
+            }
+            Err(e) => line.checked(Some(e.to_string())),
+        }
+    }
+}
+
+/// Checks, then times the largest element of a result, which itself stays where it is computed.
+///
+/// # Errors
+/// Those of the row.
+fn time_inside(suite: &Suite, result: &Array) -> Result<(f64, Option<String>), Error> {
+    let largest = result.max(..);
+    let once = || suite.session.compute(&largest)?.to_scalar::<f32>();
+    let got = once()?;
+    let all = suite.session.compute(result)?;
+    let of_two = |a: f32, &b: &f32| if a.is_nan() || a > b { a } else { b };
+    let want = all.as_slice::<f32>()?.iter().fold(f32::NEG_INFINITY, of_two);
+    let wrong = (got != want && !(got.is_nan() && want.is_nan())).then(|| format!("{got} instead of {want}"));
+    Ok((best_of(suite.options.repeat, || (), once)?, wrong))
 }

@@ -159,9 +159,21 @@ impl Executable for Either {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
+        self.either(launch, |executable| unsafe { executable.run(launch) })
+    }
+
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        // SAFETY: as above.
+        self.either(launch, |executable| unsafe { executable.run_and_hold(launch) })
+    }
+}
+
+impl Either {
+    /// Runs a launch on the first, or else on the second.
+    fn either<T>(&self, launch: &Launch<'_>, run: impl Fn(&dyn Executable) -> Result<T>) -> Result<T> {
         if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) && self.suits(launch) {
-            // SAFETY: by the caller's contract.
-            match unsafe { self.first.run(launch) } {
+            match run(&*self.first) {
                 Err(why) if matches!(why.kind(), ErrorKind::Device { .. }) => {
                     if !self.state.failed.swap(true, Relaxed) {
                         self.state.note(why);
@@ -180,8 +192,7 @@ impl Executable for Either {
                 done => return done,
             }
         }
-        // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
-        unsafe { self.second.run(launch) }
+        run(&*self.second)
     }
 }
 

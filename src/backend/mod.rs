@@ -80,6 +80,16 @@ pub trait Executable: Send + Sync {
     /// - the output of a `Select` root has room for as many elements as the region has points;
     /// - no output overlaps an input, except that it may be the very same element of the same point.
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()>;
+
+    /// The same for a kernel whose one store later launches will read: a copy of it stays where it runs for as long as what this gives lives, if there
+    /// is room.
+    ///
+    /// # Safety
+    /// That of [`Executable::run`]; what was stored does not change, and its memory is nobody else's, until what this gives is dropped.
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        // SAFETY: the caller's.
+        unsafe { self.run(launch) }.map(|()| None)
+    }
 }
 
 /// What one run of a kernel works on.

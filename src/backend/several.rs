@@ -81,6 +81,19 @@ impl Executable for Dealt {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        // SAFETY: by the caller's contract.
+        unsafe { self.next(launch).run(launch) }
+    }
+
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        // SAFETY: by the caller's contract.
+        unsafe { self.next(launch).run_and_hold(launch) }
+    }
+}
+
+impl Dealt {
+    /// Whose turn it is.
+    fn next(&self, launch: &Launch<'_>) -> &dyn Executable {
         let number = match &self.turns {
             Some(turns) => turns.fetch_add(1, Relaxed),
             None => {
@@ -88,7 +101,6 @@ impl Executable for Dealt {
                 starts.map(|(start, n)| start / n.max(&1)).sum()
             }
         };
-        // SAFETY: by the caller's contract.
-        unsafe { self.all[number % self.all.len()].run(launch) }
+        &*self.all[number % self.all.len()]
     }
 }

@@ -232,6 +232,13 @@ impl Stage {
         self.grid.len()
     }
 
+    /// Whether kernels may read the memory that a step yields.
+    pub fn kernels_read(&self, step: StepId) -> bool {
+        let same = |kind: &StepKind| matches!(kind, StepKind::Kernel(_) | StepKind::Reshape);
+        let reads = |s: &Step| same(&s.kind) && s.inputs.contains(&step);
+        self.kernel_inputs.contains(&step) || self.steps.iter().any(reads)
+    }
+
     /// How many tasks in a row one worker takes: a *span*. The plan's alone, since folds are merged by span.
     pub fn span_tasks(&self) -> usize {
         let tasks = self.tasks();

@@ -250,18 +250,16 @@ impl StageRun<'_> {
             });
         }
         let space: Dims = stage.grid.shape();
-        // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
-        unsafe {
-            self.prepared.launch(
-                &*self.kernel,
-                &stage.kernel,
-                &stage.kernel_inputs,
-                (&region, &space),
-                &outputs,
-                self.streaming,
-                data,
-            )
-        }?;
+        self.prepared.launch(
+            &stage.kernel,
+            &stage.kernel_inputs,
+            (&region, &space),
+            &outputs,
+            self.streaming,
+            data,
+            // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
+            |launch| unsafe { self.kernel.run(launch) },
+        )?;
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
         for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {

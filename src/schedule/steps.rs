@@ -1,7 +1,7 @@
 //! What a task gets before its kernel: regions inferred from the end backwards, then evaluated forwards.
 
 use super::RootResult;
-use crate::backend::{Executable, Launch, Operand, Output};
+use crate::backend::{Executable, Held, Launch, Operand, Output};
 use crate::block::Block;
 use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
@@ -138,19 +138,17 @@ impl Prepared<'_> {
                 let mut out = Block::uninit(step.dtype, &region.shape);
                 let executable = self.compiled[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
                 let outputs = [Output::Store(operand(&mut out, step.dtype))];
-                // SAFETY: the output is a fresh block of the region's shape.
-                unsafe {
-                    self.launch(
-                        &**executable,
-                        kernel,
-                        &step.inputs,
-                        (region, &step.shape),
-                        &outputs,
-                        false,
-                        data,
-                    )
-                }?;
-                Ok(out)
+                let stays = self.stage.kernels_read(k);
+                // SAFETY: the output is a fresh block of the region's shape, which nobody changes and which lives as long as what holds it.
+                let run = |launch: &Launch<'_>| unsafe {
+                    match stays {
+                        true => executable.run_and_hold(launch),
+                        false => executable.run(launch).map(|()| None),
+                    }
+                };
+                let held =
+                    self.launch(kernel, &step.inputs, (region, &step.shape), &outputs, false, data, run)?;
+                Ok(held.map_or_else(|| out.clone(), |held| with(held, &out)))
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),
@@ -172,20 +170,17 @@ impl Prepared<'_> {
         }
     }
 
-    /// Runs a kernel on the blocks of its inputs' steps.
-    ///
-    /// # Safety
-    /// `outputs` are as [`Executable::run`] demands for this region.
-    pub unsafe fn launch(
+    /// Launches a kernel on the blocks of its inputs' steps: `run` gets inputs as [`Executable::run`] demands, beside these outputs.
+    pub fn launch<T>(
         &self,
-        executable: &dyn Executable,
         kernel: &Kernel,
         inputs: &[StepId],
         (region, shape): (&Region, &[usize]),
         outputs: &[Output],
         streaming: bool,
         data: &TaskData,
-    ) -> Result<()> {
+        run: impl FnOnce(&Launch<'_>) -> Result<T>,
+    ) -> Result<T> {
         let mut operands: SmallVec<[Operand; 6]> = SmallVec::new();
         for (input, &step) in kernel.inputs().iter().zip(inputs) {
             let needed = input.map.source_region(region);
@@ -193,9 +188,8 @@ impl Prepared<'_> {
             operands.push(view_operand(block, covers, &input.map, region));
         }
         let launch = Launch { region, shape, inputs: &operands, outputs, slots: 0, streaming };
-        // SAFETY: every input's block covers what its map reads for the region (`holding` checked it), and blocks are initialized;
-        // outputs are the caller's promise.
-        self.permits.with(|| unsafe { executable.run(&launch) })
+        // every input's block covers what its map reads for the region (`holding` checked it), and blocks are initialized
+        self.permits.with(|| run(&launch))
     }
 
     fn reshape(&self, step: &Step, region: &Region, data: &TaskData) -> Result<Block> {
@@ -358,6 +352,15 @@ fn copy_pairs<T: crate::dtype::Element>(out: &mut Block, source: &Block, pairs: 
             to[[i].as_slice()] = from[[j].as_slice()];
         }
     }
+}
+
+/// A block with what holds a copy of it where kernels run.
+fn with(held: Held, block: &Block) -> Block {
+    let (shape, strides) = (block.shape(), block.strides());
+    // what holds the copy goes first: until then the memory is not used again
+    let owner = Arc::new((held, block.clone()));
+    // SAFETY: the elements are the block's, which lives as long.
+    unsafe { Block::from_foreign(block.dtype(), shape, strides, block.as_ptr(), owner) }
 }
 
 /// A block written in C order by a kernel over its own shape.

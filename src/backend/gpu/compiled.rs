@@ -1,19 +1,18 @@
 //! A kernel on a device: pipelines by the shape of axes, and launches in pieces, two of them in flight.
 
 use super::device::{Device, Mapping};
-use super::geometry::{Ranks, c_steps};
+use super::geometry::c_steps;
 use super::job::{Frame, Job, MOST_POINTS, most_slots};
 use super::passes::Pass;
 use super::pool::Buffers;
-use super::resident::{Home, Homes};
+use super::resident::{Home, Homes, Seed};
 use super::results::Results;
 use super::strided;
-use super::wgsl::{self, Layout};
-use crate::backend::{Executable, Launch, Operand, Output, matching};
+use super::wgsl::{self, Form, Layout};
+use crate::backend::{Executable, Held, Launch, Operand, Output, matching};
 use crate::error::{ErrorKind, Result};
 use crate::ir::Kernel;
 use crate::shape::Region;
-use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -35,8 +34,8 @@ pub struct Compiled {
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
 }
 
-/// A pass, the axes it walks, and the bindings of inputs that are on the device.
-type Variant = (usize, Ranks, SmallVec<[Option<u8>; 6]>);
+/// A pass, and what its text depends on.
+type Variant = (usize, Form);
 
 struct Pipeline {
     pipeline: wgpu::ComputePipeline,
@@ -74,7 +73,7 @@ impl Compiled {
         let widths: Vec<u32> = passes.iter().map(|pass| width(&device.limits, acc_words(pass))).collect();
         for (pass, &width) in passes.iter().zip(&widths) {
             // what cannot be written as WGSL is found now
-            wgsl::module(kernel, pass, (Ranks { outer: 1, inner: 0 }, &[]), width, &device.arithmetic)?;
+            wgsl::module(kernel, pass, &Form::sent(1, 0), width, &device.arithmetic)?;
         }
         Ok(Compiled { device, kernel: kernel.clone(), passes, widths, pipelines: Mutex::default() })
     }
@@ -84,9 +83,9 @@ impl Compiled {
         if let Some(found) = known.get(&variant) {
             return Ok(found.clone());
         }
-        let (pass, ranks, homes) = &variant;
+        let (pass, form) = &variant;
         let (pass, width) = (&self.passes[*pass], self.widths[*pass]);
-        let module = wgsl::module(&self.kernel, pass, (*ranks, homes), width, &self.device.arithmetic)?;
+        let module = wgsl::module(&self.kernel, pass, form, width, &self.device.arithmetic)?;
         let pipeline = self.device.pipeline(&module.text)?;
         let made = Arc::new(Pipeline { pipeline, layout: module.layout });
         known.insert(variant, made.clone());
@@ -133,7 +132,8 @@ impl Compiled {
         let mut words = vec![0u8; job.inputs_from(frame.alignment)];
         let mut dispatches = vec![];
         for ((number, ..), dispatch) in frame.passes.iter().zip(&job.dispatches) {
-            let pipeline = self.pipeline((*number, dispatch.axes.ranks, frame.homes.slots()))?;
+            let (ranks, homes) = (dispatch.axes.ranks, frame.homes.slots());
+            let pipeline = self.pipeline((*number, Form { ranks, homes, turn: dispatch.turn.clone() }))?;
             let row = dispatch.counts.groups.min(most);
             let own = dispatch.words(&pipeline.layout, frame, job, row);
             let own: Vec<u8> = own.iter().flat_map(|w| w.to_le_bytes()).collect();
@@ -162,6 +162,10 @@ impl Compiled {
                 pass.dispatch_workgroups(row as u32, rows as u32, 1);
             }
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down);
+            if let (Some(seed), Some(dispatch)) = (&frame.homes.result, job.dispatches.first()) {
+                let from = (&buffers.output, dispatch.results[0]);
+                seed.copy((frame.launch.region, &job.piece), &mut encoder, from);
+            }
             device.queue.submit([encoder.finish()]);
             device.map(&buffers.download, wgpu::MapMode::Read, down)
         })
@@ -258,12 +262,11 @@ impl Compiled {
 
     /// What is run, one after the other: all passes on each piece if the same pieces do for them, else pass by pass.
     fn runs<'a>(&'a self, launch: &'a Launch<'a>, homes: &'a Homes) -> Result<Vec<(Frame<'a>, Vec<Region>)>> {
-        let alignment = (self.device.limits.min_storage_buffer_offset_alignment as usize).max(16);
         let needed = |&p: &usize| self.passes[p].is_for(launch.slots <= most_slots(self.widths[p]));
         let chosen: Vec<usize> = (0..self.passes.len()).filter(needed).collect();
         let frame = |some: &[usize]| {
             let passes = some.iter().map(|&p| (p, &self.passes[p]));
-            Frame::new((&self.kernel, &self.widths), passes, (alignment, homes), launch)
+            Frame::new((&self.kernel, &self.widths), passes, (&self.device.limits, homes), launch)
         };
         let all = frame(&chosen);
         if let Some(pieces) = self.pieces(&all) {
@@ -326,20 +329,40 @@ impl Executable for Compiled {
     }
 
     fn held_bytes(&self, launch: &Launch<'_>) -> usize {
-        let sizes = || self.kernel.inputs().iter().map(|input| input.dtype.size());
-        let homes = Homes::of(&self.device, launch, sizes());
+        let homes = self.homes(launch);
+        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
         let bytes = |((home, operand), size): ((&Option<Home>, &Operand), usize)| {
             let varies = launch.region.shape.iter().zip(&operand.strides).filter(|(_, s)| **s != 0);
             if home.is_some() { varies.map(|(n, _)| *n).product::<usize>() * size } else { 0 }
         };
-        homes.inputs.iter().zip(launch.inputs).zip(sizes()).map(bytes).sum()
+        homes.inputs.iter().zip(launch.inputs).zip(sizes).map(bytes).sum()
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.run_with(launch, &self.homes(launch)) }
+    }
+
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        let mut homes = self.homes(launch);
+        homes.result = Seed::new(&self.device, &self.kernel, launch);
+        // SAFETY: the caller's.
+        unsafe { self.run_with(launch, &homes) }?;
+        Ok(homes.result.and_then(Seed::grown))
+    }
+}
+
+impl Compiled {
+    /// Where a launch's operands are.
+    fn homes(&self, launch: &Launch<'_>) -> Homes {
+        Homes::of(&self.device, launch, self.kernel.inputs().iter().map(|input| input.dtype.size()))
+    }
+
+    /// # Safety
+    /// That of [`Executable::run`].
+    unsafe fn run_with(&self, launch: &Launch<'_>, homes: &Homes) -> Result<()> {
         matching(&self.kernel, launch)?;
-        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
-        let homes = Homes::of(&self.device, launch, sizes);
-        let runs = if launch.region.is_empty() { vec![] } else { self.runs(launch, &homes)? };
+        let runs = if launch.region.is_empty() { vec![] } else { self.runs(launch, homes)? };
         let whole = runs.iter().map(|(_, pieces)| pieces.len()).sum::<usize>() <= 1;
         if !whole && strided::overlap(&self.kernel, launch) {
             // what fails halfway could not be done again

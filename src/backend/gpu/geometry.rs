@@ -61,6 +61,52 @@ impl Axes {
     }
 }
 
+/// Points along each side of a tile.
+pub const SIDE: usize = 32;
+
+/// Words of a tile of elements of one word: rows are a word longer than the tile, so that neighbours of a column lie in different banks.
+pub const TILE: usize = SIDE * (SIDE + 1);
+
+/// Inputs that lie the other way round: they walk an axis in smaller steps than the last one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Turn {
+    /// The axis.
+    pub axis: usize,
+    /// Their numbers.
+    pub inputs: SmallVec<[u8; 4]>,
+}
+
+impl Axes {
+    /// Which of some inputs lie the other way round, as many as fit in so many words of tiles; `inputs` are numbers, and words of an element. None
+    /// if the axes are too short for tiles.
+    pub fn turn(&self, inputs: impl Iterator<Item = (usize, usize)>, words: usize) -> Option<Turn> {
+        let last = self.lengths.len().checked_sub(1)?;
+        let long = |a: usize| self.lengths[a] as usize >= SIDE;
+        let mut turn = Turn { axis: last, inputs: SmallVec::new() };
+        let mut left = words;
+        for (n, words) in inputs {
+            let step = |a: usize| (self.steps[n][a] as i32).unsigned_abs();
+            let nearest = (0..last).filter(|&a| long(a) && step(a) != 0).min_by_key(|&a| step(a));
+            let Some(axis) = nearest.filter(|&a| long(last) && step(a) < step(last)) else { continue };
+            if (turn.axis == axis || turn.inputs.is_empty()) && words * TILE <= left {
+                left -= words * TILE;
+                turn.axis = axis;
+                turn.inputs.push(n as u8);
+            }
+        }
+        (!turn.inputs.is_empty()).then_some(turn)
+    }
+
+    /// Tiles of the points, by an axis and the last one.
+    pub fn tiles(&self, axis: usize) -> usize {
+        let last = self.lengths.len() - 1;
+        let along = |(a, &n): (usize, &u32)| {
+            if a == axis || a == last { (n as usize).div_ceil(SIDE) } else { n as usize }
+        };
+        self.lengths.iter().enumerate().map(along).product()
+    }
+}
+
 /// Steps of a C-ordered box in elements; 0 where `fixed`, which counts as length 1.
 pub fn c_steps(shape: &[usize], fixed: impl Fn(usize) -> bool) -> Dims {
     let mut steps: Dims = SmallVec::from_elem(0, shape.len());
@@ -217,6 +263,26 @@ mod tests {
         assert_eq!(axes.lengths.as_slice(), [4, 30]);
         let axes = Axes::new(&shape, |a| a == 1, &[whole]);
         assert_eq!((axes.ranks, axes.steps[0].as_slice()), (Ranks { outer: 2, inner: 1 }, &[30, 1, 6][..]));
+    }
+
+    #[test]
+    fn what_lies_the_other_way_round_is_turned() {
+        let shape = [3, 40, 50];
+        let own = c_steps(&shape, |_| false);
+        // (50, 40) and (40, 3, 50) seen as (3, 40, 50), flipped
+        let turned: Dims = smallvec::smallvec![2000, 1, 40];
+        let far: Dims = smallvec::smallvec![50, 150, usize::MAX];
+        let axes = Axes::new(&shape, |_| false, &[own, turned, far]);
+        assert_eq!(axes.lengths.as_slice(), [3, 40, 50]);
+        let all = || (0..3).map(|n| (n, 1));
+        let turn = axes.turn(all(), TILE);
+        assert_eq!(turn, Some(Turn { axis: 1, inputs: [1u8].as_slice().into() }));
+        assert_eq!(axes.tiles(1), 3 * 2 * 2);
+        assert_eq!(axes.turn(all(), TILE - 1), None);
+        assert_eq!(axes.turn([(0, 1), (2, 1)].into_iter(), 4 * TILE), None);
+        // too short for tiles
+        let axes = Axes::new(&[31, 50], |_| false, &[smallvec::smallvec![1, 31]]);
+        assert_eq!(axes.turn([(0, 1)].into_iter(), TILE), None);
     }
 
     #[test]

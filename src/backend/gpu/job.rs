@@ -1,6 +1,6 @@
 //! What one piece of a launch needs: where its inputs and results lie in the buffers, and what is dispatched.
 
-use super::geometry::{Axes, Cuts, Segments, c_steps};
+use super::geometry::{Axes, Cuts, Segments, Turn, c_steps};
 use super::passes::Pass;
 use super::pool::Size;
 use super::resident::Homes;
@@ -42,6 +42,8 @@ pub struct Frame<'a> {
     pub homes: &'a Homes,
     /// Bytes at which a binding may begin.
     pub alignment: usize,
+    /// Words of memory of a workgroup.
+    shared: usize,
     pub launch: &'a Launch<'a>,
 }
 
@@ -58,6 +60,8 @@ pub struct Job {
 /// A pass over a piece.
 pub struct Dispatch {
     pub axes: Axes,
+    /// What is read by tiles.
+    pub turn: Option<Turn>,
     /// First byte of the parameters in the buffer.
     pub params: usize,
     /// First word of each result.
@@ -143,7 +147,7 @@ impl<'a> Frame<'a> {
     pub fn new(
         (kernel, widths): (&'a Kernel, &'a [u32]),
         passes: impl Iterator<Item = (usize, &'a Pass)>,
-        (alignment, homes): (usize, &'a Homes),
+        (limits, homes): (&wgpu::Limits, &'a Homes),
         launch: &'a Launch<'a>,
     ) -> Frame<'a> {
         let segments = |(number, pass): (usize, &'a Pass)| {
@@ -159,7 +163,24 @@ impl<'a> Frame<'a> {
             _ => None,
         };
         let loads = kernel.insts().iter().zip(&used).filter_map(load).collect();
-        Frame { kernel, passes, widths, loads, homes, alignment, launch }
+        let alignment = (limits.min_storage_buffer_offset_alignment as usize).max(16);
+        let shared = limits.max_compute_workgroup_storage_size as usize / 4;
+        Frame { kernel, passes, widths, loads, homes, alignment, shared, launch }
+    }
+
+    /// What a pass reads by tiles: twins that lie the other way round, where results share no words.
+    fn turn(&self, pass: &Pass, axes: &Axes) -> Option<Turn> {
+        let Pass::Store { roots } = pass else { return None };
+        let values = wgsl::stored(self.kernel, roots);
+        if values.iter().any(|v| self.kernel.dtype(*v).size() < 4) {
+            return None;
+        }
+        let used = wgsl::used(self.kernel, &values);
+        let inputs = self.kernel.insts().iter().zip(used).filter_map(|(inst, used)| match inst {
+            Inst::Load(n) if used && self.homes.inputs[*n as usize].is_some() => Some(*n as usize),
+            _ => None,
+        });
+        axes.turn(inputs.map(|n| (n, wgsl::words(self.kernel.inputs()[n].dtype))), self.shared)
     }
 
     /// How the launch may be cut.
@@ -201,7 +222,12 @@ impl<'a> Frame<'a> {
         let (mut up, mut down) = (0, 0);
         for (p, (_, pass, _)) in self.passes.iter().enumerate() {
             let axes = Axes::new(shape, |a| pass.folds(a), &steps);
-            let counts = Counts::new(self, p, shape);
+            let mut counts = Counts::new(self, p, shape);
+            let turn = self.turn(pass, &axes);
+            if let Some(turn) = &turn {
+                counts.groups = axes.tiles(turn.axis);
+                counts.segments = counts.groups;
+            }
             let mut results = vec![];
             let mut take = |words: usize| {
                 results.push(down);
@@ -220,7 +246,7 @@ impl<'a> Frame<'a> {
             }
             let operands = steps.len() * (2 + axes.ranks.both());
             let words = word::COUNT + axes.ranks.both() + operands + results.len();
-            dispatches.push(Dispatch { axes, params: up, results, counts });
+            dispatches.push(Dispatch { axes, turn, params: up, results, counts });
             up += (words * 4).next_multiple_of(self.alignment);
         }
         let mut at = 0;

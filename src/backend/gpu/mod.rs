@@ -183,8 +183,8 @@ impl Gpu {
         let text = |pass: &passes::Pass| {
             let inner = usize::from(matches!(pass, passes::Pass::Reduce { axes, .. } if !axes.is_empty()));
             let outer = usize::from(inner < kernel.rank());
-            let ranks = geometry::Ranks { outer, inner };
-            wgsl::module(kernel, pass, (ranks, &[]), 256, arithmetic).map(|module| module.text)
+            let form = wgsl::Form::sent(outer, inner);
+            wgsl::module(kernel, pass, &form, 256, arithmetic).map(|module| module.text)
         };
         passes.iter().map(text).collect()
     }

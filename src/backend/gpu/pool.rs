@@ -201,6 +201,17 @@ impl Pool {
         true
     }
 
+    /// Takes room for a twin of so many bytes that nothing else has; whether there is.
+    pub fn reserve_spare(&self, size: u64) -> bool {
+        let mut state = self.lock();
+        let spare = state.resident + size <= self.limit / 2 && state.used + size <= self.limit;
+        if spare {
+            state.take(size);
+            state.resident += size;
+        }
+        spare
+    }
+
     /// Gives room back that was reserved.
     pub fn unreserve(&self, size: u64) {
         let mut state = self.lock();

@@ -6,13 +6,15 @@ mod library;
 mod reduce;
 mod select;
 mod store;
+mod turned;
 
 use super::arithmetic::Arithmetic;
-use super::geometry::Ranks;
+use super::geometry::{Ranks, Turn};
 use super::passes::Pass;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::{Inst, Kernel, Value};
+use smallvec::SmallVec;
 use std::fmt::Write;
 
 pub use group::slot_words;
@@ -20,6 +22,24 @@ pub use library::{Library, Native};
 pub use reduce::{acc_words, partial, partial_words};
 pub use select::ROUNDS;
 pub use store::points as points_of_store;
+
+/// What the text of a pass depends on, beside the kernel.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Form {
+    /// Axes that it walks.
+    pub ranks: Ranks,
+    /// The twins' bindings of inputs that are on the device; none of those behind.
+    pub homes: SmallVec<[Option<u8>; 6]>,
+    /// What is read by tiles.
+    pub turn: Option<Turn>,
+}
+
+impl Form {
+    /// Of a pass whose inputs are all sent.
+    pub fn sent(outer: usize, inner: usize) -> Form {
+        Form { ranks: Ranks { outer, inner }, homes: SmallVec::new(), turn: None }
+    }
+}
 
 /// A module and where it expects its parameters.
 pub struct Module {
@@ -90,28 +110,31 @@ impl Layout {
     }
 }
 
-/// The module of a pass, for an adapter of this arithmetic; `homes` are the twins' bindings of inputs that are on the device.
+/// The module of a pass, for an adapter of this arithmetic.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if the library lacks an operation.
 pub fn module(
     kernel: &Kernel,
     pass: &Pass,
-    (ranks, homes): (Ranks, &[Option<u8>]),
+    form: &Form,
     width: u32,
     arithmetic: &Arithmetic,
 ) -> Result<Module> {
     let values = pass.values(kernel);
     let used = used(kernel, &values);
-    let layout = Layout::new(kernel, &used, ranks, pass.results(kernel));
+    let layout = Layout::new(kernel, &used, form.ranks, pass.results(kernel));
     let own = match pass {
+        Pass::Store { roots } if form.turn.is_some() => {
+            turned::main(kernel, &stored(kernel, roots), (&layout, form), width)
+        }
         Pass::Store { roots } => store::main(kernel, &stored(kernel, roots), &layout, width),
         Pass::Spread { .. } => store::main(kernel, &values, &layout, width),
         Pass::Reduce { roots, .. } => reduce::main(kernel, roots, &layout, width)?,
         Pass::Select { root } => select::main(kernel, *root, &layout, width),
         Pass::Group { roots, .. } => group::main(kernel, roots, &layout, width)?,
     };
-    let own = format!("{}\n{own}", values_function(kernel, &values, &used, (&layout, homes), arithmetic)?);
+    let own = format!("{}\n{own}", values_function(kernel, &values, &used, (&layout, form), arithmetic)?);
     let library = Library::get().needed_by(&format!("{own} params input output"), arithmetic);
     let text = format!("{library}\n{own}");
     Ok(Module { text, layout })
@@ -154,7 +177,7 @@ fn values_function(
     kernel: &Kernel,
     values: &[Value],
     used: &[bool],
-    (layout, homes): (&Layout, &[Option<u8>]),
+    (layout, form): (&Layout, &Form),
     arithmetic: &Arithmetic,
 ) -> Result<String> {
     let mut text = String::from("struct Values {\n");
@@ -162,7 +185,41 @@ fn values_function(
         _ = writeln!(text, "    v{}: {},", v.0, code::register(kernel.dtype(*v)));
     }
     text.push_str("}\n\nfn values(outer: u32, inner: u32) -> Values {\n");
-    let Ranks { outer, inner } = layout.ranks;
+    text.push_str(&coordinates(layout.ranks));
+    for &(n, at) in &layout.inputs {
+        let (d, first, place) = (kernel.inputs()[n].dtype, param(at), format!("i{n}"));
+        if let Some(seat) = turned::seat(form, n) {
+            _ = writeln!(text, "    let x{n} = {};", code::load(d, seat));
+            continue;
+        }
+        let (ahead, bits) = match home(form, n) {
+            Some(slot) => (format!(" + {first}"), code::resident(d, slot, &place)),
+            None => (String::new(), code::sent(d, &first, &place)),
+        };
+        let offset = offset(layout, at + 1);
+        _ = writeln!(text, "    let {place} = {offset}{ahead};\n    let x{n} = {};", code::load(d, bits));
+    }
+    for &(axis, at) in &layout.indices {
+        let start = format!("vec2<u32>({}, {})", param(at), param(at + 1));
+        let offset = offset(layout, at + 2);
+        _ = writeln!(text, "    let index{axis} = u64_add({start}, vec2<u32>({offset}, 0u));");
+    }
+    for (k, inst) in kernel.insts().iter().enumerate().filter(|(k, _)| used[*k]) {
+        _ = writeln!(text, "    let v{k} = {};", code::instruction(kernel, inst, arithmetic)?);
+    }
+    let fields: Vec<String> = values.iter().map(|v| format!("v{}", v.0)).collect();
+    _ = writeln!(text, "    return Values({});\n}}", fields.join(", "));
+    Ok(text)
+}
+
+/// The twin's binding of an input.
+fn home(form: &Form, input: usize) -> Option<u8> {
+    form.homes.get(input).copied().flatten()
+}
+
+/// Lines that find a point's place along each axis.
+fn coordinates(Ranks { outer, inner }: Ranks) -> String {
+    let mut text = String::new();
     for (from, axes) in [("outer", 0..outer), ("inner", outer..outer + inner)] {
         let mut rest = from.to_owned();
         for g in axes.clone().rev() {
@@ -175,34 +232,13 @@ fn values_function(
             }
         }
     }
-    let offset = |at: usize| {
-        let terms: Vec<String> =
-            (0..layout.ranks.both()).map(|g| format!("c{g} * {}", param(at + g))).collect();
-        if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
-    };
-    for &(n, at) in &layout.inputs {
-        let (d, first, place) = (kernel.inputs()[n].dtype, param(at), format!("i{n}"));
-        let (ahead, bits) = match homes.get(n).copied().flatten() {
-            Some(slot) => (format!(" + {first}"), code::resident(d, slot, &place)),
-            None => (String::new(), code::sent(d, &first, &place)),
-        };
-        _ = writeln!(
-            text,
-            "    let {place} = {}{ahead};\n    let x{n} = {};",
-            offset(at + 1),
-            code::load(d, bits)
-        );
-    }
-    for &(axis, at) in &layout.indices {
-        let start = format!("vec2<u32>({}, {})", param(at), param(at + 1));
-        _ = writeln!(text, "    let index{axis} = u64_add({start}, vec2<u32>({}, 0u));", offset(at + 2));
-    }
-    for (k, inst) in kernel.insts().iter().enumerate().filter(|(k, _)| used[*k]) {
-        _ = writeln!(text, "    let v{k} = {};", code::instruction(kernel, inst, arithmetic)?);
-    }
-    let fields: Vec<String> = values.iter().map(|v| format!("v{}", v.0)).collect();
-    _ = writeln!(text, "    return Values({});\n}}", fields.join(", "));
-    Ok(text)
+    text
+}
+
+/// What the steps from a parameter on come to.
+fn offset(layout: &Layout, at: usize) -> String {
+    let terms: Vec<String> = (0..layout.ranks.both()).map(|g| format!("c{g} * {}", param(at + g))).collect();
+    if terms.is_empty() { "0u".to_owned() } else { terms.join(" + ") }
 }
 
 /// The first line of the entry point.

@@ -5,10 +5,13 @@
 mod common;
 #[path = "common/spill.rs"]
 mod spill;
+#[path = "../examples/cluster_worker.rs"]
+#[allow(dead_code, reason = "its functions of rows are what is wanted")]
+mod worker;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, Every, JoinKind, UserFold, col, concat_str, duration, len, row_number, scan_csv,
+    Column, DataFrame, Every, Expr, JoinKind, UserFold, col, concat_str, duration, len, row_number, scan_csv,
     scan_ipc, scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
@@ -180,6 +183,46 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     out.write_with(sink(&here), &local()).expect("written");
     out.write_with(sink(&there), &client).expect("written");
     assert_eq!(std::fs::read(here).expect("there"), std::fs::read(there).expect("there"));
+}
+
+#[test]
+fn functions_of_ones_own_travel_by_name() {
+    worker::register_functions_of_rows().expect("registered once");
+    let dir = tempfile::tempdir().expect("a directory");
+    let [(_, df), ..] = scans(dir.path());
+    let own = Path::new(env!("CARGO_BIN_EXE_blockwise-worker")).with_file_name("examples");
+    let builder = LocalCluster::builder(2, 1, LIMIT).expect("described");
+    let builder = programs(builder).worker_program(own.join("cluster_worker"));
+    let cluster = builder.start().expect("started: build the example");
+    let client = cluster.client().expect("connected");
+    let columns = df.select([
+        col("n").map_elements_registered("thirds").alias("third"),
+        Expr::map_columns_registered([col("x"), col("n")], "ratio").alias("ratio"),
+    ]);
+    assert_eq!(assert_same(&client, &columns, "functions of columns"), 240_000);
+    let twice = df.filter(col("n").lt(40)).map_batches_registered("twice", &df.schema().expect("known"));
+    assert!(assert_same(&client, &twice.sort(["many", "n"]), "a function of batches") > 10_000);
+    let fold = UserFold::registered("weighted_mean").expect("registered");
+    let folds = [fold.of(["x", "n"]), col("n").map_elements_registered("thirds").sum().alias("thirds")];
+    assert!(assert_same(&client, &df.group_by("many").agg(folds.clone()), "folds of many groups") > 1 << 17);
+    assert_eq!(assert_same(&client, &df.group_by("few").agg(folds.clone()), "folds of few groups"), 9);
+    assert_eq!(assert_same(&client, &df.select(folds), "folds of all"), 1);
+    let nothing = df.filter(col("many").lt(-9)).select(fold.of(["x", "n"]));
+    assert_eq!(assert_same(&client, &nothing, "a fold of nothing"), 1);
+    // names are of one function, and of one that is there
+    assert!(worker::register_functions_of_rows().is_err());
+    let e =
+        df.select(col("n").map_elements_registered("fourths")).collect_with(&client).expect_err("unknown");
+    assert!(e.to_string().contains("fourths") && e.to_string().contains("thirds"), "{e}");
+    let e =
+        df.map_batches_registered("thirds", &df.schema().expect("known")).schema().expect_err("other kind");
+    assert!(e.to_string().contains("thirds"), "{e}");
+    assert!(UserFold::registered("ratio").is_err());
+    // what a worker does not know
+    blockwise::frame::register_elements("here only", |n: i32| Some(n)).expect("registered once");
+    let e = df.select(col("n").map_elements_registered("here only")).collect_with(&client);
+    let e = e.expect_err("unknown there").to_string();
+    assert!(e.contains("here only") && e.contains("worker"), "{e}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{DataType, Expr, IntoColumns, Literal, TimeUnit, UserFunction, when};
 use crate::dtype::Element;
 use crate::error::{Error, Result};
 use crate::expr::frame::functions::{every::ticks_of, text::CONCAT};
-use crate::expr::frame::plain_type;
+use crate::expr::frame::{plain_type, registered::register_values};
 use arrow::array::{Array, ArrayRef};
 use std::sync::Arc;
 
@@ -176,25 +176,54 @@ impl Expr {
         &self,
         function: impl Fn(A) -> Option<B> + Send + Sync + 'static,
     ) -> Expr {
-        let output = plain_type(B::DTYPE);
-        let to = output.clone();
-        let call = move |columns: &[ArrayRef]| -> Result<ArrayRef> {
-            let x = &columns[0];
-            let block = crate::block::batch::values(x, A::DTYPE);
-            let nulls = x.logical_nulls();
-            let mut valid = Vec::with_capacity(x.len());
-            let mut out = Vec::with_capacity(x.len());
-            for (k, &v) in block.as_slice::<A>()?.iter().enumerate() {
-                let found = if nulls.as_ref().is_none_or(|n| n.is_valid(k)) { function(v) } else { None };
-                valid.push(found.is_some());
-                out.push(found.unwrap_or_default());
-            }
-            let (out, valid) = (crate::block::Block::from_vec(out), crate::block::Block::from_vec(valid));
-            crate::block::batch::column(out, Some(&valid), &to)
-        };
-        let function = UserFunction { name: "map_elements".into(), output, call: Arc::new(call) };
+        let function = of_elements("map_elements", function);
         Expr::map_columns([self.cast(plain_type(A::DTYPE))], function)
     }
+}
+
+/// A function of single values as one of columns, whose input is of the type of `A`.
+fn of_elements<A: Element, B: Element>(
+    name: &str,
+    function: impl Fn(A) -> Option<B> + Send + Sync + 'static,
+) -> UserFunction {
+    let output = plain_type(B::DTYPE);
+    let to = output.clone();
+    let call = move |columns: &[ArrayRef]| -> Result<ArrayRef> {
+        let x = &columns[0];
+        let block = crate::block::batch::values(x, A::DTYPE);
+        let nulls = x.logical_nulls();
+        let mut valid = Vec::with_capacity(x.len());
+        let mut out = Vec::with_capacity(x.len());
+        for (k, &v) in block.as_slice::<A>()?.iter().enumerate() {
+            let found = if nulls.as_ref().is_none_or(|n| n.is_valid(k)) { function(v) } else { None };
+            valid.push(found.is_some());
+            out.push(found.unwrap_or_default());
+        }
+        let (out, valid) = (crate::block::Block::from_vec(out), crate::block::Block::from_vec(valid));
+        crate::block::batch::column(out, Some(&valid), &to)
+    };
+    UserFunction { name: name.into(), output, call: Arc::new(call) }
+}
+
+/// Registers a function of single values under a name, for [`Expr::map_elements_registered`]: what [`Expr::map_elements`] takes, as
+/// [`register_batches`](super::register_batches) does it for functions of rows.
+///
+/// ```
+/// use blockwise::frame::{DataFrame, col, register_elements};
+/// register_elements("half", |n: i64| (n % 2 == 0).then_some(n / 2))?;
+/// let df = DataFrame::from_columns([("n", vec![1, 2].into())]);
+/// let halves = df.select(col("n").map_elements_registered("half")).collect()?;
+/// assert_eq!(halves.values::<i64>("n")?, [None, Some(1)]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+///
+/// # Errors
+/// If the name is taken.
+pub fn register_elements<A: Element, B: Element>(
+    name: &str,
+    function: impl Fn(A) -> Option<B> + Send + Sync + 'static,
+) -> Result<()> {
+    register_values(of_elements(name, function), plain_type(A::DTYPE))
 }
 
 /// Whether values are integers or floats.

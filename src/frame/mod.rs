@@ -52,7 +52,8 @@ mod windows;
 pub use crate::expr::frame::functions::every::Every;
 pub use crate::expr::frame::{
     AggOp, Argument, Expr, JoinKind, Literal, OverKey, Partition, Rolling, SortKey, UserFold, UserFunction,
-    WindowOp, WindowSize, col, group_number, len, lit, random, row_number, when,
+    WindowOp, WindowSize, col, group_number, len, lit, random, register_batches, register_columns,
+    register_fold, row_number, when,
 };
 pub use crate::io::csv::{BadRows, CsvOptions, CsvQuotes, CsvWriteOptions};
 pub use crate::io::ipc::{IpcCompression, IpcOptions};
@@ -68,7 +69,7 @@ pub use columns::{Column, IntoColumns, IntoSortKeys};
 #[cfg(feature = "parquet")]
 pub use files::scan_parquet;
 pub use files::{scan_csv, scan_ipc, scan_json_lines};
-pub use functions::{concat_str, corr, cov, date, duration, timestamp};
+pub use functions::{concat_str, corr, cov, date, duration, register_elements, timestamp};
 pub use selectors::Selector;
 pub use series::Series;
 pub use table::Table;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::expr::frame::{Named, Node, Relation, find, in_pairs, is_text, name_of};
+use crate::expr::frame::{Named, Node, Relation, find, in_pairs, is_text, name_of, registered};
 use std::sync::Arc;
 
 /// Expressions with the names of the columns that they make.
@@ -371,6 +371,19 @@ impl DataFrame {
         function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
     ) -> DataFrame {
         self.then(|r| r.map_batches("function", schema, Arc::new(function)))
+    }
+
+    /// The function of batches that is [registered](super::register_batches) under a name: as [`DataFrame::map_batches`], and on a cluster
+    /// too, if the workers know the name.
+    ///
+    /// # Errors
+    /// Carried, as those of [`DataFrame::map_batches`], and if no such function has this name.
+    #[track_caller]
+    pub fn map_batches_registered(&self, name: &str, schema: &Schema) -> DataFrame {
+        self.then(|r| match registered::batches(name) {
+            Some(function) => r.map_batches(name, schema, function),
+            None => Err(registered::unknown("map_batches", name)),
+        })
     }
 
     /// A column as an expression, or the error if there is none of this name.

@@ -197,6 +197,26 @@ impl Expr {
         Expr::new(Node::Function(Function::User(Arc::new(function)), inputs.into_iter().collect()))
     }
 
+    /// The function of columns, or of single values, that is [registered](super::register_columns) under a name: as [`Expr::map_columns`], and
+    /// on a cluster too, if the workers know the name.
+    ///
+    /// # Errors
+    /// Carried: if no such function has this name.
+    #[track_caller]
+    pub fn map_columns_registered(inputs: impl IntoIterator<Item = Expr>, name: &str) -> Expr {
+        let Some((function, input)) = super::registered::columns(name) else {
+            return Expr::failed(super::registered::unknown("map_columns", name));
+        };
+        let as_input = |e: Expr| input.as_ref().map_or_else(|| e.clone(), |t| e.cast(t.clone()));
+        Expr::new(Node::Function(Function::User(function), inputs.into_iter().map(as_input).collect()))
+    }
+
+    /// The same of this column alone, for functions of [`register_elements`](crate::frame::register_elements).
+    #[track_caller]
+    pub fn map_elements_registered(&self, name: &str) -> Expr {
+        Expr::map_columns_registered([self.clone()], name)
+    }
+
     /// The same under another name.
     pub fn alias(&self, name: impl AsRef<str>) -> Expr {
         Expr::new(Node::Alias(name.as_ref().into(), self.clone()))

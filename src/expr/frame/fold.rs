@@ -76,6 +76,14 @@ impl UserFold {
         }))
     }
 
+    /// The fold that is [registered](super::register_fold) under a name: as any other, and on a cluster too, if the workers know the name.
+    ///
+    /// # Errors
+    /// If no fold has this name.
+    pub fn registered(name: &str) -> Result<UserFold> {
+        super::registered::fold(name).ok_or_else(|| super::registered::unknown("fold", name))
+    }
+
     /// Its name in plans and errors.
     pub fn name(&self) -> &str {
         &self.0.name

@@ -6,8 +6,9 @@ use super::form::*;
 use super::{DEEPEST, LARGEST, MAGIC};
 use crate::block::{BatchSource, MemoryBatches, TableAddress};
 use crate::dtype::Scalar;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::functions::builtin;
+use crate::expr::frame::registered;
 use crate::expr::frame::{
     AggOp, Aggregate, Expr, Function, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp,
     WindowSize,
@@ -120,6 +121,13 @@ impl Tables {
                 let f = builtin(&name).ok_or_else(|| bad(format!("there is no function {name:?}")))?;
                 Node::Function(Function::Builtin(f), inputs.into_iter().map(x).collect::<Result<_>>()?)
             }
+            ExprForm::User(name, inputs) => {
+                let (f, _) = registered::columns(&name).ok_or_else(|| unknown(&name))?;
+                if inputs.is_empty() {
+                    return Err(bad("a function of nothing"));
+                }
+                Node::Function(Function::User(f), inputs.into_iter().map(x).collect::<Result<_>>()?)
+            }
         }))
     }
 
@@ -196,6 +204,10 @@ impl Tables {
                 let names = columns.into_iter().map(name).collect::<Option<Vec<_>>>();
                 input.distinct(&names.ok_or_else(|| bad("columns that are not there"))?)?
             }
+            RelationForm::MapBatches { of, name, schema: columns } => {
+                let function = registered::batches(&name).ok_or_else(|| unknown(&name))?;
+                input(of)?.map_batches(&name, &*schema(columns)?, function)?
+            }
         };
         Ok((built, size))
     }
@@ -212,10 +224,22 @@ fn fold(form: FoldForm) -> Result<AggOp> {
         FoldForm::Quantile(q) => return Err(bad(format!("a quantile of {q}"))),
         FoldForm::TopK(k) => AggOp::TopK(count(k)),
         FoldForm::BottomK(k) => AggOp::BottomK(count(k)),
+        FoldForm::User(name) => AggOp::User(registered::fold(&name).ok_or_else(|| unknown(&name))?),
     })
 }
 
+/// A name that the user's functions here do not have.
+fn unknown(name: &str) -> Error {
+    let what = format!("{name}: a function that this worker does not know");
+    let hint = "register it in the worker's program too".into();
+    ErrorKind::Unsupported { what, hint }.into()
+}
+
 fn window(form: WindowForm) -> Result<WindowOp> {
+    let fold = |form| match form {
+        FoldForm::User(name) => Err(bad(format!("{name} of rows in order"))),
+        form => fold(form),
+    };
     Ok(match form {
         WindowForm::Cumulative(of) => WindowOp::Cumulative(fold(of)?),
         WindowForm::Shift(n) => WindowOp::Shift(n),

@@ -8,6 +8,7 @@ use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::functions::builtin;
+use crate::expr::frame::registered;
 use crate::expr::frame::{
     AggOp, Expr, Function, Literal, Named, Node, RelOp, Relation, WindowOp, WindowSize, in_order,
 };
@@ -65,6 +66,11 @@ fn unsupported(what: String, hint: &str) -> Error {
 }
 
 const HERE: &str = "collect it on a session of this machine";
+const BATCHES: &str =
+    "give it a name by register_batches, in the program and in its workers, for map_batches_registered";
+const COLUMNS: &str = "give it a name by register_elements or register_columns, in the program and in its workers, for \
+     map_elements_registered or map_columns_registered";
+const FOLD: &str = "give it to register_fold, in the program and in its workers";
 
 impl Encoder {
     fn relation(&mut self, r: &Relation) -> Result<()> {
@@ -119,9 +125,13 @@ impl Encoder {
                 RelationForm::Distinct { of: of(0), columns: on.iter().map(|&c| c as u32).collect() }
             }
             RelOp::Runs(runs) => return Err(unsupported(runs.name.to_string(), HERE)),
-            RelOp::MapBatches { name, .. } => {
-                let what = format!("map_batches {name}: a function that is no part of the workers");
-                return Err(unsupported(what, HERE));
+            RelOp::MapBatches { name, function } => {
+                if !registered::batches(name).is_some_and(|f| Arc::ptr_eq(&f, function)) {
+                    let what = format!("map_batches {name}: a function that is no part of the workers");
+                    return Err(unsupported(what, BATCHES));
+                }
+                let schema = pack_schema(r.schema())?;
+                RelationForm::MapBatches { of: of(0), name: name.to_string(), schema }
             }
         };
         self.relation_at.insert(r.address(), self.relations.len() as u32);
@@ -175,9 +185,12 @@ impl Encoder {
             Node::IsNull(x) => ExprForm::IsNull(at(x)),
             Node::FillNull(a, b) => ExprForm::FillNull(at(a), at(b)),
             Node::When(a, b, c) => ExprForm::When(at(a), at(b), at(c)),
-            Node::Function(Function::User(f), _) => {
-                let what = format!("{}: a function that is no part of the workers", f.name);
-                return Err(unsupported(what, HERE));
+            Node::Function(Function::User(f), inputs) => {
+                if !registered::columns(&f.name).is_some_and(|(known, _)| Arc::ptr_eq(&known, f)) {
+                    let what = format!("{}: a function that is no part of the workers", f.name);
+                    return Err(unsupported(what, COLUMNS));
+                }
+                ExprForm::User(f.name.to_string(), inputs.iter().map(at).collect())
             }
             Node::Function(Function::Builtin(f), inputs) if builtin(f.name).is_some() => {
                 ExprForm::Call(f.name.into(), inputs.iter().map(at).collect())
@@ -248,8 +261,11 @@ fn fold(op: &AggOp) -> Result<FoldForm> {
         AggOp::Quantile(q) => FoldForm::Quantile(*q),
         AggOp::TopK(k) => FoldForm::TopK(*k as u64),
         AggOp::BottomK(k) => FoldForm::BottomK(*k as u64),
+        AggOp::User(fold) if registered::fold(fold.name()).as_ref() == Some(fold) => {
+            FoldForm::User(fold.name().into())
+        }
         AggOp::User(fold) => {
-            return Err(unsupported(format!("{}: a fold that is no part of the workers", fold.name()), HERE));
+            return Err(unsupported(format!("{}: a fold that is no part of the workers", fold.name()), FOLD));
         }
         plain => FoldForm::Plain(place(FOLDS, plain.clone())),
     })

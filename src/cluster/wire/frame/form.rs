@@ -62,6 +62,8 @@ pub(super) enum ExprForm {
     Alias(String, u32),
     /// A function of the library's table by its name, and its inputs.
     Call(String, Vec<u32>),
+    /// A function of the user's by the name it is registered under.
+    User(String, Vec<u32>),
 }
 
 /// A column to be made.
@@ -69,17 +71,59 @@ pub(super) type NamedForm = (String, u32);
 
 #[derive(Serialize, Deserialize, Debug)]
 pub(super) enum RelationForm {
-    Scan { source: u32, columns: Vec<u32> },
-    Project { of: u32, columns: Vec<NamedForm> },
-    Filter { of: u32, mask: u32 },
-    Aggregate { of: u32, keys: Vec<NamedForm>, folds: Vec<(String, FoldForm, u32)> },
-    Join { left: u32, right: u32, kind: u8, on: Vec<(u32, u32)>, columns: Vec<(u32, String)> },
-    Sort { of: u32, by: Vec<(u32, bool, bool)> },
-    Slice { of: u32, offset: u64, len: u64 },
-    Tail { of: u32, len: u64 },
-    Window { of: u32, columns: Vec<(String, WindowForm, Vec<u32>)>, keys: Vec<u32> },
+    Scan {
+        source: u32,
+        columns: Vec<u32>,
+    },
+    Project {
+        of: u32,
+        columns: Vec<NamedForm>,
+    },
+    Filter {
+        of: u32,
+        mask: u32,
+    },
+    Aggregate {
+        of: u32,
+        keys: Vec<NamedForm>,
+        folds: Vec<(String, FoldForm, u32)>,
+    },
+    Join {
+        left: u32,
+        right: u32,
+        kind: u8,
+        on: Vec<(u32, u32)>,
+        columns: Vec<(u32, String)>,
+    },
+    Sort {
+        of: u32,
+        by: Vec<(u32, bool, bool)>,
+    },
+    Slice {
+        of: u32,
+        offset: u64,
+        len: u64,
+    },
+    Tail {
+        of: u32,
+        len: u64,
+    },
+    Window {
+        of: u32,
+        columns: Vec<(String, WindowForm, Vec<u32>)>,
+        keys: Vec<u32>,
+    },
     Concat(Vec<u32>),
-    Distinct { of: u32, columns: Vec<u32> },
+    Distinct {
+        of: u32,
+        columns: Vec<u32>,
+    },
+    /// A function by the name it is registered under, and its schema in Arrow's form.
+    MapBatches {
+        of: u32,
+        name: String,
+        schema: Vec<u8>,
+    },
 }
 
 /// A fold; those without parameters by their place in [`FOLDS`].
@@ -91,6 +135,8 @@ pub(super) enum FoldForm {
     Quantile(f64),
     TopK(u64),
     BottomK(u64),
+    /// The user's, by the name it is registered under.
+    User(String),
 }
 
 #[derive(Serialize, Deserialize, Debug)]

@@ -8,9 +8,11 @@ use super::{MAGIC, decode, encode};
 use crate::cluster::rows;
 use crate::expr::frame::Relation;
 use crate::frame::{
-    Column, DataFrame, DataType, Every, JoinKind, col, concat_str, date, len, lit, row_number, scan_csv,
-    timestamp, when,
+    Column, DataFrame, DataType, Every, JoinKind, UserFold, col, concat_str, date, len, lit,
+    register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
 };
+use arrow::array::{ArrayRef, AsArray, StringArray};
+use std::sync::{Arc, Once};
 
 const LIMIT: u64 = 64 << 20;
 
@@ -22,9 +24,29 @@ fn table() -> DataFrame {
     ])
 }
 
+/// A fold of integers and texts, whose states are texts.
+fn joined() -> UserFold {
+    let join = |c: &[ArrayRef]| {
+        let all: String = c[c.len() - 1].as_string::<i32>().iter().flatten().collect();
+        Ok(vec![Arc::new(StringArray::from(vec![all])) as ArrayRef])
+    };
+    UserFold::new("joined", [DataType::Utf8], DataType::Utf8, join, join, |c| Ok(c[0].clone()))
+}
+
+/// The user's functions by name.
+fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        register_batches("same rows", Ok).expect("new");
+        register_elements("one more", |n: i64| Some(n + 1)).expect("new");
+        register_fold(&joined()).expect("new");
+    });
+}
+
 /// Frames that use every kind of relation and expression that travels.
 fn frames() -> Vec<DataFrame> {
     let df = table();
+    register();
     let day = date(2024, 2, 29);
     let zoned = timestamp(2024, 2, 29, 1, 2, 3).dt().replace_time_zone(Some("Europe/Berlin"));
     let other = DataFrame::from_columns([("k", Column::from(vec!["a", "c"])), ("w", vec![1i32, 2].into())]);
@@ -71,6 +93,9 @@ fn frames() -> Vec<DataFrame> {
             zoned.dt().hour().alias("hour"),
             lit("2024-02-29").str().to_date("%Y-%m-%d").dt().month_end().alias("end"),
         ]),
+        df.map_batches_registered("same rows", &df.schema().expect("known"))
+            .with_columns(col("n").map_elements_registered("one more").alias("more")),
+        df.group_by(["v"]).agg(UserFold::registered("joined").expect("there").of(["n", "k"])),
     ]
 }
 
@@ -112,10 +137,14 @@ fn what_no_worker_could_have_is_an_error_that_names_it() {
     let df = table();
     let schema = df.schema().unwrap();
     let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1).unwrap_err();
-    assert!(e.to_string().contains("map_batches"), "{e}");
+    assert!(e.to_string().contains("map_batches") && e.to_string().contains("register_batches"), "{e}");
     let e = encode(relation(&df.select(col("n").map_elements(|n: i64| Some(n + 1)))), false, LIMIT, 1)
         .unwrap_err();
-    assert!(e.to_string().contains("map_elements"), "{e}");
+    assert!(e.to_string().contains("map_elements") && e.to_string().contains("register_elements"), "{e}");
+    // a fold that happens to have the name of one that is registered
+    register();
+    let e = encode(relation(&df.group_by("k").agg(joined().of(["n", "k"]))), false, LIMIT, 1).unwrap_err();
+    assert!(e.to_string().contains("joined") && e.to_string().contains("register_fold"), "{e}");
     let big = DataFrame::from_columns([("x", vec![0u64; (16 << 17) + 1].into())]);
     let e = encode(relation(&big), false, LIMIT, 1).unwrap_err();
     assert!(e.to_string().contains("in memory"), "{e}");

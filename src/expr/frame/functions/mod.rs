@@ -6,9 +6,9 @@ pub(crate) mod texts;
 pub(crate) mod time;
 
 use super::Argument;
-#[cfg(feature = "cluster")]
-use super::Builtin;
 use super::is_text;
+#[cfg(feature = "cluster")]
+use super::{Builtin, PACK};
 use crate::error::{Error, ErrorKind, Result};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
@@ -18,7 +18,7 @@ use texts::plain;
 /// The function with a name.
 #[cfg(feature = "cluster")]
 pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
-    text::TABLE.iter().chain(time::TABLE).find(|f| f.name == name).copied()
+    text::TABLE.iter().chain(time::TABLE).chain(&[&PACK]).find(|f| f.name == name).copied()
 }
 
 pub(crate) fn failed(op: &str, e: impl std::fmt::Display) -> Error {

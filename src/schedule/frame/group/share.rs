@@ -13,6 +13,7 @@ use super::GroupState;
 use super::all::{Cut, Firsts, GroupFold, PARTED, PARTS, Part, Span};
 use super::host::Rows;
 use crate::error::Result;
+use crate::plan::frame::HostFold;
 use arrow::array::{
     Array, AsArray, FixedSizeBinaryArray, RecordBatch, UInt32Array, UInt64Array, new_empty_array,
 };
@@ -83,7 +84,12 @@ impl GroupFold<'_> {
 
     /// Types of the columns of the values that are kept for a fold of the host's.
     fn kept_types(&self, fold: usize) -> Vec<DataType> {
-        vec![DataType::UInt32, self.plan.program.outputs[self.plan.keys + fold].1.clone()]
+        let values = match &self.plan.hosts[fold] {
+            // a span has made states of the rows
+            HostFold::User(fold, _) => fold.state(),
+            _ => &self.plan.program.outputs[self.plan.keys + fold].1,
+        };
+        vec![DataType::UInt32, values.clone()]
     }
 
     fn types(&self) -> Vec<DataType> {

@@ -62,7 +62,7 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How long to wait for a scheduler that does not answer, and for a first worker. Default: 30 s.
     pub patience: Duration,
-    /// A directory or URL that this process and all workers see, where arrays in memory of more than 16 MiB are put for a run. Default:
+    /// A directory or URL that this process and all workers see, where arrays and rows in memory of more than 16 MiB are put for a run. Default:
     /// `BLOCKWISE_SCRATCH`; without one they are refused.
     pub scratch: Option<PathBuf>,
     /// What the scheduler and the workers want to hear. Default: `BLOCKWISE_TOKEN`.
@@ -227,7 +227,8 @@ impl Connection {
         let writes = sink.is_some();
         let spread = rows::spread(relation, sink, limit)?;
         let shards = self.shards()?;
-        let bytes = wire::frame::encode(relation, writes, limit, shards)?;
+        let mut scratch = Scratch::below(self.options.scratch.clone());
+        let bytes = wire::frame::encode(relation, writes, limit, shards, &mut scratch)?;
         let layout = Layout::of_rows(wire::number(&bytes), spread, limit, shards)?;
         self.run_layout(bytes, &layout, rt, |inbox| inbox.finish_rows(rt))
     }

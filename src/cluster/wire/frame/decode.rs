@@ -1,5 +1,6 @@
 //! Bytes to relations; nothing in them is believed.
 
+use super::super::super::scratch::ScatteredRows;
 use super::super::MOST_NODES;
 use super::super::decode::{address, bad, dtype, of, open};
 use super::form::*;
@@ -73,6 +74,10 @@ fn source(form: TableForm) -> Result<Arc<dyn BatchSource>> {
             let columns = schema(columns)?;
             let rows = rows_of(rows, &columns).map_err(|e| bad(e.to_string()))?;
             Ok(Arc::new(MemoryBatches::new(columns, rows)))
+        }
+        TableForm::Scattered { schema: columns, file, parts } => {
+            let file = io::open_source(&address(file))?;
+            Ok(Arc::new(ScatteredRows::new(file, schema(columns)?, parts)?))
         }
         TableForm::Files { schema: columns, texts, files } => {
             let files = files.into_iter().map(|f| (address(f.address), f.keys)).collect();

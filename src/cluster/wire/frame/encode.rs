@@ -1,5 +1,6 @@
 //! Relations to bytes.
 
+use super::super::super::scratch::Scratch;
 use super::super::MOST_IN_MEMORY;
 use super::super::encode::{address, place, seal};
 use super::form::*;
@@ -23,9 +24,15 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a function that no worker knows, for a source that cannot be opened elsewhere, and for more than
-/// 16 MiB in memory.
-pub fn encode(relation: &Relation, writes: bool, limit: u64, shards: usize) -> Result<Vec<u8>> {
-    let mut out = Encoder::default();
+/// 16 MiB in memory if there is no scratch directory.
+pub fn encode(
+    relation: &Relation,
+    writes: bool,
+    limit: u64,
+    shards: usize,
+    scratch: &mut Scratch,
+) -> Result<Vec<u8>> {
+    let mut out = Encoder::new(scratch);
     let parts = in_order([relation], Relation::address, |r| r.inputs().iter().collect());
     let mut size: HashMap<_, (usize, usize)> = HashMap::new();
     for r in &parts {
@@ -46,8 +53,8 @@ pub fn encode(relation: &Relation, writes: bool, limit: u64, shards: usize) -> R
     seal(MAGIC, &FrameForm { limit, shards, writes, types, sources, exprs, relations })
 }
 
-#[derive(Default)]
-struct Encoder {
+struct Encoder<'a> {
+    scratch: &'a mut Scratch,
     types: Vec<DataType>,
     sources: Vec<TableForm>,
     exprs: Vec<ExprForm>,
@@ -72,7 +79,22 @@ const COLUMNS: &str = "give it a name by register_elements or register_columns, 
      map_elements_registered or map_columns_registered";
 const FOLD: &str = "give it to register_fold, in the program and in its workers";
 
-impl Encoder {
+impl Encoder<'_> {
+    fn new(scratch: &mut Scratch) -> Encoder<'_> {
+        Encoder {
+            scratch,
+            types: vec![],
+            sources: vec![],
+            exprs: vec![],
+            relations: vec![],
+            source_at: HashMap::new(),
+            expr_at: HashMap::new(),
+            relation_at: HashMap::new(),
+            kept: vec![],
+            in_memory: 0,
+        }
+    }
+
     fn relation(&mut self, r: &Relation) -> Result<()> {
         let of = |k: usize| self.relation_at[&r.inputs()[k].address()];
         let form = match r.op() {
@@ -233,8 +255,9 @@ impl Encoder {
         Ok(at)
     }
 
-    /// Rows in memory, as long as there are not too many.
+    /// Rows in memory: their bytes, as long as there are not too many, else a file of them.
     fn rows(&mut self, source: &Arc<dyn BatchSource>) -> Result<TableForm> {
+        let before = self.in_memory;
         let columns: Vec<usize> = (0..source.schema().fields().len()).collect();
         let mut batches = vec![];
         for part in 0..source.parts() {
@@ -244,8 +267,18 @@ impl Encoder {
                 Ok(self.in_memory <= MOST_IN_MEMORY)
             })?;
         }
+        if self.in_memory > MOST_IN_MEMORY && self.scratch.is_there() {
+            self.in_memory = before;
+            let (file, parts) = self.scratch.put_rows(source)?;
+            return Ok(TableForm::Scattered {
+                schema: pack_schema(source.schema())?,
+                file: address(file)?,
+                parts,
+            });
+        }
         if self.in_memory > MOST_IN_MEMORY {
-            let hint = "write them as Parquet where all workers see it, and scan that";
+            let hint = "name a scratch directory that all workers see (Options::scratch, BLOCKWISE_SCRATCH), or write them there as Parquet \
+                        and scan that";
             let what =
                 format!("{}: sending more than {MOST_IN_MEMORY} bytes of rows in memory", source.label());
             return Err(unsupported(what, hint));

@@ -25,8 +25,21 @@ pub(super) struct FrameForm {
 /// Where rows come from. Schemas and rows are in Arrow's form.
 #[derive(Serialize, Deserialize, Debug)]
 pub(super) enum TableForm {
-    Rows { schema: Vec<u8>, rows: Vec<u8> },
-    Files { schema: Vec<u8>, texts: Vec<String>, files: Vec<FileForm> },
+    Rows {
+        schema: Vec<u8>,
+        rows: Vec<u8>,
+    },
+    /// A file of rows that lasts as long as the computation; by part, bytes and rows of its pieces.
+    Scattered {
+        schema: Vec<u8>,
+        file: AddressForm,
+        parts: Vec<Vec<(u64, u64)>>,
+    },
+    Files {
+        schema: Vec<u8>,
+        texts: Vec<String>,
+        files: Vec<FileForm>,
+    },
 }
 
 #[derive(Serialize, Deserialize, Debug)]

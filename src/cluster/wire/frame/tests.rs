@@ -6,12 +6,13 @@ use super::super::version;
 use super::form::FrameForm;
 use super::{MAGIC, decode, encode};
 use crate::cluster::rows;
+use crate::cluster::scratch::Scratch;
 use crate::expr::frame::Relation;
 use crate::frame::{
     Column, DataFrame, DataType, Every, JoinKind, UserFold, col, concat_str, date, len, lit,
     register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
 };
-use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use std::sync::{Arc, Once};
 
 const LIMIT: u64 = 64 << 20;
@@ -106,7 +107,8 @@ fn relation(df: &DataFrame) -> &Relation {
 #[test]
 fn relations_come_back_and_are_planned_alike() {
     for (n, df) in frames().iter().enumerate() {
-        let bytes = encode(relation(df), false, LIMIT, 7).unwrap_or_else(|e| panic!("{n}: {e}"));
+        let bytes = encode(relation(df), false, LIMIT, 7, &mut Scratch::below(None))
+            .unwrap_or_else(|e| panic!("{n}: {e}"));
         let job = decode(&bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
         assert_eq!((job.limit, job.shards, job.writes), (LIMIT, 7, false));
         assert_eq!(job.relation.schema(), relation(df).schema());
@@ -119,12 +121,36 @@ fn relations_come_back_and_are_planned_alike() {
 }
 
 #[test]
+fn many_rows_in_memory_are_put_where_workers_see_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scratch = Scratch::below(Some(dir.path().to_owned()));
+    let n = 1_500_000i64;
+    let x: Vec<Option<f64>> = (0..n).map(|i| (i % 7 != 0).then_some(i as f64 * 0.1)).collect();
+    let t: Vec<String> = (0..n).map(|i| format!("{}", i % 1000)).collect();
+    let big = DataFrame::from_columns([("x", x.into()), ("t", t.into())]).filter(col("x").gt(3.0));
+    let bytes = encode(relation(&big), false, LIMIT, 7, &mut scratch).unwrap();
+    assert!(bytes.len() < 8192, "{} bytes", bytes.len());
+    let job = decode(&bytes).unwrap();
+    let (here, there) = (rows::spread(relation(&big), None, LIMIT), rows::spread(&job.relation, None, LIMIT));
+    assert_eq!(here.unwrap().words(), there.unwrap().words());
+    let session = crate::Session::builder().memory_limit(LIMIT).build().unwrap();
+    let rows = |relation: &Relation| -> Vec<RecordBatch> {
+        let (schema, rows) = (relation.schema().clone(), session.run_frame(relation).unwrap());
+        vec![arrow::compute::concat_batches(&schema, &rows).unwrap()]
+    };
+    assert!(rows(relation(&big)) == rows(&job.relation));
+    drop((job, scratch));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert!(decode(&bytes).is_err());
+}
+
+#[test]
 fn files_travel_by_address_and_are_noticed_when_they_change() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.csv");
     table().write_csv(&path).unwrap();
     let df = scan_csv(&path).filter(col("n").gt(1));
-    let bytes = encode(relation(&df), true, LIMIT, 2).unwrap();
+    let bytes = encode(relation(&df), true, LIMIT, 2, &mut Scratch::below(None)).unwrap();
     let job = decode(&bytes).unwrap();
     assert!(job.writes);
     assert_eq!(rows::spread(&job.relation, None, LIMIT).unwrap().stages.len(), 1);
@@ -136,23 +162,37 @@ fn files_travel_by_address_and_are_noticed_when_they_change() {
 fn what_no_worker_could_have_is_an_error_that_names_it() {
     let df = table();
     let schema = df.schema().unwrap();
-    let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1).unwrap_err();
-    assert!(e.to_string().contains("map_batches") && e.to_string().contains("register_batches"), "{e}");
-    let e = encode(relation(&df.select(col("n").map_elements(|n: i64| Some(n + 1)))), false, LIMIT, 1)
+    let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1, &mut Scratch::below(None))
         .unwrap_err();
+    assert!(e.to_string().contains("map_batches") && e.to_string().contains("register_batches"), "{e}");
+    let e = encode(
+        relation(&df.select(col("n").map_elements(|n: i64| Some(n + 1)))),
+        false,
+        LIMIT,
+        1,
+        &mut Scratch::below(None),
+    )
+    .unwrap_err();
     assert!(e.to_string().contains("map_elements") && e.to_string().contains("register_elements"), "{e}");
     // a fold that happens to have the name of one that is registered
     register();
-    let e = encode(relation(&df.group_by("k").agg(joined().of(["n", "k"]))), false, LIMIT, 1).unwrap_err();
+    let e = encode(
+        relation(&df.group_by("k").agg(joined().of(["n", "k"]))),
+        false,
+        LIMIT,
+        1,
+        &mut Scratch::below(None),
+    )
+    .unwrap_err();
     assert!(e.to_string().contains("joined") && e.to_string().contains("register_fold"), "{e}");
     let big = DataFrame::from_columns([("x", vec![0u64; (16 << 17) + 1].into())]);
-    let e = encode(relation(&big), false, LIMIT, 1).unwrap_err();
+    let e = encode(relation(&big), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
     assert!(e.to_string().contains("in memory"), "{e}");
     let mut deep = df;
     for k in 0..super::DEEPEST as i64 {
         deep = deep.filter(col("n").ne(k)).head(1000);
     }
-    let e = encode(relation(&deep), false, LIMIT, 1).unwrap_err();
+    let e = encode(relation(&deep), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
     assert!(e.to_string().contains("inside each other"), "{e}");
 }
 
@@ -175,7 +215,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn other_versions_and_damage_are_refused() {
-    let bytes = encode(relation(&frames()[0]), false, LIMIT, 1).unwrap();
+    let bytes = encode(relation(&frames()[0]), false, LIMIT, 1, &mut Scratch::below(None)).unwrap();
     for n in 0..bytes.len() {
         assert!(decode(&bytes[..n]).is_err());
         let mut spoilt = bytes.clone();
@@ -193,7 +233,7 @@ fn no_bytes_make_it_panic() {
     let mut numbers = Numbers(31);
     let (mut refused, mut taken) = (0, 0);
     for df in frames() {
-        let good = encode(relation(&df), false, LIMIT, 3).unwrap();
+        let good = encode(relation(&df), false, LIMIT, 3, &mut Scratch::below(None)).unwrap();
         for _ in 0..1500 {
             let mut bytes = good.clone();
             for _ in 0..1 + numbers.below(4) {
@@ -220,7 +260,7 @@ fn no_bytes_make_it_panic() {
 
 #[test]
 fn a_form_of_nothing_is_refused() {
-    let bytes = encode(relation(&table()), false, LIMIT, 1).unwrap();
+    let bytes = encode(relation(&table()), false, LIMIT, 1, &mut Scratch::below(None)).unwrap();
     let mut form: FrameForm = open(MAGIC, &bytes).unwrap();
     form.relations.clear();
     assert!(decode(&seal(MAGIC, &form).unwrap()).unwrap_err().to_string().contains("nothing"));

@@ -3,6 +3,8 @@
 
 #[path = "common/cluster.rs"]
 mod common;
+#[path = "common/rows.rs"]
+mod rows;
 #[path = "common/spill.rs"]
 mod spill;
 #[path = "../examples/cluster_worker.rs"]
@@ -11,67 +13,13 @@ mod worker;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, Every, Expr, JoinKind, UserFold, col, concat_str, duration, len, row_number, scan_csv,
-    scan_ipc, scan_json_lines, scan_parquet, timestamp,
+    Column, DataFrame, Every, Expr, JoinKind, UserFold, col, concat_str, duration, len, row_number,
+    scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
-use spill::{Random, plain};
+use rows::{assert_same, assert_same_when_killed, cluster, frame, scans};
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// Workers of one thread.
-fn cluster(workers: usize) -> LocalCluster {
-    let builder = LocalCluster::builder(workers, 1, LIMIT).expect("described").worker_timeout(10);
-    programs(builder).start().expect("started")
-}
-
-/// That a session on a cluster gives the rows that a local one gives; how many.
-fn assert_same(client: &Session, df: &DataFrame, what: &str) -> usize {
-    let rows = |session: &Session| {
-        let table = df.collect_with(session).unwrap_or_else(|e| panic!("{what}: {e}"));
-        table.to_batch().expect("rows of one schema")
-    };
-    let (far, near) = (rows(client), rows(&local()));
-    assert_eq!(far.num_rows(), near.num_rows(), "{what}");
-    for ((name, a), (_, b)) in plain(&far).iter().zip(&plain(&near)) {
-        assert!(a == b, "{what}: {name} differs");
-    }
-    near.num_rows()
-}
-
-/// Rows with a key of a few values, one of very many, text, and numbers whose sums depend on the order in which they are added.
-fn frame(seed: u64, rows: usize, keys: u64) -> DataFrame {
-    let mut r = Random(seed);
-    let few: Vec<Option<String>> =
-        (0..rows).map(|_| r.some(50, |r| format!("group {}", r.below(9)))).collect();
-    let many: Vec<i64> = (0..rows).map(|_| r.below(keys) as i64 - 5).collect();
-    let x: Vec<Option<f64>> = (0..rows)
-        .map(|_| {
-            r.some(30, |r| if r.below(5000) == 0 { f64::NAN } else { r.below(1 << 40) as f64 / 977.0 - 1e8 })
-        })
-        .collect();
-    let n: Vec<Option<i32>> = (0..rows).map(|_| r.some(20, |r| r.below(1000) as i32)).collect();
-    let columns: [(&str, Column); 4] =
-        [("few", few.into()), ("many", many.into()), ("x", x.into()), ("n", n.into())];
-    DataFrame::from_columns(columns)
-}
-
-/// The same rows as files of three formats, eight of each.
-fn scans(dir: &Path) -> [(&'static str, DataFrame); 3] {
-    for k in 0..8 {
-        let df = frame(k, 30_000, 250_000);
-        let path = |ending: &str| dir.join(format!("part-{k}.{ending}"));
-        df.write_parquet(path("parquet")).expect("written");
-        df.write_csv(path("csv")).expect("written");
-        df.write_ipc(path("arrow")).expect("written");
-    }
-    [
-        ("parquet", scan_parquet(dir.join("*.parquet"))),
-        ("csv", scan_csv(dir.join("*.csv"))),
-        ("ipc", scan_ipc(dir.join("*.arrow"))),
-    ]
-}
 
 /// Groups, few and many, sorts, joins and what works row by row, on one cluster, of files of the first so many formats.
 fn check_all(workers: usize, formats: usize) {
@@ -152,8 +100,11 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     let right = csv.filter(col("many").lt(500)).select([col("many"), col("n").alias("m")]);
     let left = df.filter(col("many").lt(900).and(col("many").gt(300)));
     assert_same(&client, &left.join(&right, "many", JoinKind::Full), "full join");
-    // it keeps the left side, too, to find the right rows that have no partner: which is too much here
-    let e = df.join(&right, "many", JoinKind::Full).collect_with(&client).expect_err("no room");
+    // it keeps the left side, too, to find the right rows that have no partner
+    assert!(assert_same(&client, &df.join(&right, "many", JoinKind::Full), "full join of many") > 200_000);
+    // what groups left is kept whole by every worker, which is too much here
+    let e = df.join(&df.group_by("many").agg(col("x").sum().alias("y")), "many", JoinKind::Left);
+    let e = e.collect_with(&client).expect_err("no room");
     assert!(e.to_string().contains("join on a cluster") && e.to_string().contains("memory limit"), "{e}");
     let twice = df.select(["many", "x"]).join(&csv.filter(col("many").lt(40)), "many", JoinKind::Inner);
     assert_same(&client, &twice.group_by("n").agg(col("x").mean()).sort("n"), "a join, groups and a sort");
@@ -256,35 +207,13 @@ fn what_a_cluster_cannot_do_is_an_error_that_names_it() {
     assert!(df.collect_with(&client).is_err());
 }
 
-/// Computes while a worker is killed in a stage, and compares with the local run.
+/// Many groups while a worker is killed in a stage.
 fn killed_in(stage: usize) {
     let dir = tempfile::tempdir().expect("a directory");
     let [_, (_, df), _] = scans(dir.path());
     let all = DataFrame::concat([&df, &df, &df, &df]);
     let folds = [col("x").sum(), col("x").mean().alias("mean"), col("n").median().alias("median"), len()];
-    let groups = all.group_by("many").agg(folds);
-    let want = groups.collect_with(&local()).expect("computed here").to_batch().expect("one schema");
-    let mut cluster = cluster(2);
-    let client = cluster.client().expect("connected");
-    let until = Instant::now() + Duration::from_secs(120);
-    let got = std::thread::scope(|scope| {
-        let run = scope.spawn(|| groups.collect_with(&client));
-        loop {
-            let jobs = cluster.status().expect("a scheduler").jobs;
-            let victim = jobs.iter().find(|j| j.stages_done == stage).and_then(|j| j.running.last());
-            if let Some(worker) = victim.map(|s| &s.worker) {
-                let number = worker.rsplit('-').next().and_then(|n| n.parse().ok()).expect("a number");
-                cluster.kill_worker(number).expect("killed");
-                break;
-            }
-            assert!(!run.is_finished() && Instant::now() < until, "never in stage {stage}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        run.join().expect("no panic")
-    });
-    let got = got.unwrap_or_else(|e| panic!("{e}")).to_batch().expect("one schema");
-    assert!(plain(&got) == plain(&want), "other rows when a worker died in stage {stage}");
-    assert!(Instant::now() < until);
+    assert_same_when_killed(&all.group_by("many").agg(folds), stage);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) struct Inbox<'a> {
     observers: &'a [Arc<dyn Observer>],
     assembly: Assembly,
     blocks: HashMap<ResultId, Block>,
-    states: KeptPieces,
+    states: Arc<KeptPieces>,
     pub summary: Summary,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Inbox<'a> {
             observers: rt.observers,
             assembly: Assembly::new(layout.expected_by_client()),
             blocks: HashMap::new(),
-            states: KeptPieces::new(&rt.temp_dir),
+            states: Arc::new(KeptPieces::new(&rt.temp_dir)),
             summary,
         }
     }
@@ -51,7 +51,9 @@ impl<'a> Inbox<'a> {
         let id = row.id;
         match (id.kind, &self.layout.work) {
             (Kind::Go, _) => Ok(()),
-            (Kind::State, _) => self.states.insert(id, bytes),
+            (Kind::State, _) => Arc::get_mut(&mut self.states)
+                .ok_or_else(|| Error::internal("a piece after the end"))?
+                .insert(id, bytes),
             (Kind::Report, _) => self.report(id, Report::from_bytes(&bytes)?),
             (Kind::Chunk, Work::Rows(_)) => Err(Error::internal(format!("{id} of rows"))),
             (Kind::Chunk, Work::Arrays(arrays)) => {
@@ -134,7 +136,7 @@ impl<'a> Inbox<'a> {
     pub fn finish_rows(mut self, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
         self.complete()?;
         let Work::Rows(spread) = &self.layout.work else { return Err(Error::internal("no rows")) };
-        let came = Pieces { layout: self.layout, others: &self.states, cut: 0 };
+        let came = Pieces::of(self.layout, &self.states);
         // what was done here is part of the run, not a run of its own
         let quiet = Runtime { observers: &[], temp_dir: rt.temp_dir.clone(), ..*rt };
         let (rows, here) = spread.run_end(&came, &quiet)?;

@@ -45,6 +45,15 @@ impl KeptPieces {
         Ok(())
     }
 
+    /// Bytes of a piece; 0 if it is not here.
+    pub fn len(&self, id: Id) -> usize {
+        match self.pieces.get(&id) {
+            Some(Place::Memory(bytes)) => bytes.len(),
+            Some(Place::File(at)) => at.bytes(),
+            None => 0,
+        }
+    }
+
     /// A piece.
     pub fn get(&self, id: Id) -> Result<Cow<'_, [u8]>> {
         match (self.pieces.get(&id), &self.file) {

@@ -12,7 +12,7 @@ use super::piece::{Id, Kind};
 use super::wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{ResultId, Target};
-use crate::schedule::frame::{FrameStage, Spread};
+use crate::schedule::frame::{FrameStage, Role, Spread, Way};
 use smallvec::{SmallVec, smallvec};
 use std::ops::Range;
 
@@ -86,8 +86,13 @@ impl Layout {
     /// If there would be more pieces than can be told apart.
     pub fn of_rows(job: u64, spread: Spread, limit: u64, shards: usize) -> Result<Layout> {
         let units: Vec<usize> = spread.stages.iter().map(|s| s.units).collect();
-        for (stage, spans) in units.iter().enumerate() {
-            let cuts = if spread.is_cut(stage) { units[stage + 1].min(shards) } else { 1 };
+        for (stage, &own) in units.iter().enumerate() {
+            let (spans, cuts) = match spread.way(stage) {
+                Way::All => (own, 1),
+                Way::Cut => (own, spread.reader(stage).map_or(1, |r| units[r].min(shards))),
+                Way::Runs => (own, 2),
+                Way::Units(of) => (of.len(), own.min(shards)),
+            };
             if spans.saturating_mul(cuts) > wire::MOST_CHUNKS {
                 let what = format!("a pass over {spans} spans of rows on a cluster, cut for {cuts} shards");
                 let hint =
@@ -117,12 +122,17 @@ impl Layout {
             Work::Arrays(arrays) => arrays.families(stage),
             Work::Rows(spread) => {
                 let client = spread.inputs(None).contains(&stage);
-                let cuts = if spread.is_cut(stage) { self.shards(stage + 1) } else { 1 };
-                let FrameStage { merges, units, .. } = spread.stages[stage];
-                let count = if merges { self.shards(stage) } else { units };
+                let FrameStage { role, units, .. } = spread.stages[stage];
+                let (roots, count) = match spread.way(stage) {
+                    Way::All if role == Role::Groups => (1, self.shards(stage)),
+                    Way::All => (1, units),
+                    Way::Cut => (self.cuts(stage).len(), units),
+                    Way::Runs => (2, units),
+                    Way::Units(of) => (self.shards(stage), of.len()),
+                };
                 let family =
                     |root| Family { kind: Kind::State, from: ResultId { stage, root }, count, client };
-                (0..cuts).map(family).collect()
+                (0..roots).map(family).collect()
             }
         };
         let (from, count) = (ResultId { stage, root: 0 }, self.shards(stage));
@@ -144,7 +154,9 @@ impl Layout {
     pub fn tasks(&self) -> usize {
         match &self.work {
             Work::Arrays(arrays) => arrays.plan.stages.iter().map(|s| s.tasks()).sum(),
-            Work::Rows(spread) => spread.stages.iter().filter(|s| !s.merges).map(|s| s.units).sum(),
+            Work::Rows(spread) => {
+                spread.stages.iter().filter(|s| s.role == Role::Spans).map(|s| s.units).sum()
+            }
         }
     }
 
@@ -211,10 +223,25 @@ impl Layout {
         }
     }
 
-    /// The number of pieces of a root.
-    pub fn count(&self, from: ResultId) -> usize {
-        let family = self.families.iter().find(|f| f.from == from && f.kind == Kind::State);
-        family.map_or(0, |f| f.count)
+    /// The number of roots of a stage of rows, and of the pieces of each.
+    pub fn counts(&self, stage: usize) -> (usize, usize) {
+        let of = || self.families.iter().filter(|f| f.from.stage == stage && f.kind == Kind::State);
+        (of().count(), of().next().map_or(0, |f| f.count))
+    }
+
+    /// The units of the shards that a stage of rows makes pieces for, where that matters to it.
+    pub fn cuts(&self, stage: usize) -> &[Range<usize>] {
+        match &self.work {
+            Work::Rows(spread) if matches!(spread.way(stage), Way::Cut | Way::Runs) => {
+                spread.reader(stage).map_or(&[], |reader| self.ranges(reader))
+            }
+            _ => &[],
+        }
+    }
+
+    /// The shard of a stage that has a unit.
+    fn shard_of(&self, stage: usize, unit: usize) -> u32 {
+        self.spans[stage].partition_point(|units| units.end <= unit) as u32
     }
 
     /// The shards of a stage that read a piece.
@@ -223,8 +250,13 @@ impl Layout {
             _ if family.kind == Kind::Report => SmallVec::new(),
             Work::Arrays(arrays) => arrays.readers(family, number, stage, &self.spans[stage]),
             Work::Rows(spread) if !spread.inputs(Some(stage)).contains(&family.from.stage) => SmallVec::new(),
-            Work::Rows(spread) if spread.stages[stage].merges => smallvec![family.from.root as u32],
-            Work::Rows(_) => (0..self.shards(stage) as u32).collect(),
+            Work::Rows(spread) => match spread.way(family.from.stage) {
+                Way::All => (0..self.shards(stage) as u32).collect(),
+                Way::Cut => smallvec![family.from.root as u32],
+                Way::Runs if family.from.root == 0 => (0..self.shards(stage) as u32).collect(),
+                Way::Runs => smallvec![self.shard_of(stage, number)],
+                Way::Units(of) => smallvec![self.shard_of(stage, of[number])],
+            },
         }
     }
 

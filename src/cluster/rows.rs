@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// # Errors
 /// Those of planning, and for what cannot be shared out.
 pub fn spread(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, limit: u64) -> Result<Spread> {
-    Spread::new(lower(&optimize(relation)?, sink, room_for_table(limit / 2))?)
+    let room = room_for_table(limit / 2);
+    Spread::new(lower(&optimize(relation)?, sink, room)?, room)
 }
 
 /// The layout of a job, as a worker makes it.

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
 use crate::plan::ResultId;
 use crate::schedule::Runtime;
-use crate::schedule::frame::Came;
+use crate::schedule::frame::{Came, Together};
 use crate::schedule::part::{ChunkStore, Inputs, Outlet, merge_states, run_part};
 use crate::shape::Region;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub(super) struct Incoming {
     layout: Arc<Layout>,
     stage: usize,
     shards: BTreeMap<usize, Shard>,
+    /// What the stage's shards here read in common, for as long as one of them is here.
+    together: Arc<Together>,
 }
 
 /// What has come for a shard.
@@ -66,7 +68,7 @@ struct Shard {
     assembly: Assembly,
     chunks: HashMap<ResultId, ChunkStore>,
     /// States and reports.
-    others: KeptPieces,
+    others: Arc<KeptPieces>,
 }
 
 impl Incoming {
@@ -75,7 +77,8 @@ impl Incoming {
         if stage >= layout.stages() {
             return Err(wrong(format!("stage {stage} of {}", layout.stages())));
         }
-        Ok(Incoming { host, layout, stage, shards: BTreeMap::new() })
+        let together = host.together(layout.number, stage);
+        Ok(Incoming { host, layout, stage, shards: BTreeMap::new(), together })
     }
 
     /// Takes a row.
@@ -94,7 +97,7 @@ impl Incoming {
         let shard = self.shards.entry(to).or_insert_with(|| Shard {
             assembly: Assembly::new(layout.expected(self.stage, to)),
             chunks: HashMap::new(),
-            others: KeptPieces::new(&self.host.temp_dir),
+            others: Arc::new(KeptPieces::new(&self.host.temp_dir)),
         });
         let known = matches!(row.id.kind, Kind::Go) || layout.family(row.id).is_ok();
         let most = if known { layout.most_bytes(row.id) } else { 0 };
@@ -106,15 +109,17 @@ impl Incoming {
                     .store(&self.host, arrays, ResultId { stage: row.id.stage, root: row.id.root })?
                     .write(&region, &block)
             }
-            _ => shard.others.insert(row.id, bytes),
+            _ => Arc::get_mut(&mut shard.others)
+                .ok_or_else(|| Error::internal("a piece for a shard that runs"))?
+                .insert(row.id, bytes),
         }
     }
 
     /// Runs all shards that rows came for.
     pub fn run(self, send: Send<'_>, cancel: &AtomicBool) -> Result<()> {
-        let Incoming { host, layout, stage, shards, .. } = self;
+        let Incoming { host, layout, stage, shards, together } = self;
         for (number, mut shard) in shards {
-            shard.run(&host, &layout, stage, number, send, cancel)?;
+            shard.run((&host, &together), &layout, stage, number, send, cancel)?;
         }
         Ok(())
     }
@@ -155,7 +160,7 @@ impl Shard {
 
     fn run(
         &mut self,
-        host: &Host,
+        (host, together): (&Host, &Together),
         layout: &Layout,
         stage: usize,
         number: usize,
@@ -170,18 +175,17 @@ impl Shard {
                 let inputs = self.inputs(host, layout, arrays, stage)?;
                 let outlet = ArrayOut { out: &out, arrays };
                 let run = |rt: &Runtime<'_>| run_part(&arrays.plan, stage, spans, &inputs, &outlet, rt);
-                host.run(host.memory_limit, cancel, run)?
+                host.run(host.memory_limit, cancel, None, run)?
             }
             Work::Rows(spread) => {
-                let cut = if spread.stages[stage].merges { number } else { 0 };
-                let came = Pieces { layout, others: &self.others, cut };
-                let cuts = if spread.is_cut(stage) { layout.ranges(stage + 1) } else { &[] };
+                let came = Pieces::of(layout, &self.others);
+                let (cuts, own) = (layout.cuts(stage), (number, spans));
                 let give = |root: usize, number: usize, bytes: Vec<u8>| {
                     out.send(Id { kind: Kind::State, stage, root, number }, &bytes)
                 };
                 // the limit shapes runs of sorts, so it is the plan's
-                let run = |rt: &Runtime<'_>| spread.run_stage(stage, (number, spans), cuts, &came, &give, rt);
-                host.run(layout.limit, cancel, run)?
+                let run = |rt: &Runtime<'_>| spread.run_stage(stage, own, cuts, (&came, together), &give, rt);
+                host.run(layout.limit, cancel, Some(together), run)?
             }
         };
         self.pass_on(layout, stage, number, &out)?;
@@ -264,20 +268,34 @@ impl Out<'_> {
 }
 
 /// What came for a shard, or the client, of a frame's stages.
-pub(super) struct Pieces<'a> {
-    pub layout: &'a Layout,
-    pub others: &'a KeptPieces,
-    /// The cut of groups that is put together.
-    pub cut: usize,
+pub(super) struct Pieces {
+    /// By stage: its roots, and the pieces of each.
+    counts: Vec<(usize, usize)>,
+    others: Arc<KeptPieces>,
 }
 
-impl Came for Pieces<'_> {
-    fn count(&self, stage: usize) -> usize {
-        self.layout.count(ResultId { stage, root: self.cut })
+impl Pieces {
+    pub fn of(layout: &Layout, others: &Arc<KeptPieces>) -> Arc<dyn Came> {
+        let counts = (0..layout.stages()).map(|stage| layout.counts(stage)).collect();
+        Arc::new(Pieces { counts, others: others.clone() })
+    }
+}
+
+impl Came for Pieces {
+    fn roots(&self, stage: usize) -> usize {
+        self.counts[stage].0
     }
 
-    fn piece(&self, stage: usize, number: usize) -> Result<Vec<u8>> {
-        let id = Id { kind: Kind::State, stage, root: self.cut, number };
+    fn count(&self, stage: usize) -> usize {
+        self.counts[stage].1
+    }
+
+    fn len(&self, stage: usize, root: usize, number: usize) -> usize {
+        self.others.len(Id { kind: Kind::State, stage, root, number })
+    }
+
+    fn piece(&self, stage: usize, root: usize, number: usize) -> Result<Vec<u8>> {
+        let id = Id { kind: Kind::State, stage, root, number };
         self.others.get(id).map(std::borrow::Cow::into_owned)
     }
 }

@@ -5,11 +5,12 @@ use super::{rows, wire};
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
+use crate::schedule::frame::Together;
 use crate::schedule::{KernelCache, Runtime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Jobs whose plans are kept.
 const KEEP: usize = 8;
@@ -25,6 +26,8 @@ pub(super) struct Host {
     /// Shards run one at a time, so that together they stay inside the memory limit.
     turn: Mutex<()>,
     jobs: Mutex<Vec<(u64, Arc<Layout>)>>,
+    /// By job and stage: what its shards here read in common.
+    together: Mutex<Vec<((u64, usize), Weak<Together>)>>,
 }
 
 impl Host {
@@ -42,8 +45,8 @@ impl Host {
             .map_err(|e| Error::invalid("threads", e.to_string()))?;
         crate::block::pool().set_keep((memory_limit / 2).min(1 << 30) as usize);
         let kernels = KernelCache::new(device.backend()?);
-        let (turn, jobs) = Default::default();
-        Ok(Host { name, memory_limit, threads, temp_dir, kernels, pool, turn, jobs })
+        let (turn, jobs, together) = Default::default();
+        Ok(Host { name, memory_limit, threads, temp_dir, kernels, pool, turn, jobs, together })
     }
 
     /// The plan of a job: made once, kept for its other shards.
@@ -75,6 +78,18 @@ impl Host {
         Ok(plan)
     }
 
+    /// What the shards of a stage read in common; it ends with the last of those that have it.
+    pub fn together(&self, job: u64, stage: usize) -> Arc<Together> {
+        let mut all = self.together.lock().unwrap_or_else(|e| e.into_inner());
+        all.retain(|(_, one)| one.strong_count() > 0);
+        let known = all.iter().find(|(of, _)| *of == (job, stage)).and_then(|(_, one)| one.upgrade());
+        known.unwrap_or_else(|| {
+            let new = Arc::<Together>::default();
+            all.push(((job, stage), Arc::downgrade(&new)));
+            new
+        })
+    }
+
     /// That plans for so much memory run here.
     fn check(&self, needed: u64) -> Result<()> {
         if needed > self.memory_limit {
@@ -84,14 +99,18 @@ impl Host {
         Ok(())
     }
 
-    /// Runs spans of a stage when no other shard runs here.
+    /// Runs spans of a stage when no other shard runs here. What others read in common gives way: only its `own` is inside its limit.
     pub fn run(
         &self,
         memory_limit: u64,
         cancel: &AtomicBool,
+        own: Option<&Together>,
         run: impl FnOnce(&Runtime<'_>) -> Result<Summary>,
     ) -> Result<Summary> {
         let _turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let all: Vec<_> = self.together.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let others = all.iter().filter_map(|(_, one)| one.upgrade());
+        others.filter(|one| own.is_none_or(|own| !std::ptr::eq(&**one, own))).for_each(|one| one.clear());
         let rt = Runtime {
             kernels: &self.kernels,
             pool: &self.pool,

@@ -98,6 +98,13 @@ pub struct ByteStore(SpillFile);
 #[derive(Clone, Copy, Debug)]
 pub struct StoredBytes(Extent);
 
+impl StoredBytes {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl ByteStore {
     /// Nothing yet.
     ///

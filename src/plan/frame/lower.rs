@@ -210,7 +210,8 @@ impl Pipelines {
         let probe = Probe {
             build,
             kind,
-            keys: program(&keys.0, left.schema())?,
+            keys: Arc::new(program(&keys.0, left.schema())?),
+            hidden: 0,
             right: right.iter().map(|(c, _)| *c).collect(),
             schema: Arc::new(Schema::new(fields.chain(taken).collect::<Vec<_>>())),
         };

@@ -11,6 +11,7 @@ use crate::block::{BatchSink, BatchSource};
 use crate::expr::frame::{BatchFn, JoinKind, UserFold, WindowOp};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What to run for a relation: pipelines in order, of which later ones read what earlier ones kept. The last one's root is the result.
@@ -52,6 +53,23 @@ pub enum Input {
     },
     /// What an earlier pipeline left.
     Result(usize),
+    /// The rows that a join by exchange made of parts of files.
+    Joined {
+        /// The pipeline that joins.
+        of: usize,
+        /// The parts that were a span each.
+        spans: Arc<[Range<usize>]>,
+    },
+}
+
+impl Input {
+    /// The pipeline whose rows these are, if they are not those of a source.
+    pub fn pipeline(&self) -> Option<usize> {
+        match self {
+            Input::Scan { .. } => None,
+            Input::Result(n) | Input::Joined { of: n, .. } => Some(*n),
+        }
+    }
 }
 
 /// What is done with a batch of rows; each row by itself.
@@ -76,17 +94,27 @@ pub enum RowStep {
 }
 
 /// One side of a join that looks for partners in the other.
+#[derive(Clone)]
 pub struct Probe {
     /// The pipeline whose root is the other side.
     pub build: usize,
     /// `Inner`, `Left`, `Semi`, `Anti` or `Cross`: the rest is made of these.
     pub kind: JoinKind,
     /// Makes the keys.
-    pub keys: Program,
+    pub keys: Arc<Program>,
+    /// The last so many columns of this side are not there for the keys.
+    pub hidden: usize,
     /// Columns of the other side that are taken.
     pub right: Vec<usize>,
     /// Columns of the result: this side's, then those.
     pub schema: SchemaRef,
+}
+
+impl Probe {
+    /// How many columns of this side the keys are made of.
+    pub fn seen(&self) -> usize {
+        self.schema.fields().len() - self.right.len() - self.hidden
+    }
 }
 
 /// Where the rows of a pipeline end.
@@ -119,6 +147,18 @@ pub enum Root {
     Runs(RunsPlan),
     /// Handed to a sink, in order.
     Write(Arc<dyn BatchSink>),
+    /// Cut by a hash of their keys, for other machines.
+    Exchange {
+        /// Makes the keys.
+        keys: Arc<Program>,
+        /// Whether the last column of what comes of them is the row's number in its part.
+        numbered: bool,
+    },
+    /// What a join makes of rows that were exchanged, for the machines that have their parts.
+    Hand {
+        /// The column that is the left row's number.
+        at: usize,
+    },
 }
 
 /// How rows are folded by group.
@@ -243,6 +283,7 @@ impl fmt::Display for FramePlan {
                         )?;
                     }
                     Input::Result(of) => writeln!(f, "  read pipeline {of}")?,
+                    Input::Joined { of, .. } => writeln!(f, "  read pipeline {of} by parts")?,
                 }
                 for step in &chain.steps {
                     writeln!(f, "    {step}")?;
@@ -300,6 +341,8 @@ impl fmt::Display for Root {
                 )
             }
             Root::Write(sink) => write!(f, "write {}", sink.label()),
+            Root::Exchange { keys, .. } => write!(f, "exchange by {} keys", keys.outputs.len()),
+            Root::Hand { .. } => write!(f, "join what was exchanged"),
             Root::Runs(runs) => write!(f, "{}", runs.name),
             Root::Distinct(on) => write!(f, "keep the first of equal rows in {} columns", on.len()),
         }

@@ -198,7 +198,7 @@ impl PipelineRun<'_> {
     pub fn distinct_parts(&self, parts: &Parts, on: &[usize], disk: &Disk<'_>) -> Result<Left> {
         let schema = &self.pipeline.schema;
         let at = schema.fields().len();
-        let source = self.by_part(schema, disk, |part, each| {
+        let source = self.by_part(schema, disk, &[], |part, each| {
             let mut state = DistinctState::new(on, schema)?;
             let mut held = self.budget.hold();
             for stored in &parts.lists[part] {
@@ -209,6 +209,6 @@ impl PipelineRun<'_> {
             }
             Ok(())
         })?;
-        Ok(Left::Rows(source, 0))
+        Ok(Left::Rows(Arc::new(source), 0))
     }
 }

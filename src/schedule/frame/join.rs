@@ -4,6 +4,7 @@ use super::super::cache::KernelCache;
 use super::super::workers::side_by_side;
 use super::evaluate::{batch, evaluate, internal};
 use super::keys::{Encoder, Found, Index};
+use super::store::project;
 use crate::block::batch::batch_bytes;
 use crate::error::{ErrorKind, Result};
 use crate::expr::frame::JoinKind;
@@ -18,6 +19,15 @@ pub(super) struct JoinTable {
     rows: RecordBatch,
     /// The rows by key; none where every row is a partner of all.
     index: Option<Index>,
+}
+
+/// The keys of rows that look for partners.
+pub(super) fn keys_of(probe: &Probe, rows: &RecordBatch, kernels: &KernelCache) -> Result<Vec<ArrayRef>> {
+    if rows.num_columns() == probe.seen() {
+        return evaluate(&probe.keys, rows, kernels);
+    }
+    let seen: Vec<usize> = (0..probe.seen()).collect();
+    evaluate(&probe.keys, &project(rows, &seen)?, kernels)
 }
 
 /// The most pairs handed on at once.
@@ -65,7 +75,7 @@ impl JoinTable {
         kernels: &KernelCache,
         next: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let keys = evaluate(&probe.keys, left, kernels)?;
+        let keys = keys_of(probe, left, kernels)?;
         self.join(probe.kind, &probe.right, &probe.schema, &keys, left, encoder, next)
     }
 

@@ -7,15 +7,18 @@ mod build;
 mod decimal;
 mod distinct;
 mod evaluate;
+mod exchange;
 mod group;
 mod join;
 mod keys;
 mod parts;
 mod pipeline;
+mod ranges;
 mod rows;
 mod runs;
 mod share;
 mod sort;
+mod split;
 mod store;
 mod travel;
 mod window;
@@ -30,7 +33,7 @@ use budget::{Budget, Held};
 pub(crate) use keys::content_hashes;
 use pipeline::{Left, PipelineRun};
 use share::Share;
-pub use share::{Came, FrameStage, Give, Spread};
+pub use share::{Came, FrameStage, Give, Role, Spread, Together, Way};
 use std::time::{Duration, Instant};
 pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 
@@ -48,13 +51,14 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     // how much a pipeline leaves for another is not known before
     let parts = |c: &Chain| match &c.input {
         Input::Scan { source, .. } => source.parts(),
-        Input::Result(_) => 0,
+        Input::Result(_) | Input::Joined { .. } => 0,
     };
     let tasks = plan.pipelines.iter().flat_map(|p| &p.chains).map(parts).sum();
     rt.tell(Event::RunStarted { stages: plan.pipelines.len(), tasks });
     let budget = Budget::new(rt.memory_limit, rt.spill_above);
     let mut times = vec![];
-    let outcome = run_pipelines(plan, rt, &tally.counters, &budget, &mut times, &|_| Some(Share::All));
+    let outcome =
+        run_pipelines(plan, rt, &tally.counters, &budget, &mut times, &|_| Ok(Some(Share::All)), &|_, _| ());
     let outcome =
         outcome.and_then(|rows| rows.ok_or_else(|| Error::internal("a plan without rows at its end")));
     let summary = Summary { stages: times, ..tally.summary(rt, outcome.is_ok()) };
@@ -62,32 +66,34 @@ pub fn run(plan: &FramePlan, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summ
     Ok((outcome?, summary))
 }
 
-/// Runs pipelines in order, of each the share that there is; the rows that the last one leaves here.
+/// Runs pipelines in order, of each the share that there is; the rows that the last one leaves here. `made` is told what each leaves.
 fn run_pipelines<'a>(
     plan: &FramePlan,
     rt: &Runtime<'_>,
     counters: &Counters,
     budget: &Budget,
     times: &mut Vec<Duration>,
-    share: &dyn Fn(usize) -> Option<Share<'a>>,
+    share: &dyn Fn(usize) -> Result<Option<Share<'a>>>,
+    made: &dyn Fn(usize, &Left),
 ) -> Result<Option<Vec<RecordBatch>>> {
     let mut results: Vec<Left> = vec![];
     let mut held: Vec<Held<'_>> = vec![];
     for (number, pipeline) in plan.pipelines.iter().enumerate() {
         let started = Instant::now();
         let last = number + 1 == plan.pipelines.len();
-        let Some(share) = &share(number) else {
+        let Some(share) = &share(number)? else {
             results.push(Left::Nothing);
             held.push(budget.hold());
             continue;
         };
         let run = PipelineRun { number, pipeline, results: &results, last, share, rt, counters, budget };
-        let mut left = run.run()?;
+        let mut left = if let Share::Ready(left) = share { left.clone() } else { run.run()? };
         if let (Left::Rows(rows, _), true) = (&left, last) {
             left = run.collect(rows.clone())?;
         }
         let mut bytes = budget.hold();
         bytes.set(left.held(), &pipeline.root)?;
+        made(number, &left);
         held.push(bytes);
         results.push(left);
         // what no later pipeline reads
@@ -110,7 +116,7 @@ impl Pipeline {
     /// Whether it reads what pipeline `n` left.
     fn reads(&self, n: usize) -> bool {
         self.chains.iter().any(|c| {
-            matches!(c.input, Input::Result(k) if k == n)
+            c.input.pipeline() == Some(n)
                 || c.steps.iter().any(|s| matches!(&**s, RowStep::Probe(p) if p.build == n))
         })
     }

@@ -5,16 +5,15 @@
 //! there was room.
 
 use super::super::workers::run_spans;
-use super::evaluate::{batch, evaluate, internal};
-use super::join::{JoinTable, table_bytes};
+use super::evaluate::{batch, internal};
+use super::join::{JoinTable, keys_of, table_bytes};
 use super::keys::{Encoder, content_hashes};
-use super::pipeline::{Gather, Left, Open, PipelineRun};
+use super::pipeline::{Gather, Left, Open, PipelineRun, is_by_part, spans};
 use super::sort::{Run, Sorted, number_key, with_key};
-use super::store::{Disk, Stored, project};
-use crate::block::BatchSource;
+use super::store::{Disk, Stored};
 use crate::block::batch::batch_bytes;
 use crate::error::{Error, Result};
-use crate::plan::frame::{Probe, Program};
+use crate::plan::frame::{Probe, Program, RowStep};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
@@ -96,7 +95,7 @@ pub(super) fn as_run(rows: &RecordBatch, at: usize, schema: &SchemaRef) -> Resul
 
 /// A root that cuts the rows that look for partners.
 struct Partition<'a> {
-    keys: &'a Program,
+    probe: &'a Probe,
     run: &'a PipelineRun<'a>,
     disk: Disk<'a>,
 }
@@ -115,8 +114,7 @@ impl Partition<'_> {
         let Some(first) = state.rows.first() else { return Ok(()) };
         let rows = concat_batches(first.schema_ref(), &state.rows).map_err(internal)?;
         (state.rows, state.bytes) = (vec![], 0);
-        let columns: Vec<usize> = (0..rows.num_columns() - 1).collect();
-        let keys = evaluate(self.keys, &project(&rows, &columns)?, self.run.rt.kernels)?;
+        let keys = keys_of(self.probe, &rows, self.run.rt.kernels)?;
         state.cut.extend(cut(&rows, &keys, &self.disk)?);
         Ok(())
     }
@@ -172,11 +170,25 @@ impl Gather for Partition<'_> {
 }
 
 impl PipelineRun<'_> {
-    /// The rows of a join with what is in parts on disk.
-    pub fn join_parts(&self, left: Open<'_>, probe: &Probe, right: &Parts) -> Result<Arc<dyn BatchSource>> {
+    /// The rows of a join with what is in parts on disk; the steps that follow are `rest`. They are cut where the left rows are, so that later
+    /// folds are shaped as if there had been room.
+    pub fn join_parts<'b>(
+        &self,
+        left: Open<'_>,
+        probe: &Probe,
+        right: &Parts,
+        rest: &'b [Arc<RowStep>],
+    ) -> Result<Open<'b>> {
+        let starts: Vec<u64> = match is_by_part(&self.pipeline.root) {
+            true => vec![],
+            false => spans(std::slice::from_ref(&left), false)
+                .iter()
+                .map(|span| first_number(span.parts().start))
+                .collect(),
+        };
         let Some((program, schema)) = &right.side else { return Err(Error::internal("parts of no join")) };
         let disk = || Disk::new(&self.rt.temp_dir, self.counters, self.budget);
-        let root = Partition { keys: &probe.keys, run: self, disk: disk() };
+        let root = Partition { probe, run: self, disk: disk() };
         let Left::Parts(left) = self.drive(&[left], "partition", &root)? else {
             return Err(Error::internal("a partition without parts"));
         };
@@ -186,9 +198,8 @@ impl PipelineRun<'_> {
         let mut columns: Vec<Field> = fields.iter().map(|f| f.as_ref().clone()).collect();
         columns.insert(at, Field::new("\0row", DataType::UInt64, false));
         let pairs: SchemaRef = Arc::new(Schema::new(columns));
-        let left_columns: Vec<usize> = (0..at).collect();
         let disk = disk();
-        self.by_part(&probe.schema, &disk, |part, each| {
+        let sorted = self.by_part(&probe.schema, &disk, &starts, |part, each| {
             let mut held = self.budget.hold();
             let of = right.lists[part].iter().map(|r| table_bytes(2 * r.bytes(), r.num_rows()));
             held.set(of.sum(), "join of one of 128 parts of the rows")?;
@@ -199,22 +210,27 @@ impl PipelineRun<'_> {
             let mut encoder = Encoder::default();
             for stored in &left.lists[part] {
                 let rows = stored.load()?;
-                let keys = evaluate(&probe.keys, &project(&rows, &left_columns)?, self.rt.kernels)?;
+                let keys = keys_of(probe, &rows, self.rt.kernels)?;
                 table.join(probe.kind, &probe.right, &pairs, &keys, &rows, &mut encoder, &mut |rows| {
                     each(as_run(&rows, at, &probe.schema)?)
                 })?;
             }
             Ok(())
-        })
+        })?;
+        let spans = (!starts.is_empty()).then(|| sorted.between(&starts).into());
+        let columns = (0..probe.schema.fields().len()).collect();
+        Ok(Open { columns, source: Arc::new(sorted), steps: rest, is_scan: false, spans })
     }
 
-    /// What is made of each part, a run in the order of rows, as one source in that order.
+    /// What is made of each part, a run in the order of rows, as one source in that order. Its parts are cut at the rows with the numbers
+    /// `starts`, too.
     pub fn by_part(
         &self,
         schema: &SchemaRef,
         disk: &Disk<'_>,
+        starts: &[u64],
         f: impl Fn(usize, &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> + Sync,
-    ) -> Result<Arc<dyn BatchSource>> {
+    ) -> Result<Sorted> {
         let runs: Vec<Mutex<Run>> = (0..PARTS).map(|_| Mutex::new(Run::empty())).collect();
         let workers = self.rt.threads;
         run_spans(
@@ -235,6 +251,6 @@ impl PipelineRun<'_> {
             },
         )?;
         let runs = runs.into_iter().map(|r| r.into_inner().unwrap_or_else(|e| e.into_inner())).collect();
-        Ok(Arc::new(Sorted::new(with_key(schema), runs, self.budget)))
+        Ok(Sorted::new(with_key(schema), runs, self.budget, starts))
     }
 }

@@ -11,6 +11,7 @@ use super::budget::{Budget, Held};
 use super::build::Build;
 use super::distinct::Distinct;
 use super::evaluate::{batch, drop_nulls, evaluate, filter, guarded_rows};
+use super::exchange::{Exchange, Hand};
 use super::group::{GroupFold, GroupsInOrder};
 use super::join::JoinTable;
 use super::keys::Encoder;
@@ -89,8 +90,8 @@ pub(super) trait Gather: Sync {
     /// What later pipelines read.
     fn finish(&self, whole: Self::Whole) -> Result<Left>;
 
-    /// A span as bytes for other machines. Of groups each of `cuts` is a range of parts, and gets what belongs to it; everything else is one
-    /// piece.
+    /// A span as bytes for other machines. Of groups each of `cuts` is a range of parts, and gets what belongs to it; a sort that has `cuts` says
+    /// what there is, and what it is; everything else is one piece.
     fn export(&self, _span: usize, _state: Self::State, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
         Err(Error::internal("a span that does not travel"))
     }
@@ -102,6 +103,7 @@ pub(super) trait Gather: Sync {
 }
 
 /// What a pipeline left.
+#[derive(Clone)]
 pub(super) enum Left {
     /// Rows in memory.
     Memory(Arc<MemoryBatches>),
@@ -167,6 +169,26 @@ pub(super) struct Open<'a> {
     pub steps: &'a [Arc<RowStep>],
     /// Whether it is no result of an earlier pass, whose parts are large enough.
     pub is_scan: bool,
+    /// The parts that were a span each before a join, if it is the rows of one.
+    pub spans: Option<Arc<[Range<usize>]>>,
+}
+
+impl<'a> Open<'a> {
+    /// Columns of a source.
+    pub fn scan(source: &Arc<dyn BatchSource>, columns: &[usize], steps: &'a [Arc<RowStep>]) -> Open<'a> {
+        Open { source: source.clone(), columns: columns.to_vec(), steps, is_scan: true, spans: None }
+    }
+
+    /// All columns of what an earlier pass left.
+    fn rows(left: &Left, steps: &'a [Arc<RowStep>]) -> Result<Open<'a>> {
+        let source: Arc<dyn BatchSource> = match left {
+            Left::Memory(rows) => rows.clone(),
+            Left::Rows(rows, _) => rows.clone(),
+            _ => return Err(Error::internal("a result that is no rows, or gone")),
+        };
+        let columns = (0..source.schema().fields().len()).collect();
+        Ok(Open { columns, source, steps, is_scan: false, spans: None })
+    }
 }
 
 impl PipelineRun<'_> {
@@ -191,8 +213,23 @@ impl PipelineRun<'_> {
                 self.gather(&inputs, label, &root)
             }
             Root::Tail(len) => self.gather(&inputs, label, &Tail { schema, len: *len, disk: spill }),
+            Root::Exchange { keys, numbered } => {
+                let cuts = if let Share::Spans { cuts, .. } = self.share { cuts } else { &[][..] };
+                self.gather(&inputs, label, &Exchange { keys, numbered: *numbered, cuts, run: self })
+            }
+            Root::Hand { .. } => self.gather(&inputs, label, &Hand),
             Root::Write(sink) => self.gather(&inputs, label, &Write { schema, sink: &**sink }),
-            Root::Sort(plan) => self.gather(&inputs, label, &Sort { plan, schema, rt, disk: &disk, budget }),
+            Root::Sort(plan) => {
+                let root = Sort { plan, schema, rt, disk: &disk, budget };
+                match self.share {
+                    Share::Ranges { heads, runs, spans, cuts, give } => {
+                        root.cut_ranges((heads, runs), spans.clone(), cuts, give)
+                    }
+                    Share::Merge { pieces, ranges, give } => root.merge_ranges(pieces, ranges.clone(), give),
+                    _ => return self.gather(&inputs, label, &root),
+                }?;
+                Ok(Left::Nothing)
+            }
             Root::Group(plan) if plan.in_order.is_some() => {
                 let root = GroupsInOrder::new(plan, schema, rt, &disk, budget)?;
                 self.gather(&inputs, label, &root)
@@ -229,7 +266,7 @@ impl PipelineRun<'_> {
         let schema = source.schema().clone();
         let columns = (0..schema.fields().len()).collect();
         let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None };
-        self.drive(&[Open { source, columns, steps: &[], is_scan: false }], "collect", &root)
+        self.drive(&[Open { source, columns, steps: &[], is_scan: false, spans: None }], "collect", &root)
     }
 
     /// Takes the rows of inputs into a root: all of them, or those of some spans for others, or what others made of the spans.
@@ -296,7 +333,9 @@ impl PipelineRun<'_> {
         let rt = self.rt;
         let spans = spans(inputs, G::BY_PART);
         let of = some.cloned().unwrap_or(0..spans.len());
-        if of.end > spans.len() {
+        // a join gives a piece of every part, come what may
+        let whole = matches!(self.pipeline.root, Root::Hand { .. });
+        if of.end > spans.len() || whole && of.len() < spans.len() {
             return Err(Error::internal(format!("span {} of {}", of.end, spans.len())));
         }
         let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
@@ -368,18 +407,11 @@ impl PipelineRun<'_> {
     /// The input of a chain. Where a step looks for partners in parts on disk, the rows so far are cut into such parts too and
     /// joined, and what comes of that is the input of the other steps.
     fn open<'b>(&self, chain: &'b Chain) -> Result<Open<'b>> {
-        let all = |schema: &SchemaRef| (0..schema.fields().len()).collect();
         let mut open = match &chain.input {
-            Input::Scan { source, columns } => {
-                Open { source: source.clone(), columns: columns.to_vec(), steps: &chain.steps, is_scan: true }
-            }
-            Input::Result(n) => {
-                let source: Arc<dyn BatchSource> = match &self.results[*n] {
-                    Left::Memory(rows) => rows.clone(),
-                    Left::Rows(rows, _) => rows.clone(),
-                    _ => return Err(Error::internal("a result that is no rows, or gone")),
-                };
-                Open { columns: all(source.schema()), source, steps: &chain.steps, is_scan: false }
+            Input::Scan { source, columns } => Open::scan(source, columns, &chain.steps),
+            Input::Result(n) => Open::rows(&self.results[*n], &chain.steps)?,
+            Input::Joined { of, spans } => {
+                Open { spans: Some(spans.clone()), ..Open::rows(&self.results[*of], &chain.steps)? }
             }
         };
         let in_parts = |(k, step): (usize, &'b Arc<RowStep>)| match &**step {
@@ -390,13 +422,12 @@ impl PipelineRun<'_> {
             _ => None,
         };
         while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
-            if let Share::Spans { .. } = self.share {
+            if !matches!((self.share, &self.pipeline.root), (Share::All, _) | (_, Root::Hand { .. })) {
                 return Err(self.too_large_to_share(parts.bytes()));
             }
             let rest = &open.steps[k + 1..];
             open.steps = &open.steps[..k];
-            let source = self.join_parts(open, probe, parts)?;
-            open = Open { columns: all(source.schema()), source, steps: rest, is_scan: false };
+            open = self.join_parts(open, probe, parts, rest)?;
         }
         Ok(open)
     }
@@ -478,11 +509,27 @@ pub(super) struct Span {
     tasks: Vec<(usize, usize)>,
 }
 
+impl Span {
+    /// The numbers of its parts.
+    pub fn parts(&self) -> Range<usize> {
+        self.first..self.first + self.tasks.len()
+    }
+}
+
 /// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
 pub(super) fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
     let mut count = 0;
     for (k, input) in inputs.iter().enumerate() {
+        if let (Some(of), false) = (&input.spans, by_part) {
+            for parts in of.iter() {
+                let tasks: Vec<(usize, usize)> = parts.clone().map(|p| (k, p)).collect();
+                let first = count;
+                count += tasks.len();
+                spans.push(Span { first, tasks });
+            }
+            continue;
+        }
         let bytes = input.source.read_bytes(&input.columns);
         let count_parts = input.source.parts();
         let rows = input.source.rows().unwrap_or(0) / count_parts.max(1);
@@ -522,6 +569,8 @@ pub(super) fn is_by_part(root: &Root) -> bool {
         Root::Window(_) => Windowed::BY_PART,
         Root::Tail(_) => Tail::BY_PART,
         Root::Write(_) => Write::BY_PART,
+        Root::Exchange { .. } => Exchange::BY_PART,
+        Root::Hand { .. } => Hand::BY_PART,
         Root::Sort(_) => Sort::BY_PART,
         Root::Group(plan) if plan.in_order.is_some() => GroupsInOrder::BY_PART,
         Root::Group(_) => GroupFold::BY_PART,

@@ -2,37 +2,74 @@
 //!
 //! A pipeline that reads files is a *stage*: machines gather some of its spans each, and the states of spans travel. Whoever reads what the
 //! pipeline leaves puts them together in the order of spans, as a local run does, so the bits are the same wherever that is. Groups with keys
-//! have a second stage: each machine puts together the groups whose keys' hash is in its range, of all spans. A pipeline that reads only
-//! what others left is no stage: it runs where that is read.
+//! have a second stage: each machine puts together the groups whose keys' hash is in its range, of all spans. Joins whose kept side may be
+//! too large for every machine are stages of their own ([`super::split`]). A pipeline that reads only what others left is no stage: it runs
+//! where that is read, once for all units of a stage that a machine has.
 
 use super::budget::Budget;
-use super::pipeline::{Open, is_by_part, spans};
+use super::exchange::{self, Exchanged, Joined};
+use super::pipeline::{Left, Open, is_by_part, spans};
+use super::ranges::{self, Ranges};
+use super::split::{fits, with_exchanges};
 use super::{Runtime, Tally, group, run_pipelines};
+use crate::block::BatchSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Root};
 use arrow::array::RecordBatch;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Takes what a stage makes: for which cut of the next stage, the number of the span or cut that it is of, and the bytes.
 pub type Give<'a> = &'a (dyn Fn(usize, usize, Vec<u8>) -> Result<()> + Sync);
 
 /// What came of earlier stages.
-pub trait Came: Sync {
-    /// Number of pieces of a stage.
+pub trait Came: Send + Sync {
+    /// For how many shards of the next stage each unit of a stage made a piece, or how many shards made one of each unit.
+    fn roots(&self, stage: usize) -> usize;
+
+    /// Number of pieces of each of those.
     fn count(&self, stage: usize) -> usize;
+
+    /// Bytes of a piece; 0 if it is not here.
+    fn len(&self, stage: usize, root: usize, number: usize) -> usize;
 
     /// A piece.
     ///
     /// # Errors
-    /// If it is not there.
-    fn piece(&self, stage: usize, number: usize) -> Result<Vec<u8>>;
+    /// If it is not here.
+    fn piece(&self, stage: usize, root: usize, number: usize) -> Result<Vec<u8>>;
 }
 
 /// Pieces of one stage, in order.
 pub(super) struct Pieces<'a> {
     pub count: usize,
     pub get: Box<dyn Fn(usize) -> Result<Vec<u8>> + Sync + 'a>,
+}
+
+/// What passes left that a stage reads, put together once for all of its units on this machine.
+#[derive(Default)]
+pub struct Together(Mutex<Vec<(usize, Left)>>);
+
+impl Together {
+    /// Gives it up: it is put together again when it is needed.
+    pub fn clear(&self) {
+        self.known().clear();
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<(usize, Left)>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn get(&self, pipeline: usize) -> Option<Left> {
+        self.known().iter().find(|(n, _)| *n == pipeline).map(|(_, left)| left.clone())
+    }
+}
+
+impl std::fmt::Debug for Together {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Together({} results)", self.known().len())
+    }
 }
 
 /// How much of a pipeline runs here.
@@ -47,6 +84,18 @@ pub(super) enum Share<'a> {
     Groups { pieces: Pieces<'a>, cut: usize, give: Give<'a> },
     /// The end, given the groups of all cuts.
     Cuts(Pieces<'a>),
+    /// The runs of some spans of a sort, cut by ranges and handed out.
+    Ranges {
+        heads: Pieces<'a>,
+        runs: Pieces<'a>,
+        spans: Range<usize>,
+        cuts: &'a [Range<usize>],
+        give: Give<'a>,
+    },
+    /// Ranges of a sort, merged of all runs and handed out.
+    Merge { pieces: Pieces<'a>, ranges: Range<usize>, give: Give<'a> },
+    /// Nothing: this is what it left.
+    Ready(Left),
 }
 
 impl Share<'_> {
@@ -56,15 +105,43 @@ impl Share<'_> {
     }
 }
 
+/// What a stage does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Takes spans of rows into a root.
+    Spans,
+    /// Puts together the groups that the stage before folded.
+    Groups,
+    /// Joins the rows that earlier stages exchanged.
+    Join,
+    /// Cuts the runs of the sort that the stage before began, by ranges.
+    Ranges,
+    /// Merges ranges of them.
+    Merge,
+}
+
 /// One stage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameStage {
     /// Its pipeline.
     pub pipeline: usize,
-    /// Whether it puts together the groups that the stage before folded, rather than reading files.
-    pub merges: bool,
-    /// Spans of rows, or parts of groups: what is shared out.
+    /// What it does.
+    pub role: Role,
+    /// What is shared out: spans of rows, or parts of hashes.
     pub units: usize,
+}
+
+/// Who reads the pieces that a stage makes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Every shard of the stage that reads them, or the end: all.
+    All,
+    /// Each unit makes one for every shard of the stage that reads them.
+    Cut,
+    /// Each unit makes what all of the shards that read them need, and what one unit of theirs does.
+    Runs,
+    /// Every shard makes one of each part of the left rows of a join, for this unit of the stage that reads them.
+    Units(Arc<[usize]>),
 }
 
 /// A plan and its stages.
@@ -75,6 +152,8 @@ pub struct Spread {
     pub stages: Vec<FrameStage>,
     /// By stage, and last of the end: the stages whose pieces it needs.
     inputs: Vec<Vec<usize>>,
+    /// By stage: who reads what it makes.
+    ways: Vec<Way>,
 }
 
 impl std::fmt::Debug for Spread {
@@ -84,22 +163,34 @@ impl std::fmt::Debug for Spread {
 }
 
 impl Spread {
-    /// The stages of a plan.
+    /// The stages of a plan whose joins may keep `room` bytes of rows on every machine.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a pass that cannot be shared out.
-    pub fn new(plan: FramePlan) -> Result<Spread> {
+    pub fn new(plan: FramePlan, room: u64) -> Result<Spread> {
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let plan = with_exchanges(plan, room)?;
         let mut stages = vec![];
         for (pipeline, p) in plan.pipelines.iter().enumerate() {
+            if let Root::Hand { .. } = p.root {
+                stages.push(FrameStage { pipeline, role: Role::Join, units: exchange::PARTS });
+                continue;
+            }
             let Some(units) = span_count(p)? else { continue };
-            stages.push(FrameStage { pipeline, merges: false, units });
+            stages.push(FrameStage { pipeline, role: Role::Spans, units });
             if matches!(&p.root, Root::Group(g) if g.keys > 0) {
-                stages.push(FrameStage { pipeline, merges: true, units: group::PARTS });
+                stages.push(FrameStage { pipeline, role: Role::Groups, units: group::PARTS });
+            }
+            let is_sort = matches!(&p.root, Root::Sort(sort) if sort.keep == usize::MAX);
+            if is_sort && !fits(&plan, pipeline, room) {
+                stages.push(FrameStage { pipeline, role: Role::Ranges, units });
+                stages.push(FrameStage { pipeline, role: Role::Merge, units: ranges::RANGES });
             }
         }
-        let mut spread = Spread { plan, stages, inputs: vec![] };
+        let mut spread = Spread { plan, stages, inputs: vec![], ways: vec![] };
         let all = (0..spread.stages.len()).map(Some).chain([None]);
         spread.inputs = all.map(|stage| spread.inputs_of(stage)).collect();
+        spread.ways = (0..spread.stages.len()).map(|stage| spread.way_of(stage)).collect();
         Ok(spread)
     }
 
@@ -114,6 +205,7 @@ impl Spread {
                         format!("{} {columns:?} {} {bytes}", source.label(), source.parts())
                     }
                     Input::Result(of) => format!("result {of}"),
+                    Input::Joined { of, spans } => format!("joined {of} {spans:?}"),
                 };
                 chain.steps.iter().for_each(|step| words += &format!("; {step}"));
             }
@@ -125,14 +217,56 @@ impl Spread {
 
     /// What a stage does, in a few words.
     pub fn label(&self, stage: usize) -> String {
-        let FrameStage { pipeline, merges, .. } = self.stages[stage];
+        let FrameStage { pipeline, role, .. } = self.stages[stage];
         let root = &self.plan.pipelines[pipeline].root;
-        if merges { format!("{root}, together") } else { root.to_string() }
+        match role {
+            Role::Spans | Role::Join => root.to_string(),
+            Role::Groups => format!("{root}, together"),
+            Role::Ranges => format!("{root}, cut by ranges"),
+            Role::Merge => format!("{root}, merged"),
+        }
     }
 
-    /// Whether a stage hands out a piece for every cut of the next.
-    pub fn is_cut(&self, stage: usize) -> bool {
-        self.stages.get(stage + 1).is_some_and(|next| next.merges)
+    /// Who reads the pieces of a stage.
+    pub fn way(&self, stage: usize) -> &Way {
+        &self.ways[stage]
+    }
+
+    /// The stage that reads what a stage makes, or the first of those that do, which are cut alike; none if the end does.
+    pub fn reader(&self, stage: usize) -> Option<usize> {
+        (stage + 1..self.stages.len()).find(|&s| self.inputs[s].contains(&stage))
+    }
+
+    fn way_of(&self, stage: usize) -> Way {
+        let FrameStage { pipeline, role, .. } = self.stages[stage];
+        let next = self.stages.get(stage + 1).filter(|next| next.pipeline == pipeline).map(|next| next.role);
+        let is_exchange = matches!(self.plan.pipelines[pipeline].root, Root::Exchange { .. });
+        match (role, next, self.reader(stage)) {
+            (Role::Join, _, Some(reader)) => {
+                Way::Units(self.units_of(pipeline, &self.plan.pipelines[self.stages[reader].pipeline]))
+            }
+            (Role::Spans, Some(Role::Ranges), _) => Way::Runs,
+            (Role::Spans, Some(Role::Groups), _) | (Role::Ranges, ..) => Way::Cut,
+            _ if is_exchange => Way::Cut,
+            _ => Way::All,
+        }
+    }
+
+    /// The unit of a pass that reads what a join made of each part of the left rows.
+    fn units_of(&self, joined: usize, reader: &Pipeline) -> Arc<[usize]> {
+        let by_part = is_by_part(&reader.root);
+        let mut first = 0;
+        for chain in &reader.chains {
+            match &chain.input {
+                Input::Joined { of, spans } if *of == joined => {
+                    let parts =
+                        spans.iter().enumerate().flat_map(|(s, parts)| parts.clone().map(move |p| (s, p)));
+                    return parts.map(|(span, part)| first + if by_part { part } else { span }).collect();
+                }
+                _ => first += span_count_of(chain, by_part).unwrap_or(0),
+            }
+        }
+        Arc::new([])
     }
 
     /// The stage whose pieces are what a pipeline leaves.
@@ -155,7 +289,7 @@ impl Spread {
 
     fn needed_by(&self, stage: Option<usize>) -> Vec<usize> {
         match stage.map(|s| self.stages[s]) {
-            Some(FrameStage { merges: true, .. }) => vec![],
+            Some(FrameStage { role: Role::Groups | Role::Ranges | Role::Merge, .. }) => vec![],
             Some(FrameStage { pipeline, .. }) => {
                 self.needed(|k| k < pipeline && self.plan.pipelines[pipeline].reads(k))
             }
@@ -170,20 +304,27 @@ impl Spread {
 
     fn inputs_of(&self, stage: Option<usize>) -> Vec<usize> {
         match stage {
-            Some(s) if self.stages[s].merges => vec![s - 1],
+            Some(s) if !matches!(self.stages[s].role, Role::Spans | Role::Join) => vec![s - 1],
             _ => self.needed_by(stage).into_iter().filter_map(|k| self.stage_of(k)).collect(),
         }
     }
 
-    /// How a pipeline runs whose pieces have come, or that reads what others left.
-    fn given<'a>(&'a self, pipeline: usize, came: &'a dyn Came) -> Share<'a> {
-        let Some(stage) = self.stage_of(pipeline) else { return Share::All };
-        let pieces = pieces(stage, came);
-        if self.stages[stage].merges { Share::Cuts(pieces) } else { Share::States(pieces) }
+    /// How a pipeline runs whose pieces have come, or that reads what others left; `cut` is the number of the machine's range of units.
+    fn given<'a>(&'a self, pipeline: usize, cut: usize, came: &'a Arc<dyn Came>) -> Result<Share<'a>> {
+        let Some(stage) = self.stage_of(pipeline) else { return Ok(Share::All) };
+        let Pipeline { root, schema, .. } = &self.plan.pipelines[pipeline];
+        let rows: Arc<dyn BatchSource> = match root {
+            Root::Exchange { .. } => Arc::new(Exchanged::new(schema, came, stage, cut)),
+            Root::Hand { at } => Arc::new(Joined::new(schema, *at, came, stage)?),
+            _ if self.stages[stage].role == Role::Groups => return Ok(Share::Cuts(pieces(stage, 0, came))),
+            _ if self.stages[stage].role == Role::Merge => Arc::new(Ranges::new(schema, came, stage)?),
+            _ => return Ok(Share::States(pieces(stage, 0, came))),
+        };
+        Ok(Share::Ready(Left::Rows(rows, 0)))
     }
 
     /// Runs some units of a stage; what it makes is handed out. `cut` is the number of the machine's range of units among all, `cuts` are the
-    /// ranges of the next stage's units.
+    /// ranges of the units of the stage that reads it.
     ///
     /// # Errors
     /// The first error that a span met.
@@ -192,69 +333,116 @@ impl Spread {
         stage: usize,
         (cut, units): (usize, Range<usize>),
         cuts: &[Range<usize>],
-        came: &dyn Came,
+        (came, together): (&Arc<dyn Came>, &Together),
         give: Give<'_>,
         rt: &Runtime<'_>,
     ) -> Result<Summary> {
-        let FrameStage { pipeline, merges, .. } = self.stages[stage];
+        let FrameStage { pipeline, role, .. } = self.stages[stage];
         let needed = self.needed_by(Some(stage));
-        let share = |k: usize| match k {
-            k if k == pipeline && merges => {
-                Some(Share::Groups { pieces: pieces(stage - 1, came), cut, give })
-            }
-            k if k == pipeline => Some(Share::Spans { spans: units.clone(), cuts, give }),
-            k if needed.contains(&k) => Some(self.given(k, came)),
-            _ => None,
+        let reads = |k: usize| self.plan.pipelines[pipeline].reads(k);
+        // what a join reads, and the rows that joins made, are of these units only
+        let lasts = |k: usize| {
+            let by_units = matches!(self.plan.pipelines[k].root, Root::Exchange { .. } | Root::Hand { .. });
+            role == Role::Spans && reads(k) && !by_units
         };
-        self.run(&share, rt).map(|(_, summary)| summary)
+        let known = !together.known().is_empty();
+        let own = |_: usize, number: usize, bytes: Vec<u8>| give(cut, number, bytes);
+        let share = |k: usize| {
+            Ok(match role {
+                Role::Groups if k == pipeline => {
+                    Some(Share::Groups { pieces: pieces(stage - 1, cut, came), cut, give })
+                }
+                Role::Ranges if k == pipeline => {
+                    let (heads, runs) = (pieces(stage - 1, 0, came), pieces(stage - 1, 1, came));
+                    Some(Share::Ranges { heads, runs, spans: units.clone(), cuts, give })
+                }
+                Role::Merge if k == pipeline => {
+                    let pieces = pieces(stage - 1, cut, came);
+                    Some(Share::Merge { pieces, ranges: units.clone(), give })
+                }
+                Role::Join if k == pipeline => {
+                    Some(Share::Spans { spans: 0..self.parts_of(stage), cuts: &[], give: &own })
+                }
+                _ if k == pipeline => Some(Share::Spans { spans: units.clone(), cuts, give }),
+                _ if !needed.contains(&k) => None,
+                _ if lasts(k) && known => together.get(k).map(Share::Ready),
+                // what only that was made of
+                _ if known && !reads(k) => None,
+                _ => Some(self.given(k, cut, came)?),
+            })
+        };
+        let made = |k: usize, left: &Left| {
+            if !known && lasts(k) {
+                together.known().push((k, left.clone()));
+            }
+        };
+        let outcome = self.run(&share, &made, rt);
+        if outcome.is_err() {
+            // there may be some of it only
+            together.clear();
+        }
+        outcome.map(|(_, summary)| summary)
+    }
+
+    /// The parts of the left rows of a join by exchange.
+    fn parts_of(&self, stage: usize) -> usize {
+        let Some(chain) = self.plan.pipelines[self.stages[stage].pipeline].chains.first() else { return 0 };
+        let left = chain.input.pipeline().and_then(|left| self.stage_of(left));
+        left.map_or(0, |left| self.stages[left].units)
     }
 
     /// Ends the run where its result is wanted: its rows, given what came of the stages.
     ///
     /// # Errors
     /// The first error in the order of pipelines and spans.
-    pub fn run_end(&self, came: &dyn Came, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
+    pub fn run_end(&self, came: &Arc<dyn Came>, rt: &Runtime<'_>) -> Result<(Vec<RecordBatch>, Summary)> {
         let needed = self.needed_by(None);
-        let (rows, summary) = self.run(&|k| needed.contains(&k).then(|| self.given(k, came)), rt)?;
+        let share = |k| if needed.contains(&k) { self.given(k, 0, came).map(Some) } else { Ok(None) };
+        let (rows, summary) = self.run(&share, &|_, _| (), rt)?;
         rows.map(|rows| (rows, summary)).ok_or_else(|| Error::internal("a plan without rows at its end"))
     }
 
     fn run<'a>(
         &'a self,
-        share: &dyn Fn(usize) -> Option<Share<'a>>,
+        share: &dyn Fn(usize) -> Result<Option<Share<'a>>>,
+        made: &dyn Fn(usize, &Left),
         rt: &Runtime<'_>,
     ) -> Result<(Option<Vec<RecordBatch>>, Summary)> {
         let tally = Tally::start(rt);
         let budget = Budget::new(rt.memory_limit, rt.spill_above);
-        let rows = run_pipelines(&self.plan, rt, &tally.counters, &budget, &mut vec![], share)?;
+        let rows = run_pipelines(&self.plan, rt, &tally.counters, &budget, &mut vec![], share, made)?;
         Ok((rows, tally.summary(rt, true)))
     }
 }
 
-fn pieces(stage: usize, came: &dyn Came) -> Pieces<'_> {
-    Pieces { count: came.count(stage), get: Box::new(move |number| came.piece(stage, number)) }
+fn pieces(stage: usize, root: usize, came: &Arc<dyn Came>) -> Pieces<'_> {
+    Pieces { count: came.count(stage), get: Box::new(move |number| came.piece(stage, root, number)) }
 }
 
-/// The number of spans of a pipeline that reads files; none if it does not.
-fn span_count(p: &Pipeline) -> Result<Option<usize>> {
-    let open = |c: &Chain| match &c.input {
-        Input::Scan { source, columns } => {
-            Some(Open { source: source.clone(), columns: columns.to_vec(), steps: &[], is_scan: true })
-        }
+/// The number of spans of a chain that reads files, or what joins made of parts of files; none if it does not.
+fn span_count_of(chain: &Chain, by_part: bool) -> Option<usize> {
+    match &chain.input {
+        Input::Scan { source, columns } => Some(spans(&[Open::scan(source, columns, &[])], by_part).len()),
+        Input::Joined { spans, .. } if by_part => Some(spans.last().map_or(0, |s| s.end)),
+        Input::Joined { spans, .. } => Some(spans.len()),
         Input::Result(_) => None,
-    };
-    let inputs: Vec<Open<'_>> = p.chains.iter().filter_map(open).collect();
-    if inputs.is_empty() {
+    }
+}
+
+/// The number of spans of a pipeline; none if it reads no files.
+fn span_count(p: &Pipeline) -> Result<Option<usize>> {
+    let counts: Vec<usize> = p.chains.iter().filter_map(|c| span_count_of(c, is_by_part(&p.root))).collect();
+    if counts.is_empty() {
         return Ok(None);
     }
     let refused = |what: String| Err(ErrorKind::Unsupported { what, hint: HINT.into() }.into());
-    if inputs.len() < p.chains.len() {
+    if counts.len() < p.chains.len() {
         return refused("on a cluster: rows of files after those of another pass (concat)".into());
     }
     match &p.root {
         Root::Runs(runs) => refused(format!("on a cluster: {}", runs.name)),
         Root::Group(g) if g.in_order.is_some() => refused("on a cluster: groups of rows in order".into()),
-        root => Ok(Some(spans(&inputs, is_by_part(root)).len())),
+        _ => Ok(Some(counts.iter().sum())),
     }
 }
 

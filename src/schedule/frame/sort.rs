@@ -8,6 +8,7 @@ use super::super::Runtime;
 use super::budget::Budget;
 use super::evaluate::{batch, evaluate, internal};
 use super::pipeline::{Gather, Left};
+use super::ranges::pack_heads;
 use super::store::{Disk, Stored, StoredRows, project};
 use super::travel::{pack, rows_of};
 use crate::block::BatchSource;
@@ -28,11 +29,17 @@ const SAMPLE: usize = 1 << 11;
 /// Rows in order, with their keys in a last column, as bytes that compare as the keys do.
 pub(super) struct Run {
     pieces: Vec<Piece>,
+    pub head: Head,
+}
+
+/// What is known of a run without its rows.
+#[derive(Default)]
+pub(super) struct Head {
     /// Keys of some rows, and their places.
-    samples: Vec<(Box<[u8]>, usize)>,
-    rows: usize,
+    pub samples: Vec<(Box<[u8]>, usize)>,
+    pub rows: usize,
     /// Bytes of the rows, in memory or not.
-    bytes: usize,
+    pub bytes: usize,
 }
 
 struct Piece {
@@ -58,7 +65,12 @@ fn keys_of(rows: &RecordBatch) -> &LargeBinaryArray {
 
 impl Run {
     pub fn empty() -> Run {
-        Run { pieces: vec![], samples: vec![], rows: 0, bytes: 0 }
+        Run::from(0)
+    }
+
+    /// The rows of a run from this place on.
+    pub fn from(rows: usize) -> Run {
+        Run { pieces: vec![], head: Head { rows, ..Head::default() } }
     }
 
     /// Takes more rows, which come after those that are there; their last column is the keys. They stay in memory in one piece, or go to
@@ -79,18 +91,18 @@ impl Run {
                 Some(disk) => disk.write(&part)?,
                 None => Stored::Memory(part),
             };
-            self.pieces.push(Piece { first: self.rows + at, key: keys.value(at).into(), rows });
+            self.pieces.push(Piece { first: self.head.rows + at, key: keys.value(at).into(), rows });
         }
-        let samples = (0..n).step_by(SAMPLE).map(|at| (keys.value(at).into(), self.rows + at));
-        self.samples.extend(samples);
-        self.rows += n;
-        self.bytes += bytes;
+        let first = self.head.rows;
+        self.head.samples.extend((0..n).step_by(SAMPLE).map(|at| (keys.value(at).into(), first + at)));
+        self.head.rows += n;
+        self.head.bytes += bytes;
         Ok(())
     }
 
     /// Bytes of memory that it takes.
     pub fn held(&self) -> usize {
-        let keys: usize = self.samples.iter().map(|(k, _)| k.len() + 24).sum();
+        let keys: usize = self.head.samples.iter().map(|(k, _)| k.len() + 24).sum();
         keys + self.pieces.iter().map(|p| p.key.len() + 64 + p.rows.held()).sum::<usize>()
     }
 }
@@ -162,10 +174,10 @@ impl Sort<'_> {
 
     /// Of runs that hold many more rows than are wanted, the wanted ones.
     fn keep(&self, runs: Vec<Run>) -> Result<Vec<Run>> {
-        if runs.iter().map(|r| r.rows).sum::<usize>() <= self.plan.keep {
+        if runs.iter().map(|r| r.head.rows).sum::<usize>() <= self.plan.keep {
             return Ok(runs);
         }
-        let sorted = Sorted::new(with_key(self.schema), runs, self.budget);
+        let sorted = Sorted::new(with_key(self.schema), runs, self.budget, &[]);
         let (mut first, mut left) = (Run::empty(), self.plan.keep);
         for part in 0..sorted.parts() {
             if left == 0 {
@@ -260,7 +272,7 @@ impl Gather for Sort<'_> {
 
     fn merge(&self, whole: &mut Vec<Run>, _span: usize, state: SortState) -> Result<()> {
         whole.extend(state.runs);
-        let rows: usize = whole.iter().map(|r| r.rows).sum();
+        let rows: usize = whole.iter().map(|r| r.head.rows).sum();
         if rows > self.plan.keep.saturating_mul(2).max(SAMPLE) && self.plan.keep < usize::MAX {
             *whole = self.keep(std::mem::take(whole))?;
         }
@@ -275,17 +287,18 @@ impl Gather for Sort<'_> {
         if self.plan.keep < usize::MAX && !whole.is_empty() {
             whole = self.keep(whole)?;
         }
-        Sorted::new(with_key(self.schema), whole, self.budget).into_left()
+        Sorted::new(with_key(self.schema), whole, self.budget, &[]).into_left()
     }
 
-    fn export(&self, _span: usize, state: SortState, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+    fn export(&self, _span: usize, state: SortState, cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
         let schema = with_key(self.schema);
         let whole = |run: &Run| {
             let pieces = run.pieces.iter().map(|p| p.rows.load()).collect::<Result<Vec<_>>>()?;
             concat_batches(&schema, &pieces).map_err(internal)
         };
         let runs = state.runs.iter().map(whole).collect::<Result<Vec<_>>>()?;
-        Ok(vec![pack(runs.iter())?])
+        let rows = pack(runs.iter())?;
+        Ok(if cuts.is_empty() { vec![rows] } else { vec![pack_heads(&state.runs)?, rows] })
     }
 
     fn import(&self, bytes: Vec<u8>) -> Result<SortState> {
@@ -330,23 +343,58 @@ pub(super) struct Sorted {
     runs: Vec<Run>,
     /// Where parts end, but for the last.
     cuts: Vec<Place>,
+    /// How many parts there would be if all were as large as they should be.
+    even: usize,
     /// Bytes of a piece on disk.
     piece: usize,
 }
 
 /// A row's place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    key: Box<[u8]>,
-    run: usize,
-    row: usize,
+pub(super) struct Place {
+    pub key: Box<[u8]>,
+    pub run: usize,
+    pub row: usize,
 }
 
 impl Place {
+    /// Before the first row with a number.
+    fn of_number(number: u64) -> Place {
+        Place { key: number.to_be_bytes().into(), run: 0, row: 0 }
+    }
+
     /// Whether a row comes before.
     fn is_after(&self, key: &[u8], run: usize, row: usize) -> bool {
         (key, run, row) < (&*self.key, self.run, self.row)
     }
+
+    /// How many rows come before, of those of a run that begin with this one.
+    pub fn in_rows(&self, rows: &RecordBatch, run: usize, first: usize) -> usize {
+        let keys = keys_of(rows);
+        let (mut a, mut b) = (0, rows.num_rows());
+        while a < b {
+            let middle = (a + b) / 2;
+            match self.is_after(keys.value(middle), run, first + middle) {
+                true => a = middle + 1,
+                false => b = middle,
+            }
+        }
+        a
+    }
+}
+
+/// Where parts of runs end, but for the last; so that they have about as many bytes as are put in order at once.
+pub(super) fn cuts_of<'a>(runs: impl Iterator<Item = &'a Head> + Clone, budget: &Budget) -> Vec<Place> {
+    let (rows, bytes) = runs
+        .clone()
+        .fold((0usize, 0usize), |(n, b), r| (n.saturating_add(r.rows), b.saturating_add(r.bytes)));
+    let place = |run, (key, row): &(Box<[u8]>, usize)| Place { key: key.clone(), run, row: *row };
+    let samples = runs.enumerate().flat_map(|(run, r)| r.samples.iter().map(move |s| place(run, s)));
+    let mut places: Vec<Place> = samples.collect();
+    places.sort_unstable();
+    let parts = (bytes / budget.part()).max(rows >> 20).max(1);
+    let each = places.len().div_ceil(parts).max(1);
+    places.into_iter().step_by(each).skip(1).collect()
 }
 
 impl std::fmt::Debug for Sorted {
@@ -356,22 +404,32 @@ impl std::fmt::Debug for Sorted {
 }
 
 impl Sorted {
-    /// Of runs of these columns, the last of which is the keys.
-    pub fn new(schema: SchemaRef, runs: Vec<Run>, budget: &Budget) -> Sorted {
-        let (rows, bytes) = runs.iter().fold((0, 0), |(n, b), r| (n + r.rows, b + r.bytes));
-        let mut places: Vec<Place> = runs
-            .iter()
-            .enumerate()
-            .flat_map(|(run, r)| {
-                r.samples.iter().map(move |(key, row)| Place { key: key.clone(), run, row: *row })
-            })
-            .collect();
-        places.sort_unstable();
-        let parts = (bytes / budget.part()).max(rows >> 20).max(1);
-        let each = places.len().div_ceil(parts).max(1);
-        let cuts = places.into_iter().step_by(each).skip(1).collect();
+    /// Of runs of these columns, the last of which is the keys. Where keys are numbers, a part begins at each of `starts`, too.
+    pub fn new(schema: SchemaRef, runs: Vec<Run>, budget: &Budget, starts: &[u64]) -> Sorted {
+        let mut cuts = cuts_of(runs.iter().map(|r| &r.head), budget);
+        let even = cuts.len() + 1;
+        if let [_, later @ ..] = starts {
+            cuts.extend(later.iter().map(|&n| Place::of_number(n)));
+            cuts.sort_unstable();
+        }
+        Sorted { even, ..Sorted::of(schema, runs, cuts, budget) }
+    }
+
+    /// The same, cut at these places.
+    pub fn of(schema: SchemaRef, runs: Vec<Run>, cuts: Vec<Place>, budget: &Budget) -> Sorted {
         let fields = schema.fields()[..schema.fields().len() - 1].to_vec();
-        Sorted { schema: Arc::new(Schema::new(fields)), runs, cuts, piece: budget.piece() }
+        let even = cuts.len() + 1;
+        Sorted { schema: Arc::new(Schema::new(fields)), runs, cuts, even, piece: budget.piece() }
+    }
+
+    /// The parts from each of the numbers to the next; there is a part that begins at each.
+    pub fn between(&self, starts: &[u64]) -> Vec<Range<usize>> {
+        let begin = |k: usize| match starts.get(k) {
+            _ if k == 0 => 0,
+            Some(&n) => self.cuts.partition_point(|cut| *cut < Place::of_number(n)) + 1,
+            None => self.parts(),
+        };
+        (0..starts.len()).map(|k| begin(k)..begin(k + 1)).collect()
     }
 
     /// What a pass leaves: the rows of one run are in order already.
@@ -400,18 +458,7 @@ impl Sorted {
         let mut out = vec![];
         for piece in pieces.get(start..end).unwrap_or_default() {
             let rows = piece.rows.load()?;
-            let keys = keys_of(&rows);
-            let place = |cut: &Place| {
-                let (mut a, mut b) = (0, rows.num_rows());
-                while a < b {
-                    let middle = (a + b) / 2;
-                    match cut.is_after(keys.value(middle), run, piece.first + middle) {
-                        true => a = middle + 1,
-                        false => b = middle,
-                    }
-                }
-                a
-            };
+            let place = |cut: &Place| cut.in_rows(&rows, run, piece.first);
             let (a, b) = (low.map_or(0, place), high.map_or(rows.num_rows(), place));
             if a < b {
                 out.push(rows.slice(a, b - a));
@@ -421,7 +468,7 @@ impl Sorted {
     }
 
     /// Reads a part, with the keys or without.
-    fn read_rows(
+    pub fn read_rows(
         &self,
         part: usize,
         with_keys: bool,
@@ -482,7 +529,7 @@ impl BatchSource for Sorted {
     }
 
     fn rows(&self) -> Option<usize> {
-        Some(self.runs.iter().map(|r| r.rows).sum())
+        Some(self.runs.iter().map(|r| r.head.rows).sum())
     }
 
     fn read(
@@ -501,9 +548,8 @@ impl BatchSource for Sorted {
             return 0;
         }
         // a part, its ends in pieces of every run, and the batch that is made
-        let (rows, bytes) = self.runs.iter().fold((1, 0), |(n, b), r| (n + r.rows, b + r.bytes));
-        2 * (bytes / self.parts().max(1))
-            + 2 * self.piece * self.runs.len()
-            + (bytes / rows * PIECE).min(bytes / self.parts().max(1))
+        let (rows, bytes) = self.runs.iter().fold((1, 0), |(n, b), r| (n + r.head.rows, b + r.head.bytes));
+        let part = bytes / self.even;
+        2 * part + 2 * self.piece * self.runs.len() + (bytes / rows * PIECE).min(part)
     }
 }

@@ -4,8 +4,8 @@
 //! a hash, and the rows need not be put back in order. The order is no condition: out of it more pieces are read, and none is missed.
 
 use super::budget::Budget;
-use super::evaluate::{evaluate, internal};
-use super::join::{JoinTable, table_bytes};
+use super::evaluate::internal;
+use super::join::{JoinTable, keys_of, table_bytes};
 use super::keys::Encoder;
 use super::sort::one_nan;
 use super::store::{Disk, Stored};
@@ -104,7 +104,7 @@ impl Zones {
         budget: &Budget,
         next: &mut dyn FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let keys = evaluate(&probe.keys, left, kernels)?;
+        let keys = keys_of(probe, left, kernels)?;
         let ordered = Ordered::new(&keys)?;
         let is_near = |z: &&Zone| ordered.has_between(&z.keys.0, &z.keys.1);
         let near: Vec<&Stored> = self.zones.iter().filter(is_near).map(|z| &z.rows).collect();

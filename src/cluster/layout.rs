@@ -169,7 +169,7 @@ impl Layout {
                 let first = |span: usize| span.saturating_mul(stage.span_tasks().max(1)).min(stage.tasks());
                 first(spans.end) - first(spans.start)
             }
-            Work::Rows(spread) if spread.stages[stage].merges => 0,
+            Work::Rows(spread) if spread.stages[stage].role != Role::Spans => 0,
             Work::Rows(_) => spans.len(),
         }
     }

@@ -96,6 +96,43 @@ fn a_session_on_the_gpu_gives_what_the_cpu_gives() {
 }
 
 #[test]
+fn folds_with_more_results_than_are_made_planes_at_a_time() {
+    let Some((cpu, gpu, fallbacks)) = sessions() else { return };
+    let x = ramp(&[3, 50, 47]);
+    let numbers = where_(x.gt(50.0), f32::NAN, &x);
+    let folds = |x: &Array, axis: isize| {
+        vec![
+            x.sum(axis).cast(F32),
+            x.max(axis),
+            x.argmin(axis),
+            x.any(axis),
+            x.cast(I16).min(axis),
+            x.cast(U8).sum(axis),
+            x.cast(F16).max(axis),
+            x.isnan().all(axis),
+        ]
+    };
+    // whole results, and tasks that fold into a part of each row
+    for chunks in [[3, 50, 47], [2, 50, 47], [3, 41, 45]] {
+        for axis in [0, -1] {
+            let arrays = [folds(&x.rechunk(chunks), axis), folds(&numbers.rechunk(chunks), axis)].concat();
+            for (n, array) in arrays.iter().enumerate() {
+                let (want, got) = (cpu.compute(array).expect("cpu"), gpu.compute(array).expect("gpu"));
+                assert_eq!(elements(&got), elements(&want), "fold {n} of {chunks:?} along {axis}");
+            }
+            for array in [numbers.rechunk(chunks).nanmean(axis), x.rechunk(chunks).std(axis)] {
+                let (want, got) = (cpu.compute(&array).expect("cpu"), gpu.compute(&array).expect("gpu"));
+                for (a, b) in elements(&got).iter().zip(elements(&want)) {
+                    let (a, b) = (a.as_f64(), b.as_f64());
+                    assert!(a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-6 * b.abs(), "{a} is not {b}");
+                }
+            }
+        }
+    }
+    assert!(fallbacks.0.lock().expect("nobody panics here").is_empty());
+}
+
+#[test]
 fn what_the_gpu_cannot_do_the_cpu_does_and_says_so() {
     // without arithmetic of their own, adapters have no elementary functions of doubles
     let Some(plain) = adapter::open(GpuBuilder::integers_only) else { return };

@@ -67,7 +67,9 @@ fn what_lies_the_other_way_round_is_read_by_tiles() {
         let Some((gpu, session, cpu)) = sessions(how) else { return };
         for (shape, d) in [
             (&[33isize, 97][..], F32),
-            (&[64, 32], F64),
+            (&[64, 34], F64),
+            (&[100, 96], U8),
+            (&[66, 50], I16),
             (&[32, 129], U8),
             (&[31, 65], I32),
             (&[3, 40, 70], I64),
@@ -86,8 +88,10 @@ fn what_lies_the_other_way_round_is_read_by_tiles() {
                     turned.flip(Some(0)).cast(I64),
                     x.flip(Some(-1)).t().cast(F64) * 3.0,
                     x.swapaxes(0, -1).cast(U32),
-                    // results that share words are not computed by tiles
+                    // results that share words: by tiles where rows are whole words
                     turned.clone(),
+                    turned.cast(U8) * 3,
+                    turned.cast(I16) - 100,
                 ]
             };
             for (n, (kept, plain)) in uses(&kept).iter().zip(uses(&plain)).enumerate() {

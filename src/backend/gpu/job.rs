@@ -168,11 +168,12 @@ impl<'a> Frame<'a> {
         Frame { kernel, passes, widths, loads, homes, alignment, shared, launch }
     }
 
-    /// What a pass reads by tiles: twins that lie the other way round, where results share no words.
+    /// What a pass reads by tiles: twins that lie the other way round, where rows of results are whole words.
     fn turn(&self, pass: &Pass, axes: &Axes) -> Option<Turn> {
         let Pass::Store { roots } = pass else { return None };
         let values = wgsl::stored(self.kernel, roots);
-        if values.iter().any(|v| self.kernel.dtype(*v).size() < 4) {
+        let points = wgsl::points_of_store(values.iter().map(|v| self.kernel.dtype(*v)));
+        if !axes.lengths.last().is_some_and(|n| (*n as usize).is_multiple_of(points)) {
             return None;
         }
         let used = wgsl::used(self.kernel, &values);

@@ -5,10 +5,10 @@ use super::job::{Dispatch, Frame, Job};
 use super::passes::Pass;
 use super::strided;
 use super::wgsl;
-use crate::backend::reference::{position, read, unravel, write};
+use crate::backend::reference::{position, unravel};
 use crate::backend::{Launch, Operand, Output};
 use crate::block::Block;
-use crate::dtype::{DType, Scalar};
+use crate::dtype::DType;
 use crate::ir::{Kernel, Root, Value};
 use crate::op::ReduceOp;
 use crate::shape::{Dims, Region};
@@ -22,14 +22,30 @@ pub struct Results {
     whole: bool,
     /// Elements that each root has selected.
     selected: Vec<usize>,
-    /// What each root has folded by group: slots that points named, and their folds.
-    groups: Vec<BTreeMap<u32, Planes>>,
+    /// What each root has folded by group.
+    groups: Vec<Groups>,
     /// What the host is to fold when all is there, by pass and value: elements, and how many bytes of them are there.
     spread: BTreeMap<(usize, Value), (Block, usize)>,
 }
 
-/// The planes of a fold.
-type Planes = SmallVec<[Scalar; 3]>;
+/// A fold by group.
+#[derive(Default)]
+struct Groups {
+    /// Whether points named a slot.
+    named: Vec<bool>,
+    /// The accumulators of all slots.
+    planes: [Vec<u64>; 3],
+}
+
+impl Groups {
+    /// The accumulators from a slot on, whose elements in the planes have these sizes.
+    fn at(&mut self, slot: usize, sizes: &[usize]) -> [*mut u8; 3] {
+        let mut sizes = sizes.iter();
+        self.planes.each_mut().map(|plane| {
+            plane.as_mut_ptr().cast::<u8>().wrapping_add(slot * sizes.next().copied().unwrap_or_default())
+        })
+    }
+}
 
 /// The planes of reductions as they were.
 pub type Saved = Vec<SmallVec<[Block; 3]>>;
@@ -37,12 +53,6 @@ pub type Saved = Vec<SmallVec<[Block; 3]>>;
 /// Bytes as words.
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(4 * at..4 * at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-}
-
-/// A scalar that takes one word or two.
-fn scalar(bytes: &[u8], at: usize, d: DType) -> Scalar {
-    let high = if d.size() == 8 { word(bytes, at + 1) } else { 0 };
-    Scalar::from_bits(d, u64::from(high) << 32 | u64::from(word(bytes, at)))
 }
 
 impl Frame<'_> {
@@ -74,7 +84,7 @@ impl Results {
     /// Of a launch that comes back at once, or in pieces.
     pub fn new(kernel: &Kernel, whole: bool) -> Results {
         let roots = kernel.roots().len();
-        let groups = vec![BTreeMap::new(); roots];
+        let groups = (0..roots).map(|_| Groups::default()).collect();
         Results { whole, selected: vec![0; roots], groups, spread: BTreeMap::new() }
     }
 
@@ -208,18 +218,14 @@ impl Results {
     ///
     /// # Safety
     /// That of [`Executable::run`](crate::backend::Executable::run).
-    pub unsafe fn commit(&self, (kernel, passes): (&Kernel, &[Pass]), launch: &Launch<'_>) {
-        for ((root, output), groups) in kernel.roots().iter().zip(launch.outputs).zip(&self.groups) {
+    pub unsafe fn commit(&mut self, (kernel, passes): (&Kernel, &[Pass]), launch: &Launch<'_>) {
+        for ((root, output), groups) in kernel.roots().iter().zip(launch.outputs).zip(&mut self.groups) {
             if let (Root::GroupReduce { op, value, .. }, Output::GroupReduce(records)) = (root, output) {
-                let dtypes = op.planes(kernel.dtype(*value));
-                for (&slot, other) in groups {
-                    let at = records.at(slot);
+                let d = kernel.dtype(*value);
+                let (sizes, merge) = (sizes(*op, d), tile::merge(*op, d));
+                for slot in (0..groups.named.len()).filter(|&slot| groups.named[slot]).collect::<Vec<_>>() {
                     // SAFETY: a point named the slot, so its accumulators are readable and writable.
-                    let mut fold: Planes =
-                        dtypes.iter().zip(at).map(|(&d, p)| unsafe { read(d, p) }).collect();
-                    naive::fold::merge(*op, &mut fold, other);
-                    // SAFETY: as above.
-                    fold.into_iter().zip(at).for_each(|(s, p)| unsafe { write(s, p) });
+                    unsafe { merge(&records.at(slot as u32), &groups.at(slot, &sizes), 1) };
                 }
             }
         }
@@ -256,58 +262,96 @@ unsafe fn fold_spread(
     }
 }
 
-/// Folds the segments of a fold by group, in order.
+/// Folds the segments of a fold by group, in order. What nothing was folded into changes nothing.
 fn group(
     dispatch: &Dispatch,
     (from, bytes): (usize, &[u8]),
     (op, d): (ReduceOp, DType),
-    groups: &mut BTreeMap<u32, Planes>,
+    groups: &mut Groups,
 ) {
-    let (words, counts) = (wgsl::slot_words(op, d), &dispatch.counts);
-    let partial = Partial::new(op, d);
-    for segment in 0..counts.segments {
-        for slot in 0..counts.slots {
-            let at = from + (segment * counts.slots + slot) * words;
-            if word(bytes, at) != 0 {
-                let other = partial.planes(bytes, at + 1);
-                let fold = groups.entry(slot as u32).or_insert_with(|| naive::fold::init(op, d).into());
-                naive::fold::merge(op, fold, &other);
+    let (words, slots, sizes) = (wgsl::slot_words(op, d), dispatch.counts.slots, sizes(op, d));
+    let (mut partials, merge) = (Partials::new(op, d), tile::merge(op, d));
+    if groups.named.is_empty() {
+        groups.named = vec![false; slots];
+        groups.planes = [(); 3].map(|()| vec![0; slots]);
+        // SAFETY: every plane has room for an element of each slot.
+        unsafe { tile::init(op, d, &groups.at(0, &sizes), slots) };
+    }
+    for segment in 0..dispatch.counts.segments {
+        for first in (0..slots).step_by(RUN) {
+            let n = RUN.min(slots - first);
+            let at = from + (segment * slots + first) * words;
+            for (k, named) in groups.named[first..first + n].iter_mut().enumerate() {
+                *named |= word(bytes, at + k * words) != 0;
+            }
+            let part = partials.planes(bytes, (at + 1, words), n, |_| -1);
+            // SAFETY: both have elements of so many slots.
+            unsafe { merge(&groups.at(first, &sizes), &part, n) };
+        }
+    }
+}
+
+/// Bytes of an element of each plane.
+fn sizes(op: ReduceOp, d: DType) -> SmallVec<[usize; 3]> {
+    op.planes(d).iter().map(|d| d.size()).collect()
+}
+
+/// Partial results that are made planes at a time.
+const RUN: usize = 1024;
+
+/// Makes partial results of a fold planes.
+struct Partials {
+    op: ReduceOp,
+    /// Bytes of an element of the first plane.
+    size: usize,
+    planes: [Vec<u64>; 3],
+}
+
+impl Partials {
+    fn new(op: ReduceOp, d: DType) -> Partials {
+        Partials { op, size: sizes(op, d)[0], planes: [(); 3].map(|()| vec![0; RUN]) }
+    }
+
+    /// The planes of `n` partial results, from a word on so many words apart; `place` finds the place of an arg-fold that the device has found.
+    fn planes(
+        &mut self,
+        bytes: &[u8],
+        (at, step): (usize, usize),
+        n: usize,
+        place: impl Fn(u32) -> i64,
+    ) -> [*mut u8; 3] {
+        let long = |at: usize| u64::from(word(bytes, at)) | u64::from(word(bytes, at + 1)) << 32;
+        let starts = (0..n).map(|k| at + k * step);
+        let [first, second, third] = &mut self.planes;
+        match self.op {
+            ReduceOp::M2 | ReduceOp::NanM2 => {
+                for (k, at) in starts.enumerate() {
+                    let [shift, off, squares] = [at, at + 2, at + 4].map(|at| f64::from_bits(long(at)));
+                    let many = word(bytes, at + 6);
+                    let moments = naive::fold::moments(Default::default(), shift, off, squares, many);
+                    (first[k], second[k], third[k]) =
+                        (moments.0.to_bits(), moments.1.to_bits(), moments.2 as u64);
+                }
+            }
+            ReduceOp::Count => first.iter_mut().zip(starts).for_each(|(p, at)| *p = word(bytes, at).into()),
+            op => {
+                // narrow elements are the lowest bytes of their words
+                if let Some(from) = bytes.get(4 * at..4 * (at + (n - 1) * step) + self.size) {
+                    let from = (from.as_ptr(), &[4 * step as isize][..]);
+                    let to = (first.as_mut_ptr().cast(), &[self.size as isize][..]);
+                    // SAFETY: so many elements are there, and the plane has room for a word of each.
+                    unsafe { strided::copy(&[n], self.size, from, to) };
+                }
+                if op.is_arg() {
+                    let words = self.size.div_ceil(4);
+                    second
+                        .iter_mut()
+                        .zip(starts)
+                        .for_each(|(p, at)| *p = place(word(bytes, at + words)) as u64);
+                }
             }
         }
-    }
-}
-
-/// How a partial result is made planes.
-struct Partial {
-    op: ReduceOp,
-    /// Dtypes of the words, and of the planes.
-    dtypes: (Vec<DType>, Vec<DType>),
-}
-
-impl Partial {
-    fn new(op: ReduceOp, d: DType) -> Partial {
-        Partial { op, dtypes: (wgsl::partial(op, d), op.planes(d)) }
-    }
-
-    /// The planes of the words from one on; the place of an arg-fold is still the device's.
-    fn planes(&self, bytes: &[u8], mut at: usize) -> Planes {
-        let of = |&d: &DType| {
-            let s = scalar(bytes, at, d);
-            at += wgsl::words(d);
-            s
-        };
-        let parts: SmallVec<[Scalar; 4]> = self.dtypes.0.iter().map(of).collect();
-        if let [shift, off, squares, n] = &parts[..] {
-            let [shift, off, squares] = [shift, off, squares].map(|s| s.as_f64());
-            let (m2, mean, n) =
-                naive::fold::moments(Default::default(), shift, off, squares, n.bits() as u32);
-            return [m2.into(), mean.into(), n.into()].into();
-        }
-        let of = |(s, &want): (Scalar, &DType)| match (s.dtype(), want) {
-            (DType::U32, DType::I64) if self.op.is_arg() => s,
-            _ => s.cast(want),
-        };
-        parts.into_iter().zip(&self.dtypes.1).map(of).collect()
+        self.planes.each_mut().map(|plane| plane.as_mut_ptr().cast())
     }
 }
 
@@ -358,27 +402,38 @@ unsafe fn reduce(
     let kept = kept(shape, axes);
     let folded: Dims = (0..shape.len()).map(|a| if pass.folds(a) { shape[a] } else { 1 }).collect();
     let words = wgsl::partial_words(op, d);
-    let (partial, merge) = (Partial::new(op, d), tile::merge(op, d));
+    let (mut partials, merge) = (Partials::new(op, d), tile::merge(op, d));
     let mut within = frame.within(&job.piece);
     let start = within.clone();
-    for outer in 0..counts.outer {
-        let at = unravel(outer, &kept);
+    // kept points whose accumulators lie side by side in every plane
+    let sizes = sizes(op, d);
+    let mut run = 1;
+    for a in (0..kept.len()).rev().filter(|&a| kept[a] != 1) {
+        if planes.iter().zip(&sizes).any(|(p, size)| p.strides[a] != (run * size) as isize) {
+            break;
+        }
+        run *= kept[a];
+    }
+    let place = |inner: u32| {
+        let at = unravel(inner as usize, &folded);
+        let at: Dims = at.iter().zip(&start).map(|(a, s)| a + s).collect();
+        if inner == u32::MAX { -1 } else { position(frame.launch, axes, &at) }
+    };
+    for first in (0..counts.outer).step_by(run) {
+        let at = unravel(first, &kept);
         within.iter_mut().zip(&start).zip(at).for_each(|((w, s), a)| *w = s + a);
-        let mut into = [std::ptr::null_mut(); 3];
-        into.iter_mut().zip(planes).for_each(|(p, o)| *p = o.element(&within));
-        for chunk in 0..counts.chunks {
-            let mut other = partial.planes(bytes, from + (outer * counts.chunks + chunk) * words);
-            if let (true, Some(place)) = (op.is_arg(), other.get_mut(1)) {
-                let r = place.bits() as u32;
-                let at: Dims = unravel(r as usize, &folded).iter().zip(&start).map(|(a, s)| a + s).collect();
-                *place = (if r == u32::MAX { -1 } else { position(frame.launch, axes, &at) }).into();
+        for ahead in (0..run).step_by(RUN) {
+            let n = RUN.min(run - ahead);
+            let mut into = [std::ptr::null_mut(); 3];
+            for ((p, plane), size) in into.iter_mut().zip(planes).zip(&sizes) {
+                *p = plane.element(&within).wrapping_add(ahead * size);
             }
-            // elements of up to 8 bytes, the lowest first
-            let mut elements = [0u64; 3];
-            elements.iter_mut().zip(&other).for_each(|(e, s)| *e = s.bits().to_le());
-            let part = elements.each_mut().map(|e| std::ptr::from_mut(e).cast::<u8>());
-            // SAFETY: the planes' elements of every point are readable and writable, and so are the partial result's.
-            unsafe { merge(&into, &part, 1) };
+            for chunk in 0..counts.chunks {
+                let at = from + ((first + ahead) * counts.chunks + chunk) * words;
+                let part = partials.planes(bytes, (at, counts.chunks * words), n, place);
+                // SAFETY: the planes' elements of every point are readable and writable, and so are the partial results'.
+                unsafe { merge(&into, &part, n) };
+            }
         }
     }
 }
@@ -386,6 +441,8 @@ unsafe fn reduce(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::reference::write;
+    use crate::dtype::Scalar;
     use crate::ir::Builder;
     use crate::shape::IndexMap;
     use smallvec::smallvec;

@@ -46,3 +46,46 @@ fn a_lost_device_is_a_typed_error_and_leaves_folds_as_they_were() {
         assert_eq!(sum, 1005.0);
     }
 }
+
+#[test]
+fn what_a_lost_device_was_to_hold_takes_no_room() {
+    let Ok(gpu) = Gpu::detect() else {
+        eprintln!("SKIPPED, NOT TESTED ON A GPU: there is none");
+        return;
+    };
+    let mut b = Builder::new(1);
+    let input = b.input(DType::U16, IndexMap::identity(1));
+    let x = b.load(input);
+    let y = b.binary(crate::op::BinaryOp::Add, x, x);
+    b.store(y);
+    let executable = gpu.compile(&b.finish().expect("sound")).expect("compiles");
+    let run = |x: &mut [u16], y: &mut [u16]| {
+        let operand = |x: &mut [u16]| Operand { ptr: x.as_mut_ptr().cast(), strides: smallvec![2] };
+        let (inputs, outputs) = ([operand(x)], [Output::Store(operand(y))]);
+        let shape = [x.len()];
+        let launch = Launch {
+            region: &Region::whole(&shape),
+            shape: &shape,
+            inputs: &inputs,
+            outputs: &outputs,
+            slots: 0,
+            streaming: false,
+        };
+        // SAFETY: both have an element for every point, and outlive what holds them.
+        unsafe { executable.run_and_hold(&launch) }
+    };
+    let (mut x, mut y) = (vec![7u16; 1001], vec![0u16; 1001]);
+    let held = run(&mut x, &mut y).expect("runs");
+    assert!(y.iter().all(|&y| y == 14));
+    let room = gpu.resident_bytes();
+    assert_eq!((held.is_some(), room), (gpu.device.homes > 0, if held.is_some() { 2016 } else { 0 }));
+    // what was stored is read where it is
+    let sent = gpu.sent_bytes();
+    run(&mut y, &mut x).expect("runs");
+    assert_eq!((x[1000], gpu.sent_bytes() == sent), (28, held.is_some()));
+    drop(held);
+    assert_eq!(gpu.resident_bytes(), 0);
+    gpu.device.device.destroy();
+    assert!(run(&mut x, &mut y).is_err());
+    assert_eq!(gpu.resident_bytes(), 0);
+}

@@ -1,5 +1,6 @@
 struct Values {
     v6: vec2<u32>,
+    v7: i32,
 }
 
 fn values(outer: u32, inner: u32) -> Values {
@@ -19,7 +20,8 @@ fn values(outer: u32, inner: u32) -> Values {
     let v4 = x2;
     let v5 = f64_add(v1, v3);
     let v6 = f64_add(v4, v5);
-    return Values(v6);
+    let v7 = i16_clamp(i32_from_f64(v4));
+    return Values(v6, v7);
 }
 
 var<workgroup> turned1: array<u32, 1056>;
@@ -63,25 +65,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     corner += (rest % params[11u]) * step;
     rest = rest / params[11u];
     step = step * params[11u];
-    for (var k = lane; k < 1024u; k += 64u) {
-        let row = first_row + k % 32u;
-        let column = first_column + k / 32u;
+    for (var t = lane * 1u; t < 1024u; t += 64u) {
+        let row = first_row + t % 32u;
+        let column = first_column + t / 32u;
         if row < params[12u] && column < params[13u] {
             let n = corner + row * down + column;
-            turned1[(k / 32u) * 33u + k % 32u] = bits1(n);
-            turned2[(k / 32u) * 33u + k % 32u] = bits2(n);
+            turned1[(t / 32u) * 33u + t % 32u] = bits1(n);
+            turned2[(t / 32u) * 33u + t % 32u] = bits2(n);
         }
     }
     workgroupBarrier();
-    for (var k = lane; k < 1024u; k += 64u) {
-        let row = first_row + k / 32u;
-        let column = first_column + k % 32u;
+    for (var t = lane * 2u; t < 1024u; t += 128u) {
+        let row = first_row + t / 32u;
+        let column = first_column + t % 32u;
         if row < params[12u] && column < params[13u] {
             let n = corner + row * down + column;
-            let v = values(n, 0u);
+            let first = n;
+    var w1 = array<u32, 1>();
+    for (var k = 0u; k < 2u; k++) {
+        let n = first + k;
+        if n >= params[1u] { break; }
+        let v = values(n, 0u);
         let r0 = v.v6;
     output[params[26u] + n * 2u] = r0.x;
     output[params[26u] + n * 2u + 1u] = r0.y;
+        w1[k / 2u] |= (bitcast<u32>(v.v7) & 0xffffu) << ((k % 2u) * 16u);
+    }
+    if first + 0u < params[1u] { output[params[27u] + first / 2u + 0u] = w1[0]; }
         }
     }
 }

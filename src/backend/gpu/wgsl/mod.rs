@@ -19,7 +19,7 @@ use std::fmt::Write;
 
 pub use group::slot_words;
 pub use library::{Library, Native};
-pub use reduce::{acc_words, partial, partial_words};
+pub use reduce::{acc_words, partial_words};
 pub use select::ROUNDS;
 pub use store::points as points_of_store;
 

@@ -24,7 +24,7 @@ fn folded(d: DType) -> DType {
 }
 
 /// The dtypes of the words of a partial result, in order: what [`Fold::fields`] are.
-pub fn partial(op: ReduceOp, d: DType) -> Vec<DType> {
+fn partial(op: ReduceOp, d: DType) -> Vec<DType> {
     match op {
         ReduceOp::M2 | ReduceOp::NanM2 => vec![DType::F64, DType::F64, DType::F64, DType::U32],
         ReduceOp::Count => vec![DType::U32],

@@ -10,19 +10,16 @@ pub fn points(dtypes: impl Iterator<Item = DType>) -> usize {
     dtypes.map(|d| 4usize.div_ceil(d.size())).max().unwrap_or(1)
 }
 
-/// Lines that store result `k` of point `n`, whose elements share no words.
-pub(super) fn whole(kernel: &Kernel, (k, value): (usize, Value), layout: &Layout) -> String {
-    let d = kernel.dtype(value);
-    let raw = code::raw(d, &format!("v.v{}", value.0));
-    let at = format!("{} + n * {}u", param(layout.outputs + k), super::words(d));
-    format!("        let r{k} = {raw};\n    {}\n", write_words(d, &at, &format!("r{k}")))
-}
-
 pub(super) fn main(kernel: &Kernel, stored: &[Value], layout: &Layout, width: u32) -> String {
     let points = points(stored.iter().map(|v| kernel.dtype(*v)));
-    let mut text = entry(width);
-    let outer = param(word::OUTER);
-    _ = writeln!(text, "    let first = (block * {width}u + lane) * {points}u;");
+    let first = format!("    let first = (block * {width}u + lane) * {points}u;\n");
+    format!("{}{first}{}}}\n", entry(width), from_first(kernel, stored, layout))
+}
+
+/// Lines that compute and store the points of an invocation, from `first` on.
+pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> String {
+    let points = points(stored.iter().map(|v| kernel.dtype(*v)));
+    let (mut text, outer) = (String::new(), param(word::OUTER));
     let small = |d: DType| d.size() < 4;
     for (k, v) in stored.iter().enumerate().filter(|(_, v)| small(kernel.dtype(**v))) {
         let words = points * kernel.dtype(*v).size() / 4;
@@ -32,12 +29,13 @@ pub(super) fn main(kernel: &Kernel, stored: &[Value], layout: &Layout, width: u3
     _ = writeln!(text, "        if n >= {outer} {{ break; }}\n        let v = values(n, 0u);");
     for (k, value) in stored.iter().enumerate() {
         let d = kernel.dtype(*value);
+        let raw = code::raw(d, &format!("v.v{}", value.0));
         if small(d) {
-            let raw = code::raw(d, &format!("v.v{}", value.0));
             let (per, bits) = (4 / d.size(), 8 * d.size());
             _ = writeln!(text, "        w{k}[k / {per}u] |= {raw} << ((k % {per}u) * {bits}u);");
         } else {
-            text.push_str(&whole(kernel, (k, *value), layout));
+            let at = format!("{} + n * {}u", param(layout.outputs + k), super::words(d));
+            _ = writeln!(text, "        let r{k} = {raw};\n    {}", write_words(d, &at, &format!("r{k}")));
         }
     }
     text.push_str("    }\n");
@@ -52,6 +50,5 @@ pub(super) fn main(kernel: &Kernel, stored: &[Value], layout: &Layout, width: u3
             );
         }
     }
-    text.push_str("}\n");
     text
 }

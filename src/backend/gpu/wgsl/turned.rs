@@ -36,7 +36,7 @@ pub(super) fn main(
         );
         _ = writeln!(
             reads,
-            "            turned{n}[(k / {SIDE}u) * {}u + k % {SIDE}u] = bits{n}(n);",
+            "            turned{n}[(t / {SIDE}u) * {}u + t % {SIDE}u] = bits{n}(n);",
             SIDE + 1
         );
     }
@@ -60,16 +60,18 @@ pub(super) fn main(
         _ = writeln!(text, "    {what}\n    rest = rest / {along};\n    step = step * {length};");
     }
     let (rows, columns) = (param(word::COUNT + turn.axis), param(word::COUNT + last));
-    let writes = stored.iter().enumerate().map(|(k, v)| store::whole(kernel, (k, *v), layout));
-    let writes = format!("            let v = values(n, 0u);\n{}", writes.collect::<String>());
+    let points = store::points(stored.iter().map(|v| kernel.dtype(*v))) as u32;
+    // a row has whole words of every result
+    let writes = format!("            let first = n;\n{}", store::from_first(kernel, stored, layout));
     // as they lie, then in order
-    for (row, column, each, after) in [
-        (format!("k % {SIDE}u"), format!("k / {SIDE}u"), reads, "    workgroupBarrier();\n"),
-        (format!("k / {SIDE}u"), format!("k % {SIDE}u"), writes, "}\n"),
+    for (row, column, (points, each), after) in [
+        ("t % {SIDE}u", "t / {SIDE}u", (1, reads), "    workgroupBarrier();\n"),
+        ("t / {SIDE}u", "t % {SIDE}u", (points, writes), "}\n"),
     ] {
+        let [row, column] = [row, column].map(|place| place.replace("{SIDE}", &SIDE.to_string()));
         _ = write!(
             text,
-            "    for (var k = lane; k < {}u; k += {width}u) {{
+            "    for (var t = lane * {points}u; t < {}u; t += {}u) {{
         let row = first_row + {row};
         let column = first_column + {column};
         if row < {rows} && column < {columns} {{
@@ -77,7 +79,8 @@ pub(super) fn main(
 {each}        }}
     }}
 {after}",
-            SIDE * SIDE
+            SIDE * SIDE,
+            width * points,
         );
     }
     text
@@ -106,6 +109,8 @@ mod tests {
         let sum = b.binary(BinaryOp::Add, x, y);
         let sum = b.binary(BinaryOp::Add, sum, z);
         b.store(sum);
+        let short = b.cast(DType::I16, z);
+        b.store(short);
         let kernel = b.finish().expect("sound");
         let form = Form {
             ranks: Ranks { outer: 3, inner: 0 },

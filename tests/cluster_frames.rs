@@ -124,6 +124,17 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     frame(3, 20_000, 100).write_json_lines(&lines).expect("written");
     assert_same(&client, &scan_json_lines(&lines).group_by("many").agg(col("x").sum()), "JSON lines");
 
+    // directories that name the values of a column
+    for year in 2021..2024 {
+        let path = dir.path().join(format!("years/year={year}/all.parquet"));
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        frame(year, 5000, 90).write_parquet(&path).expect("written");
+    }
+    let years = scan_parquet(dir.path().join("years"));
+    let sums = years.filter(col("year").gt(2021)).group_by(["year", "few"]).agg(col("x").sum());
+    assert_eq!(assert_same(&client, &sums, "directories by key"), 18);
+    assert_same(&client, &years.sort(["year", "x"]), "a sort of directories by key");
+
     // what a sink takes comes to the client, in order: the file is the same
     let (here, there) = (dir.path().join("here.csv"), dir.path().join("there.csv"));
     let out = df.filter(col("n").lt(5));

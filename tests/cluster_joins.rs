@@ -37,17 +37,18 @@ fn check_all(workers: usize) {
     let client = cluster.client().expect("connected");
     let same = |df: &DataFrame, what: &str| assert_same(&client, df, &format!("{what}, {workers} workers"));
     let right = other(&csv);
-    for kind in KINDS {
+    for kind in if workers == 2 { &KINDS[..] } else { &[JoinKind::Inner, JoinKind::Full] } {
+        let kind = *kind;
         assert!(same(&parquet.join(&right, ["many", "few"], kind), &format!("{kind:?} join")) > 3000);
     }
     let joined = parquet.join(&right.select(["many", "m", "y"]), "many", JoinKind::Left);
     assert_eq!(same(&joined.group_by("few").agg(folds()), "groups of a join"), 9);
-    assert_eq!(same(&joined.select(folds()), "folds of a join"), 1);
-    let rows = joined.filter(col("m").gt(500)).with_columns(row_number().alias("row"));
-    assert!(same(&rows.sort(["x", "many"]).head(5000), "a sort of a join") == 5000);
     if workers != 2 {
         return;
     }
+    assert_eq!(same(&joined.select(folds()), "folds of a join"), 1);
+    let rows = joined.filter(col("m").gt(500)).with_columns(row_number().alias("row"));
+    assert!(same(&rows.sort(["x", "many"]).head(5000), "a sort of a join") == 5000);
     // a join of a join, both by exchange
     let third = right.select([col("many"), col("m").alias("m2"), col("y").alias("y2")]);
     let twice = joined.filter(col("n").lt(100)).join(&third, ["many"], JoinKind::Inner);
@@ -95,7 +96,7 @@ fn parts_larger_than_memory_go_to_disk() {
     let [(_, df), (_, csv), _] = scans(dir.path());
     // a quarter of the right side takes more than an eighth of this
     for kind in [JoinKind::Inner, JoinKind::Left, JoinKind::Anti] {
-        let all = df.join(&other(&csv), ["many"], kind);
+        let all = df.join(&other(&csv.filter(col("many").gt(1000))), ["many"], kind);
         let all = if kind == JoinKind::Anti { all } else { all.group_by("few").agg(folds()) };
         assert!(assert_same_with(24 << 20, &all, &format!("{kind:?} join")) > 0);
     }

@@ -47,3 +47,167 @@ impl BatchSink for Elsewhere {
         self.write(&RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::{Layout, Work};
+    use super::super::worker::Host;
+    use super::*;
+    use crate::backend::Device;
+    use crate::frame::{DataFrame, JoinKind, col, scan_csv};
+    use crate::schedule::frame::{Came, Together};
+    use std::collections::HashMap;
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+    const LIMIT: u64 = 64 << 20;
+
+    /// What stages made, without anyone between them.
+    struct Pocket {
+        pieces: Mutex<HashMap<(usize, usize, usize), Vec<u8>>>,
+        counts: Vec<(usize, usize)>,
+        read: AtomicUsize,
+    }
+
+    impl Came for Pocket {
+        fn roots(&self, stage: usize) -> usize {
+            self.counts[stage].0
+        }
+
+        fn count(&self, stage: usize) -> usize {
+            self.counts[stage].1
+        }
+
+        fn len(&self, stage: usize, root: usize, number: usize) -> usize {
+            self.pieces.lock().unwrap().get(&(stage, root, number)).map_or(0, Vec::len)
+        }
+
+        fn piece(&self, stage: usize, root: usize, number: usize) -> Result<Vec<u8>> {
+            self.read.fetch_add(1, Relaxed);
+            let pieces = self.pieces.lock().unwrap();
+            Ok(pieces
+                .get(&(stage, root, number))
+                .unwrap_or_else(|| panic!("{stage} {root} {number}"))
+                .clone())
+        }
+    }
+
+    /// Three files of rows.
+    fn table(dir: &Path) -> DataFrame {
+        for file in 0..3 {
+            let rows = 0..700i64;
+            let key =
+                rows.clone().map(|i| Some((i * 31 + file) % 97).filter(|k| k % 11 > 0)).collect::<Vec<_>>();
+            let text = rows.map(|i| format!("text {}", (i * 7 + file) % 50)).collect::<Vec<_>>();
+            let df = DataFrame::from_columns([("k", key.into()), ("t", text.into())]);
+            df.write_csv(dir.join(format!("{file}.csv"))).unwrap();
+        }
+        scan_csv(dir.join("*.csv"))
+    }
+
+    /// Runs all stages of a frame in so many shards; `spoil` may change what they make.
+    fn run(
+        df: &DataFrame,
+        shards: usize,
+        spoil: &(dyn Fn(usize, Vec<u8>) -> Vec<u8> + Sync),
+    ) -> Result<(Vec<RecordBatch>, Vec<usize>)> {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::new("pocket".into(), LIMIT, 2, dir.path().into(), &Device::cpu())?;
+        let layout = Layout::of_rows(1, spread(df.relation()?, None, LIMIT)?, LIMIT, shards)?;
+        let Work::Rows(spread) = &layout.work else { panic!("arrays") };
+        let counts = (0..layout.stages()).map(|s| layout.counts(s)).collect();
+        let pocket = Arc::new(Pocket { pieces: Mutex::default(), counts, read: AtomicUsize::new(0) });
+        let came: Arc<dyn Came> = pocket.clone();
+        let (cancel, mut reads) = (AtomicBool::new(false), vec![]);
+        for stage in 0..layout.stages() {
+            let together = Together::default();
+            let give = |root, number, bytes| {
+                pocket.pieces.lock().unwrap().insert((stage, root, number), spoil(stage, bytes));
+                Ok(())
+            };
+            for (shard, units) in layout.ranges(stage).iter().enumerate() {
+                let before = pocket.read.load(Relaxed);
+                host.run(LIMIT, &cancel, Some(&together), |rt| {
+                    let own = (shard, units.clone());
+                    spread.run_stage(stage, own, layout.cuts(stage), (&came, &together), &give, rt)
+                })?;
+                reads.push(pocket.read.load(Relaxed) - before);
+            }
+        }
+        let mut rows = vec![];
+        host.run(LIMIT, &cancel, None, |rt| {
+            let (made, summary) = spread.run_end(&came, rt)?;
+            rows = made;
+            Ok(summary)
+        })?;
+        Ok((rows, reads))
+    }
+
+    /// Frames whose stages are of every kind.
+    fn frames(df: &DataFrame) -> Vec<DataFrame> {
+        let other = df.select([col("k"), col("t").alias("u")]);
+        let few = DataFrame::from_columns([("t", vec!["text 1", "text 2"].into()), ("w", vec![1, 2].into())]);
+        vec![
+            df.join(&other, "k", JoinKind::Left).group_by("t").agg([col("u").max(), col("k").sum()]),
+            df.join(&other, "k", JoinKind::Anti),
+            df.sort(["t", "k"]),
+            df.sort("k").join(&few, "t", JoinKind::Inner),
+            df.join(&few, "t", JoinKind::Inner),
+            df.group_by(["k", "t"]).agg([col("t").n_unique().alias("n")]),
+            df.unique(["k"]),
+        ]
+    }
+
+    #[test]
+    fn stages_in_any_number_of_shards_give_the_local_runs_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = crate::Session::builder().memory_limit(LIMIT).threads(2).build().unwrap();
+        for (n, df) in frames(&table(dir.path())).iter().enumerate() {
+            let want = df.collect_with(&session).unwrap().to_batch().unwrap();
+            for shards in [1, 3, 7] {
+                let (rows, _) = run(df, shards, &|_, bytes| bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
+                let rows = arrow::compute::concat_batches(want.schema_ref(), &rows).unwrap();
+                assert_eq!(rows.columns(), want.columns(), "frame {n}, {shards} shards");
+            }
+        }
+    }
+
+    #[test]
+    fn what_shards_read_in_common_is_put_together_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let df = &frames(&table(dir.path()))[4];
+        let (_, reads) = run(df, 3, &|_, bytes| bytes).unwrap();
+        // the kept side, of one shard, then the three of the other
+        assert_eq!(reads, [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn no_piece_makes_a_stage_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut failed = 0;
+        for (n, df) in frames(&table(dir.path())).iter().enumerate() {
+            for round in 0..40u64 {
+                let state = Mutex::new(round * 77 + n as u64);
+                let below = |n: usize| {
+                    let mut state = state.lock().unwrap();
+                    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (*state >> 33) as usize % n.max(1)
+                };
+                let spoil = |_: usize, mut bytes: Vec<u8>| {
+                    if below(4) == 0 {
+                        let at = below(bytes.len());
+                        match below(3) {
+                            0 => bytes[at] ^= 1 << below(8),
+                            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(5)],
+                            _ => bytes.truncate(at),
+                        }
+                    }
+                    bytes
+                };
+                failed += usize::from(run(df, 3, &spoil).is_err());
+            }
+        }
+        assert!(failed > 50, "{failed}");
+    }
+}

@@ -24,6 +24,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Ranges of parts.
 pub(super) const RANGES: usize = 256;
 
+/// More rows than any run has.
+const MOST_ROWS: u64 = 1 << 48;
+
 /// The parts, of so many, of ranges.
 fn parts_of(ranges: &Range<usize>, parts: usize) -> Range<usize> {
     let first = |range: usize| (range as u128 * parts as u128 / RANGES as u128) as usize;
@@ -164,7 +167,8 @@ impl Sort<'_> {
             let keyed = keyed(&rows[1])?.into_iter().zip(numbers_of(&rows[1], 2)?);
             places = keyed.map(|((key, run), &row)| Place { key, run, row: row as usize }).collect();
             for (rows, &first) in of_runs.iter().zip(starts) {
-                let mut run = Run::from(usize::try_from(first).map_err(|_| bad("a row beyond all"))?);
+                let first = usize::try_from(first).ok().filter(|_| first < MOST_ROWS);
+                let mut run = Run::from(first.ok_or_else(|| bad("a row beyond all"))?);
                 run.extend(&under(&schema, rows)?, self.budget.is_tight().then_some(self.disk))?;
                 runs.push(run);
             }

@@ -196,6 +196,41 @@ fn errors_name_the_worker_and_what_it_did() {
     );
 }
 
+/// Folds whose results are large are put together by a stage of their own: what only it reads, what later stages read, and what the client gets.
+#[test]
+fn large_folds_are_put_together_by_ranges() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("wide.zarr");
+    let x = (Array::arange(0, 24 * 150_011, 1) * 7919 % 10_007).cast(F64).reshape(&[24, 150_011]);
+    let x = (x * 1.1e-3 - 3.7).rechunk([1, 16_000]);
+    x.write_zarr(&path).expect("written");
+    let x = open(&path).expect("opened");
+    let (local, cluster) = (local(), cluster(2));
+    for shards in [0, 3] {
+        let options = Options { shards, ..cluster.options().expect("options") };
+        let client = blockwise::Client::with(&cluster.url(), options).expect("connected");
+        let what = |name: &str| format!("{name}, {shards} shards");
+        assert_same(&client, &local, &x.sum(0), &what("a sum"));
+        assert_same(&client, &local, &x.argmax(0), &what("a place"));
+        assert_same(&client, &local, &((&x - x.mean(0)) / x.std(0)).max(1), &what("standardized"));
+    }
+    let client = cluster.client().expect("connected");
+    let several =
+        [&x.mean(0), &x.min(..), &(&x * 2.0).var(0), &(&x - x.mean(0)).slice(s![3, 40_000..40_100])];
+    let (far, near) = (client.compute_all(several).expect("far"), local.compute_all(several).expect("near"));
+    for (n, (far, near)) in far.iter().zip(&near).enumerate() {
+        assert_bits(far, near, &format!("of several, {n}"));
+    }
+    let to = |name: &str| dir.path().join(name);
+    for (session, name) in [(&*client, "far.zarr"), (&local, "near.zarr")] {
+        let sum = x.sum(0);
+        session
+            .store(&[(&sum, sum.zarr_sink(to(name), Default::default()).expect("a sink"))])
+            .expect("written");
+    }
+    same_bytes(&to("far.zarr"), &to("near.zarr"));
+}
+
 #[test]
 fn large_arrays_in_memory_are_scattered_once() {
     let cluster = cluster(2);

@@ -261,10 +261,10 @@ mod tests {
                 slots: 0,
                 streaming: false,
             };
-            for _ in 0..2 {
-                // SAFETY: both arrays have three elements.
-                unsafe { executable.run(&launch) }.expect("runs on the reference");
-            }
+            // SAFETY: both arrays have three elements.
+            unsafe { executable.run(&launch) }.expect("runs on the reference");
+            // SAFETY: as above; nothing is held.
+            assert!(unsafe { executable.run_and_hold(&launch) }.expect("runs on the reference").is_none());
             assert_eq!(y, [2, 4, 6]);
             assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
             assert_eq!(backend.notes().len(), 1);

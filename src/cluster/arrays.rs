@@ -1,13 +1,17 @@
 //! What stages of arrays make and read: chunks of results, states of folds.
+//!
+//! Stages are those of the plan, in its order, and after one that folds to large results another one, which puts these together: its shards have
+//! ranges of the result's chunks, and what they make goes to those that read it as any chunk does.
 
 use super::layout::{Family, Readers};
 use super::piece::{Id, Kind};
 use super::wire;
 use crate::block::Block;
 use crate::error::{ErrorKind, Result};
-use crate::plan::{Plan, ResultId, StageRoot, StepKind, Target, lower};
+use crate::plan::{Plan, ResultId, Stage, StageRoot, StepKind, Target, lower};
+use crate::schedule::part::States;
 use crate::shape::Grid;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -22,9 +26,24 @@ pub struct Arrays {
     pub plan: Plan,
     /// For each target, whether workers write its sink.
     by_workers: Vec<bool>,
+    stages: Vec<ArrayStage>,
     /// By stage: for each result in chunks that it reads, who reads which chunk.
     readers: Vec<OnceLock<HashMap<ResultId, ChunkReaders>>>,
 }
+
+/// A stage on the cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayStage {
+    /// The plan's stage.
+    pub of: usize,
+    /// Whether it puts together what that one folded.
+    pub merges: bool,
+}
+
+/// Parts that the chunks of large folds are cut into, for the shards that put them together.
+const PARTS: usize = 64;
+/// Bytes of the accumulators of a fold from which on it is put together by a stage of its own: what is smaller is with whoever reads it sooner.
+const LARGE: usize = 1 << 20;
 
 impl Arrays {
     /// Plans targets. `by_workers` says which targets' sinks workers write.
@@ -41,28 +60,88 @@ impl Arrays {
                 return Err(ErrorKind::Unsupported { what, hint }.into());
             }
         }
-        let readers = plan.stages.iter().map(|_| OnceLock::new()).collect();
-        Ok(Arrays { plan, by_workers: by_workers.to_vec(), readers })
+        let mut stages = vec![];
+        for (of, stage) in plan.stages.iter().enumerate() {
+            stages.push(ArrayStage { of, merges: false });
+            if (0..stage.roots.len()).any(|root| large(stage, root).is_some()) {
+                stages.push(ArrayStage { of, merges: true });
+            }
+        }
+        let readers = stages.iter().map(|_| OnceLock::new()).collect();
+        Ok(Arrays { plan, by_workers: by_workers.to_vec(), stages, readers })
     }
 
-    /// Number of spans of a stage.
-    pub(super) fn spans(&self, stage: usize) -> usize {
-        let stage = &self.plan.stages[stage];
-        stage.tasks().div_ceil(stage.span_tasks().max(1))
+    /// All stages.
+    pub fn stages(&self) -> &[ArrayStage] {
+        &self.stages
     }
 
-    /// What the roots of a stage make.
-    pub(super) fn families(&self, s: usize) -> Vec<Family> {
+    /// The plan's stage that a stage runs, or puts together.
+    pub fn of(&self, stage: usize) -> &Stage {
+        &self.plan.stages[self.stages[stage].of]
+    }
+
+    /// What a stage shares out: spans, or parts of results.
+    pub(super) fn units(&self, stage: usize) -> usize {
+        if self.stages[stage].merges { PARTS } else { spans(self.of(stage)) }
+    }
+
+    /// Where a result of the plan is at last.
+    pub fn place(&self, id: ResultId) -> ResultId {
+        let merges = large(&self.plan.stages[id.stage], id.root).is_some();
+        let stage = self.stages.iter().position(|s| s.of == id.stage && s.merges == merges);
+        ResultId { stage: stage.unwrap_or(id.stage), root: id.root }
+    }
+
+    /// The result of the plan whose pieces have this place, if it is their last one.
+    fn result(&self, at: ResultId) -> Option<ResultId> {
+        let ArrayStage { of, merges } = self.stages[at.stage];
+        let stage = &self.plan.stages[of];
+        let known = at.root < stage.roots.len() && large(stage, at.root).is_some() == merges;
+        known.then_some(ResultId { stage: of, root: at.root })
+    }
+
+    /// A large fold that a stage puts together, or makes states of.
+    pub fn large(&self, stage: usize, root: usize) -> Option<States> {
+        let of = self.of(stage);
+        large(of, root % of.roots.len().max(1))
+    }
+
+    /// The chunks of a large fold that the shard with these parts puts together.
+    pub fn chunks(fold: &States, parts: &Range<usize>) -> Range<usize> {
+        let n = fold.grid().len();
+        n * parts.start / PARTS..n * parts.end / PARTS
+    }
+
+    /// What the roots of a stage make; `next` is the number of shards of the next one.
+    pub(super) fn families(&self, s: usize, next: usize) -> Vec<Family> {
         let mut out = vec![];
-        for (r, root) in self.plan.stages[s].roots.iter().enumerate() {
+        let (of, count_of_roots) = (self.of(s), self.of(s).roots.len());
+        for (r, root) in of.roots.iter().enumerate() {
             let from = ResultId { stage: s, root: r };
-            let target = self.plan.targets.iter().position(|t| *t == from);
+            let target = self.plan.targets.iter().position(|t| self.result(from) == Some(*t));
+            match (self.stages[s].merges, large(of, r)) {
+                (true, Some(fold)) => {
+                    let (kind, count) = (Kind::Chunk, fold.grid().len());
+                    out.push(Family { kind, from, count, client: target.is_some() });
+                    continue;
+                }
+                (true, None) => continue,
+                // for every shard that puts some of it together
+                (false, Some(_)) => {
+                    let from = |cut: usize| ResultId { stage: s, root: r + cut * count_of_roots };
+                    let (kind, count) = (Kind::State, spans(of));
+                    out.extend((0..next).map(|cut| Family { kind, from: from(cut), count, client: false }));
+                    continue;
+                }
+                (false, None) => {}
+            }
             let (kind, client, count) = match root {
-                StageRoot::Reduce { .. } => (Kind::State, target.is_some(), self.spans(s)),
+                StageRoot::Reduce { .. } => (Kind::State, target.is_some(), spans(of)),
                 // workers write it in its place
                 StageRoot::Sink(_) if target.is_some_and(|t| self.by_workers[t]) => continue,
                 StageRoot::Spill { grid, .. } => (Kind::Chunk, false, grid.len()),
-                _ => (Kind::Chunk, target.is_some(), self.plan.stages[s].grid.len()),
+                _ => (Kind::Chunk, target.is_some(), of.grid.len()),
             };
             out.push(Family { kind, from, count, client });
         }
@@ -70,17 +149,21 @@ impl Arrays {
     }
 
     /// The chunks of a result that travels in chunks.
-    pub fn grid(&self, id: ResultId) -> &Grid {
-        let stage = &self.plan.stages[id.stage];
-        match &stage.roots[id.root] {
-            StageRoot::Spill { grid, .. } => grid,
-            _ => &stage.grid,
+    pub fn grid(&self, id: ResultId) -> Grid {
+        let stage = self.of(id.stage);
+        match (&stage.roots[id.root], self.large(id.stage, id.root)) {
+            (_, Some(fold)) => fold.grid().clone(),
+            (StageRoot::Spill { grid, .. }, _) => grid.clone(),
+            _ => stage.grid.clone(),
         }
     }
 
-    /// Dtype of what a root stores.
+    /// Dtype of the elements of a result that travels in chunks.
     pub fn dtype(&self, id: ResultId) -> crate::dtype::DType {
-        self.plan.stages[id.stage].store_dtype(id.root)
+        match self.large(id.stage, id.root) {
+            Some(fold) => fold.result_dtype(),
+            None => self.of(id.stage).store_dtype(id.root),
+        }
     }
 
     /// The length that a chunk or a state may have, in bytes.
@@ -89,8 +172,10 @@ impl Arrays {
         if id.kind == Kind::Chunk {
             return self.grid(result).max_block().iter().product::<usize>() * self.dtype(result).size();
         }
-        let stage = &self.plan.stages[id.stage];
-        let StageRoot::Reduce { op, dtype, axes } = &stage.roots[id.root] else { return 0 };
+        let stage = self.of(id.stage);
+        let StageRoot::Reduce { op, dtype, axes } = &stage.roots[id.root % stage.roots.len()] else {
+            return 0;
+        };
         let block = stage.grid.max_block();
         let kept: usize = (0..block.len()).filter(|k| !axes.contains(k)).map(|k| block[k]).product();
         let planes: usize = op.planes(*dtype).iter().map(|d| d.size()).sum();
@@ -114,16 +199,13 @@ impl Arrays {
         Ok((region, block))
     }
 
-    /// The stage that a step of another reads whole, if it reads the states of a fold.
-    fn reads(&self, stage: usize, from: ResultId) -> bool {
-        let steps = &self.plan.stages[stage].steps;
-        steps.iter().any(|s| matches!(s.kind, StepKind::ReadResult(id) if id == from))
-    }
-
-    /// The results that a stage reads.
+    /// The results of the plan that a stage of it reads.
     pub fn inputs(&self, stage: usize) -> Vec<ResultId> {
         let mut out: Vec<ResultId> = vec![];
-        for step in &self.plan.stages[stage].steps {
+        if self.stages[stage].merges {
+            return out;
+        }
+        for step in &self.of(stage).steps {
             if let StepKind::ReadResult(id) = step.kind
                 && !out.contains(&id)
             {
@@ -133,7 +215,7 @@ impl Arrays {
         out
     }
 
-    pub(super) fn folds(&self, id: ResultId) -> bool {
+    fn folds(&self, id: ResultId) -> bool {
         matches!(self.plan.stages[id.stage].roots[id.root], StageRoot::Reduce { .. })
     }
 
@@ -145,13 +227,19 @@ impl Arrays {
         stage: usize,
         shards: &[Range<usize>],
     ) -> Readers {
-        if !self.reads(stage, family.from) {
+        let Some(id) = self.result(family.from) else {
+            // states for those that put a large fold together
+            let (ArrayStage { of, merges }, from) = (self.stages[stage], self.stages[family.from.stage]);
+            let cut = family.from.root / self.of(family.from.stage).roots.len();
+            return if merges && of == from.of { smallvec![cut as u32] } else { SmallVec::new() };
+        };
+        if !self.inputs(stage).contains(&id) {
             return SmallVec::new();
         }
         match family.kind {
             Kind::State => (0..shards.len() as u32).collect(),
             _ => {
-                let readers = self.chunk_readers(stage, shards).get(&family.from);
+                let readers = self.chunk_readers(stage, shards).get(&id);
                 readers.map(|list| list[number].clone()).unwrap_or_default()
             }
         }
@@ -160,10 +248,16 @@ impl Arrays {
     /// Who reads which chunks, from what each task asks for. Costs the stage's tasks, once.
     fn chunk_readers(&self, stage: usize, shards: &[Range<usize>]) -> &HashMap<ResultId, ChunkReaders> {
         self.readers[stage].get_or_init(|| {
-            let plan = &self.plan.stages[stage];
+            let plan = self.of(stage);
             let mut out: HashMap<ResultId, ChunkReaders> = HashMap::new();
-            for id in self.inputs(stage).into_iter().filter(|&id| !self.folds(id)) {
-                out.insert(id, vec![SmallVec::new(); self.grid(id).len()]);
+            let mut grids: HashMap<ResultId, Grid> = HashMap::new();
+            for id in self.inputs(stage) {
+                let at = self.place(id);
+                if self.stages[at.stage].merges || !self.folds(id) {
+                    let grid = self.grid(at);
+                    out.insert(id, vec![SmallVec::new(); grid.len()]);
+                    grids.insert(id, grid);
+                }
             }
             if out.is_empty() {
                 return out;
@@ -181,8 +275,9 @@ impl Arrays {
                     plan.demands(&plan.grid.region(&plan.task_index(task)), in_memory, &mut demands);
                     for (step, regions) in plan.steps.iter().zip(&demands) {
                         let StepKind::ReadResult(id) = step.kind else { continue };
-                        let Some(readers) = out.get_mut(&id) else { continue };
-                        let grid = self.grid(id);
+                        let (Some(readers), Some(grid)) = (out.get_mut(&id), grids.get(&id)) else {
+                            continue;
+                        };
                         for index in regions.iter().flat_map(|region| grid.blocks_in(region)) {
                             let list = &mut readers[number(grid, &index)];
                             if list.last() != Some(&(shard as u32)) {
@@ -200,6 +295,17 @@ impl Arrays {
     pub(super) fn words(&self) -> String {
         words(&self.plan)
     }
+}
+
+/// Number of spans of a stage of the plan.
+fn spans(stage: &Stage) -> usize {
+    stage.tasks().div_ceil(stage.span_tasks().max(1))
+}
+
+/// A root that folds to several chunks, and much.
+fn large(stage: &Stage, root: usize) -> Option<States> {
+    let fold = States::of(stage, root)?;
+    (fold.bytes() >= LARGE && fold.grid().len() > 1 && spans(stage) > 1).then_some(fold)
 }
 
 /// The number, in C order, of a chunk of a grid.

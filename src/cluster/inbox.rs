@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{Destination, ResultId, StageRoot, Target};
 use crate::schedule::Runtime;
-use crate::schedule::part::merge_states;
+use crate::schedule::part::States;
 use crate::shape::Region;
 use arrow::array::RecordBatch;
 use std::collections::HashMap;
@@ -59,7 +59,7 @@ impl<'a> Inbox<'a> {
             (Kind::Chunk, Work::Arrays(arrays)) => {
                 let (region, block) = arrays.block(id, &bytes)?;
                 let result = ResultId { stage: id.stage, root: id.root };
-                if let StageRoot::Sink(sink) = &arrays.plan.stages[id.stage].roots[id.root] {
+                if let StageRoot::Sink(sink) = &arrays.of(id.stage).roots[id.root] {
                     self.summary.bytes_written += block.nbytes() as u64;
                     return sink.write(&region, &block);
                 }
@@ -110,7 +110,7 @@ impl<'a> Inbox<'a> {
         let Work::Arrays(arrays) = &self.layout.work else { return Err(Error::internal("no arrays")) };
         let mut blocks = Vec::with_capacity(targets.len());
         for (n, target) in targets.iter().enumerate() {
-            let id = arrays.plan.targets[n];
+            let id = arrays.place(arrays.plan.targets[n]);
             blocks.push(match &target.destination {
                 Destination::Sink(sink) => {
                     if by_workers[n] {
@@ -149,16 +149,15 @@ impl<'a> Inbox<'a> {
         if let Some(block) = self.blocks.get(&id) {
             return Ok(block.clone());
         }
-        let stage = &arrays.plan.stages[id.stage];
         let family = self.layout.families().iter().find(|f| f.from == id && f.kind == Kind::State);
-        let block = match family {
-            Some(family) => {
+        let block = match (family, States::of(arrays.of(id.stage), id.root)) {
+            (Some(family), Some(fold)) => {
                 let states = (0..family.count).map(|n| self.states.get(family.id(n)));
                 let states = states.collect::<Result<Vec<_>>>()?;
-                merge_states(stage, id.root, states.iter().map(|s| &**s))?
+                fold.merge(states.iter().map(|s| &**s))?
             }
             // an array without elements has no chunk
-            None => Block::uninit(arrays.dtype(id), &arrays.grid(id).shape()),
+            _ => Block::uninit(arrays.dtype(id), &arrays.grid(id).shape()),
         };
         self.blocks.insert(id, block.clone());
         Ok(block)

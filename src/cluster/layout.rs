@@ -75,7 +75,7 @@ impl Layout {
         shards: usize,
     ) -> Result<Layout> {
         let arrays = Arrays::new(targets, by_workers, limit)?;
-        let units = (0..arrays.plan.stages.len()).map(|s| arrays.spans(s)).collect();
+        let units = (0..arrays.stages().len()).map(|s| arrays.units(s)).collect();
         let number = job ^ wire::number(arrays.words().as_bytes());
         Ok(Layout::of(number, Work::Arrays(arrays), units, shards, limit))
     }
@@ -119,7 +119,7 @@ impl Layout {
 
     fn list_families(&self, stage: usize) -> Vec<Family> {
         let mut out = match &self.work {
-            Work::Arrays(arrays) => arrays.families(stage),
+            Work::Arrays(arrays) => arrays.families(stage, self.ranges(stage + 1).len()),
             Work::Rows(spread) => {
                 let client = spread.inputs(None).contains(&stage);
                 let FrameStage { role, units, .. } = spread.stages[stage];
@@ -164,8 +164,9 @@ impl Layout {
     pub fn shard_tasks(&self, stage: usize, shard: usize) -> usize {
         let spans = self.span_range(stage, shard);
         match &self.work {
+            Work::Arrays(arrays) if arrays.stages()[stage].merges => 0,
             Work::Arrays(arrays) => {
-                let stage = &arrays.plan.stages[stage];
+                let stage = arrays.of(stage);
                 let first = |span: usize| span.saturating_mul(stage.span_tasks().max(1)).min(stage.tasks());
                 first(spans.end) - first(spans.start)
             }
@@ -177,7 +178,10 @@ impl Layout {
     /// What a stage does, in a few words.
     pub fn label(&self, stage: usize) -> String {
         match &self.work {
-            Work::Arrays(arrays) => arrays.plan.stages[stage].label().to_string(),
+            Work::Arrays(arrays) if arrays.stages()[stage].merges => {
+                format!("{}, together", arrays.of(stage).label())
+            }
+            Work::Arrays(arrays) => arrays.of(stage).label().to_string(),
             Work::Rows(spread) => spread.label(stage),
         }
     }

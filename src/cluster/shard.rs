@@ -6,12 +6,13 @@ use super::layout::{Family, Layout, Work};
 use super::piece::{Assembly, Id, Kind, Row};
 use super::worker::Host;
 use crate::block::Block;
+use crate::dtype::Scalar;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Summary;
 use crate::plan::ResultId;
 use crate::schedule::Runtime;
 use crate::schedule::frame::{Came, Together};
-use crate::schedule::part::{ChunkStore, Inputs, Outlet, merge_states, run_part};
+use crate::schedule::part::{ChunkStore, Inputs, Outlet, States, run_part};
 use crate::shape::Region;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -172,10 +173,15 @@ impl Shard {
         let spans = layout.span_range(stage, number);
         let did = match &layout.work {
             Work::Arrays(arrays) => {
-                let inputs = self.inputs(host, layout, arrays, stage)?;
-                let outlet = ArrayOut { out: &out, arrays };
-                let run = |rt: &Runtime<'_>| run_part(&arrays.plan, stage, spans, &inputs, &outlet, rt);
-                host.run(host.memory_limit, cancel, None, run)?
+                if arrays.stages()[stage].merges {
+                    let merge = |_: &Runtime<'_>| self.merge(layout, arrays, (stage, number), &out);
+                    host.run(host.memory_limit, cancel, None, merge)?
+                } else {
+                    let inputs = self.inputs(host, layout, arrays, (stage, number))?;
+                    let (outlet, of) = (ArrayOut { out: &out, arrays }, arrays.stages()[stage].of);
+                    let run = |rt: &Runtime<'_>| run_part(&arrays.plan, of, spans, &inputs, &outlet, rt);
+                    host.run(host.memory_limit, cancel, None, run)?
+                }
             }
             Work::Rows(spread) => {
                 let came = Pieces::of(layout, &self.others);
@@ -202,20 +208,65 @@ impl Shard {
     }
 
     /// What the stage reads of earlier ones.
-    fn inputs(&mut self, host: &Host, layout: &Layout, arrays: &Arrays, stage: usize) -> Result<Inputs> {
+    fn inputs(
+        &mut self,
+        host: &Host,
+        layout: &Layout,
+        arrays: &Arrays,
+        (stage, number): (usize, usize),
+    ) -> Result<Inputs> {
         let mut inputs = Inputs::new(&arrays.plan);
         for id in arrays.inputs(stage) {
-            let family = layout.families().iter().find(|f| f.from == id && f.kind == Kind::State);
-            if let Some(family) = family {
-                let states = (0..family.count).map(|n| self.others.get(family.id(n)));
-                let states = states.collect::<Result<Vec<_>>>()?;
-                let states = states.iter().map(|s| &**s);
-                inputs.set_block(id, merge_states(&arrays.plan.stages[id.stage], id.root, states)?);
-            } else {
-                inputs.set_store(id, self.store(host, arrays, id)?);
+            let from = arrays.place(id);
+            let family = layout.families().iter().find(|f| f.from == from && f.kind != Kind::Report);
+            match (family, States::of(&arrays.plan.stages[id.stage], id.root)) {
+                (Some(family), Some(fold)) if family.kind == Kind::State => {
+                    let states = self.states(family)?;
+                    inputs.set_block(id, fold.merge(states.iter().map(|s| &**s))?);
+                }
+                // results of folds are in memory, as plans have it; the chunks that nobody here reads are not here
+                (Some(family), Some(fold)) => {
+                    let mut whole = Block::full(&fold.grid().shape(), Scalar::zero(fold.result_dtype()));
+                    let store = self.store(host, arrays, from)?;
+                    for n in 0..family.count {
+                        if layout.takers(family, n, stage).contains(&(number as u32)) {
+                            let region = fold.grid().block(n);
+                            whole.copy_from(&region, &store.read(&region)?);
+                        }
+                    }
+                    inputs.set_block(id, whole);
+                }
+                _ => inputs.set_store(id, self.store(host, arrays, from)?),
             }
         }
         Ok(inputs)
+    }
+
+    fn states(&self, family: &Family) -> Result<Vec<std::borrow::Cow<'_, [u8]>>> {
+        (0..family.count).map(|n| self.others.get(family.id(n))).collect()
+    }
+
+    /// Puts some chunks of large folds together.
+    fn merge(
+        &self,
+        layout: &Layout,
+        arrays: &Arrays,
+        (stage, number): (usize, usize),
+        out: &Out<'_>,
+    ) -> Result<Summary> {
+        let started = std::time::Instant::now();
+        let roots = arrays.of(stage).roots.len();
+        for root in 0..roots {
+            let Some(fold) = arrays.large(stage, root) else { continue };
+            let from = ResultId { stage: stage - 1, root: root + number * roots };
+            let family = layout.families().iter().find(|f| f.from == from && f.kind == Kind::State);
+            let states = family.map_or(Ok(vec![]), |family| self.states(family))?;
+            let chunks = Arrays::chunks(&fold, &layout.span_range(stage, number));
+            fold.merge_some(chunks, states.iter().map(|s| &**s), &mut |number, block| {
+                out.send(Id { kind: Kind::Chunk, stage, root, number }, block.bytes())
+            })?;
+        }
+        Ok(Summary { ok: true, elapsed: started.elapsed(), ..Summary::default() })
     }
 
     /// Hands on what later stages or the client need of what came.
@@ -316,13 +367,21 @@ impl Outlet for ArrayOut<'_> {
         let grid = self.arrays.grid(ResultId { stage, root });
         for index in grid.blocks_in(region) {
             let chunk = grid.region(&index).relative_to(region);
-            let id = Id { kind: Kind::Chunk, stage, root, number: super::arrays::number(grid, &index) };
+            let id = Id { kind: Kind::Chunk, stage, root, number: super::arrays::number(&grid, &index) };
             self.out.send(id, block.slice(&chunk).to_contiguous().bytes())?;
         }
         Ok(())
     }
 
     fn state(&self, root: usize, span: usize, state: Vec<u8>) -> Result<()> {
-        self.out.send(Id { kind: Kind::State, stage: self.out.stage, root, number: span }, &state)
+        let stage = self.out.stage;
+        let id = |root| Id { kind: Kind::State, stage, root, number: span };
+        let Some(fold) = self.arrays.large(stage, root) else { return self.out.send(id(root), &state) };
+        let parts = self.out.layout.ranges(stage + 1);
+        let chunks: Vec<_> = parts.iter().map(|parts| Arrays::chunks(&fold, parts)).collect();
+        for (cut, part) in fold.cut(&state, &chunks)?.into_iter().enumerate() {
+            self.out.send(id(root + cut * self.arrays.of(stage).roots.len()), part)?;
+        }
+        Ok(())
     }
 }

@@ -232,11 +232,13 @@ impl Stage {
         self.grid.len()
     }
 
-    /// Whether kernels may read the memory that a step yields.
-    pub fn kernels_read(&self, step: StepId) -> bool {
-        let same = |kind: &StepKind| matches!(kind, StepKind::Kernel(_) | StepKind::Reshape);
-        let reads = |s: &Step| same(&s.kind) && s.inputs.contains(&step);
-        self.kernel_inputs.contains(&step) || self.steps.iter().any(reads)
+    /// Whether kernels may read the memory that each step yields.
+    pub fn read_by_kernels(&self) -> Vec<bool> {
+        let mut read = vec![false; self.steps.len()];
+        let same = |step: &&Step| matches!(step.kind, StepKind::Kernel(_) | StepKind::Reshape);
+        let inputs = self.steps.iter().filter(same).flat_map(|step| &step.inputs);
+        inputs.chain(&self.kernel_inputs).for_each(|&step| read[step] = true);
+        read
     }
 
     /// How many tasks in a row one worker takes: a *span*. The plan's alone, since folds are merged by span.

@@ -10,6 +10,7 @@ use blockwise_kernels::tile;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 /// A fold into a dense result.
@@ -156,6 +157,42 @@ impl Fold {
             }
         }
         Some(span)
+    }
+
+    /// The bytes of a state, cut by ranges of sets: of each range those that are in it. `None` if they are no state of this fold.
+    pub fn cut<'a>(&self, mut bytes: &'a [u8], ranges: &[Range<usize>]) -> Option<Vec<&'a [u8]>> {
+        let planes: usize = self.op.planes(self.dtype).iter().map(|d| d.size()).sum();
+        let mut out = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let mut end = 0;
+            while let Some(key) = bytes.get(end..end + 8).and_then(|b| b.try_into().ok()) {
+                let key =
+                    usize::try_from(u64::from_le_bytes(key)).ok().filter(|&k| k < self.kept_grid.len())?;
+                if key >= range.end {
+                    break;
+                }
+                end += 8 + self.kept_grid.block(key).len() * planes;
+            }
+            let (own, rest) = bytes.split_at_checked(end)?;
+            out.push(own);
+            bytes = rest;
+        }
+        bytes.is_empty().then_some(out)
+    }
+
+    /// The result of one set, from the spans' states, which have others beside it or lack it.
+    pub fn result_of<'a>(&self, key: usize, spans: impl IntoIterator<Item = &'a SpanFold>) -> Block {
+        let region = self.kept_grid.block(key);
+        let mut planes = empty(self.op, self.dtype, &region.shape);
+        for (_, set) in spans.into_iter().filter_map(|span| span.sets.get(&key)) {
+            self.merge_set(&mut planes, &Region::whole(&region.shape), set);
+        }
+        planes.swap_remove(self.op.result_plane())
+    }
+
+    /// The grid of the sets.
+    pub fn grid(&self) -> &Grid {
+        &self.kept_grid
     }
 
     /// The result: the fold of everything merged.

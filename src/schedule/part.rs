@@ -8,6 +8,7 @@ use crate::block::{Block, BlockSource};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::event::Summary;
+use crate::op::ReduceOp;
 use crate::plan::{Plan, ResultId, Stage, StageRoot};
 use crate::shape::{Grid, Region};
 use std::ops::Range;
@@ -26,7 +27,7 @@ pub trait Outlet: Sync {
     /// Ends the run.
     fn block(&self, root: usize, region: &Region, block: Block) -> Result<()>;
 
-    /// The accumulators of a span of a root that folds, for [`merge_states`].
+    /// The accumulators of a span of a root that folds, for [`States`].
     ///
     /// # Errors
     /// Ends the run.
@@ -152,25 +153,77 @@ pub fn run_part(
     Ok(tally.summary(rt, true))
 }
 
-/// The result of a fold from the states of all its spans, in their order.
-///
-/// # Errors
-/// If a state is not one of this fold.
-pub fn merge_states<'a>(
-    stage: &Stage,
-    root: usize,
-    states: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Block> {
-    let StageRoot::Reduce { op, dtype, axes } = &stage.roots[root] else {
-        return Err(Error::internal(format!("root {root} does not fold")));
-    };
-    let fold = Fold::new(*op, *dtype, axes, &stage.grid);
-    let whole = fold.whole(1);
-    let stop = AtomicBool::new(false);
-    for (span, state) in states.into_iter().enumerate() {
-        let state = fold.decode(state);
-        let state = state.ok_or_else(|| Error::internal(format!("a state of {op} of another form")))?;
-        fold.merge(&whole, span, state, &stop);
+/// A fold whose spans run here and there: their states as bytes.
+pub struct States {
+    fold: Fold,
+    op: ReduceOp,
+    dtype: DType,
+}
+
+impl States {
+    /// Those of a root; `None` if it does not fold.
+    pub fn of(stage: &Stage, root: usize) -> Option<States> {
+        let StageRoot::Reduce { op, dtype, axes } = &stage.roots[root] else { return None };
+        Some(States { fold: Fold::new(*op, *dtype, axes, &stage.grid), op: *op, dtype: *dtype })
     }
-    Ok(fold.finish(whole))
+
+    /// The chunks of the result: a state has accumulators for those that its span has met.
+    pub fn grid(&self) -> &Grid {
+        self.fold.grid()
+    }
+
+    /// Dtype of the result.
+    pub fn result_dtype(&self) -> DType {
+        self.op.planes(self.dtype)[self.op.result_plane()]
+    }
+
+    /// Bytes of the accumulators of the whole result.
+    pub fn bytes(&self) -> usize {
+        let planes: usize = self.op.planes(self.dtype).iter().map(|d| d.size()).sum();
+        self.grid().shape().iter().fold(planes, |n, &len| n.saturating_mul(len))
+    }
+
+    fn bad(&self) -> Error {
+        Error::internal(format!("a state of {} of another form", self.op))
+    }
+
+    /// A state, cut by ranges of the result's chunks, which go one after the other from the first to the last.
+    ///
+    /// # Errors
+    /// If it is not one of this fold.
+    pub fn cut<'a>(&self, state: &'a [u8], ranges: &[Range<usize>]) -> Result<Vec<&'a [u8]>> {
+        self.fold.cut(state, ranges).ok_or_else(|| self.bad())
+    }
+
+    /// The result from the states of all spans, in their order.
+    ///
+    /// # Errors
+    /// If a state is not one of this fold.
+    pub fn merge<'a>(&self, states: impl IntoIterator<Item = &'a [u8]>) -> Result<Block> {
+        let whole = self.fold.whole(1);
+        let stop = AtomicBool::new(false);
+        for (span, state) in states.into_iter().enumerate() {
+            let state = self.fold.decode(state).ok_or_else(|| self.bad())?;
+            self.fold.merge(&whole, span, state, &stop);
+        }
+        Ok(self.fold.finish(whole))
+    }
+
+    /// Some chunks of the result from what the states of all spans, in their order, have of them.
+    ///
+    /// # Errors
+    /// If a state is not one of this fold; those of `each`, which takes number and block of a chunk.
+    pub fn merge_some<'a>(
+        &self,
+        chunks: Range<usize>,
+        states: impl IntoIterator<Item = &'a [u8]>,
+        each: &mut dyn FnMut(usize, Block) -> Result<()>,
+    ) -> Result<()> {
+        let decoded = states.into_iter().map(|state| self.fold.decode(state).ok_or_else(|| self.bad()));
+        let spans = decoded.collect::<Result<Vec<_>>>()?;
+        for chunk in chunks {
+            each(chunk, self.fold.result_of(chunk, &spans))?;
+        }
+        Ok(())
+    }
 }

@@ -92,7 +92,13 @@ pub(super) fn run(
     let stored: usize = roots.iter().map(|r| if let RootRun::Store(b) = r { b.nbytes() } else { 0 }).sum();
     let run = StageRun {
         number,
-        prepared: Prepared { stage, results, compiled, permits: Permits::new(rt.threads, workers) },
+        prepared: Prepared {
+            stage,
+            results,
+            compiled,
+            read: stage.read_by_kernels(),
+            permits: Permits::new(rt.threads, workers),
+        },
         kernel,
         roots,
         streaming: stored > STREAMING,

@@ -20,6 +20,8 @@ pub(super) struct Prepared<'a> {
     pub results: &'a [Vec<RootResult>],
     /// The compiled kernels of kernel steps.
     pub compiled: Vec<Option<Arc<dyn Executable>>>,
+    /// Whether kernels may read what a step yields.
+    pub read: Vec<bool>,
     pub permits: Permits,
 }
 
@@ -138,10 +140,9 @@ impl Prepared<'_> {
                 let mut out = Block::uninit(step.dtype, &region.shape);
                 let executable = self.compiled[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
                 let outputs = [Output::Store(operand(&mut out, step.dtype))];
-                let stays = self.stage.kernels_read(k);
                 // SAFETY: the output is a fresh block of the region's shape, which nobody changes and which lives as long as what holds it.
                 let run = |launch: &Launch<'_>| unsafe {
-                    match stays {
+                    match self.read[k] {
                         true => executable.run_and_hold(launch),
                         false => executable.run(launch).map(|()| None),
                     }

@@ -130,17 +130,3 @@ fn medians_and_mistakes() {
         assert!(e.location().is_some_and(|l| l.file().ends_with("array_order.rs")), "{e}");
     }
 }
-
-/// The median over time of a stack of images that is larger than the limit and stored image by image.
-#[test]
-fn a_median_over_time_streams() {
-    let (times, n) = (24, 300);
-    let images: Vec<Array> = (0..times)
-        .map(|t| (Array::indices(&[n, n], 1) * 7 + (t * 5 % times) as i64).cast(F32).rechunk([100, -1]))
-        .collect();
-    let session = Session::builder().threads(2).memory_limit("6MiB").build().unwrap();
-    let middle = session.compute(&stack(&images, 0).median(0)).unwrap();
-    assert_eq!(middle.shape(), [n, n]);
-    assert_eq!(middle.get(&[250, 3]).unwrap(), Scalar::from(32.5f32));
-    assert!(session.last_summary().unwrap().peak_memory <= 6 << 20);
-}

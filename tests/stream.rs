@@ -8,8 +8,8 @@ use blockwise::error::Result;
 use blockwise::prelude::*;
 use blockwise::shape::{Grid, Region};
 use ndarray::Array2;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A file that counts what is read of it: element (r, c) is r * cols + c.
 #[derive(Debug)]
@@ -54,12 +54,19 @@ impl BlockSource for Counting {
     }
 }
 
+/// The peak of memory is the process': one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 fn session(limit: &str, threads: usize) -> Session {
     Session::builder().memory_limit(limit).threads(threads).build().unwrap()
 }
 
 #[test]
 fn rows_become_columns_through_a_store_read_once() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let n = 1024;
     let (source, x) = Counting::array(&[n, n], &[16, n]);
@@ -79,6 +86,7 @@ fn rows_become_columns_through_a_store_read_once() {
 
 #[test]
 fn a_file_plus_its_transpose() {
+    let _alone = alone();
     let n = 1500;
     let (source, x) = Counting::array(&[n, n], &[10, n]);
     let sum = (&x + x.t()).mean(..);
@@ -90,6 +98,7 @@ fn a_file_plus_its_transpose() {
 
 #[test]
 fn two_passes_keep_what_fits_and_read_again_what_does_not() {
+    let _alone = alone();
     let n = 512;
     let z = |x: &Array| (x - x.mean(0)).sum(1);
     let (source, x) = Counting::array(&[n, n], &[32, n]);
@@ -103,6 +112,7 @@ fn two_passes_keep_what_fits_and_read_again_what_does_not() {
 
 #[test]
 fn a_window_reads_its_chunks_only() {
+    let _alone = alone();
     let (source, x) = Counting::array(&[4000, 4000], &[20, 20]);
     let halo = x.slice(s![..-2, ..]) + x.slice(s![1..3999, ..]) * 2 + x.slice(s![2.., ..]);
     let window = halo.slice(s![100..110, 200..210]).compute().unwrap();
@@ -112,6 +122,7 @@ fn a_window_reads_its_chunks_only() {
 
 #[test]
 fn too_small_a_limit_fails_before_reading() {
+    let _alone = alone();
     let (source, x) = Counting::array(&[1000, 1000], &[1000, 1000]);
     let e = session("1MiB", 1).compute(&x.sum(..)).unwrap_err();
     let ErrorKind::MemoryLimit { op, needed, limit, .. } = e.kind() else { panic!("{e}") };
@@ -129,4 +140,19 @@ fn a_disk_too_full_to_spill_is_an_error() {
         let e = session("8MiB", 2).compute(&x.rechunk([-1, 16])).unwrap_err();
         assert!(matches!(e.kind(), ErrorKind::Io { action: "writing a spill file in", .. }), "{e}");
     });
+}
+
+/// The median over time of a stack of images that is larger than the limit and stored image by image.
+#[test]
+fn a_median_over_time_streams() {
+    let _alone = alone();
+    let (times, n) = (24, 300);
+    let images: Vec<Array> = (0..times)
+        .map(|t| (Array::indices(&[n, n], 1) * 7 + (t * 5 % times) as i64).cast(F32).rechunk([100, -1]))
+        .collect();
+    let session = Session::builder().threads(2).memory_limit("6MiB").build().unwrap();
+    let middle = session.compute(&stack(&images, 0).median(0)).unwrap();
+    assert_eq!(middle.shape(), [n, n]);
+    assert_eq!(middle.get(&[250, 3]).unwrap(), Scalar::from(32.5f32));
+    assert!(session.last_summary().unwrap().peak_memory <= 6 << 20);
 }

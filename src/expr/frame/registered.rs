@@ -51,7 +51,7 @@ pub(crate) fn unknown(what: &'static str, name: &str) -> Error {
 /// use blockwise::frame::{DataFrame, register_batches};
 /// register_batches("every other row", |rows| Ok(rows.slice(0, rows.num_rows() / 2)))?;
 /// let df = DataFrame::from_columns([("n", vec![1, 2, 3, 4].into())]);
-/// let half = df.map_batches_registered("every other row", &df.schema()?);
+/// let half = df.map_batches_registered("every other row", &*df.schema()?);
 /// assert_eq!(half.collect()?.num_rows(), 2);
 /// # Ok::<(), blockwise::Error>(())
 /// ```

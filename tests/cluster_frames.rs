@@ -13,8 +13,8 @@ mod worker;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, Every, Expr, JoinKind, UserFold, col, concat_str, duration, len, row_number,
-    scan_json_lines, scan_parquet, timestamp,
+    Column, DataFrame, Every, Expr, JoinKind, Partition, UserFold, col, concat_str, duration, len,
+    row_number, scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
@@ -118,6 +118,25 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)), "no rows"), 0);
     assert_eq!(assert_same(&client, &df.filter(col("many").lt(-9)).group_by("n").agg(len()), "no groups"), 0);
 
+    // files beside what other passes left, and partitions
+    let both = DataFrame::concat([&df, &df.sort("x").head(50_000), &csv.head(1000)]);
+    assert_eq!(assert_same(&client, &both, "files and results"), 291_000);
+    assert_eq!(assert_same(&client, &both.group_by("few").agg(col("x").sum()), "groups of both"), 9);
+    let many = both.group_by("many").agg([col("x").sum(), col("n").n_unique().alias("different")]);
+    assert!(assert_same(&client, &many, "many groups of both") > 1 << 17);
+    assert_same(&client, &both.sort(["many", "x"]), "a sort of both");
+    let sums = df.group_by("n").agg(col("x").sum().alias("sum")).filter(col("n").gt(500));
+    assert_same(
+        &client,
+        &csv.filter(col("n").gt(700)).join(&sums, "n", JoinKind::Full),
+        "full join with groups",
+    );
+    let ranges = df.filter(col("n").lt(60)).repartition(Partition::by_range(["many", "n"], 7));
+    assert_same(&client, &ranges, "ranges");
+    assert_eq!(assert_same(&client, &ranges.partitions(), "their ends"), 7);
+    let hashed = df.repartition(Partition::by_hash("few", 4));
+    assert_eq!(assert_same(&client, &hashed.group_by("few").agg(col("x").sum()), "groups of partitions"), 9);
+
     let pairs = df.head(40).select(["n", "x"]).cross_join(&csv.head(30).select(["many"]));
     assert_eq!(assert_same(&client, &pairs, "cross join"), 1200);
     let lines = dir.path().join("lines.jsonl");
@@ -169,6 +188,11 @@ fn functions_of_ones_own_travel_by_name() {
     assert!(assert_same(&client, &df.group_by("many").agg(folds.clone()), "folds of many groups") > 1 << 17);
     assert_eq!(assert_same(&client, &df.group_by("few").agg(folds.clone()), "folds of few groups"), 9);
     assert_eq!(assert_same(&client, &df.select(folds), "folds of all"), 1);
+    let schema = df.schema().expect("known");
+    let parts = df.repartition(Partition::by_hash("many", 40)).map_partitions_registered("twice", &schema);
+    assert_eq!(assert_same(&client, &parts, "a function of partitions"), 480_000);
+    let groups = df.filter(col("n").lt(40)).group_by("few").map_groups_registered("twice", &schema);
+    assert!(assert_same(&client, &groups, "a function of groups") > 10_000);
     let nothing = df.filter(col("many").lt(-9)).select(fold.of(["x", "n"]));
     assert_eq!(assert_same(&client, &nothing, "a fold of nothing"), 1);
     // names are of one function, and of one that is there
@@ -207,7 +231,8 @@ fn what_a_cluster_cannot_do_is_an_error_that_names_it() {
     let types = [blockwise::frame::DataType::Float64];
     let mine = UserFold::new("my fold", types.clone(), types[0].clone(), same, same, |c| Ok(c[0].clone()));
     refused(&df.group_by("few").agg(mine.of("x")), "my fold");
-    refused(&DataFrame::concat([&df, &df.sort("x")]).head(3), "concat");
+    refused(&df.repartition(Partition::rows(9)).map_partitions(&schema, Ok), "map_partitions");
+    refused(&df.group_by("few").map_groups(&schema, Ok), "map_groups");
     // an error of a worker comes with its place, and the worker lives on
     let wrong = df.select(col("few").cast(blockwise::frame::DataType::Int64));
     let e = wrong.collect_with(&client).expect_err("no number");

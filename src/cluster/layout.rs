@@ -88,7 +88,7 @@ impl Layout {
         let units: Vec<usize> = spread.stages.iter().map(|s| s.units).collect();
         for (stage, &own) in units.iter().enumerate() {
             let (spans, cuts) = match spread.way(stage) {
-                Way::All => (own, 1),
+                Way::All | Way::Same => (own, 1),
                 Way::Cut => (own, spread.reader(stage).map_or(1, |r| units[r].min(shards))),
                 Way::Runs => (own, 2),
                 Way::Units(of) => (of.len(), own.min(shards)),
@@ -125,7 +125,7 @@ impl Layout {
                 let FrameStage { role, units, .. } = spread.stages[stage];
                 let (roots, count) = match spread.way(stage) {
                     Way::All if role == Role::Groups => (1, self.shards(stage)),
-                    Way::All => (1, units),
+                    Way::All | Way::Same => (1, units),
                     Way::Cut => (self.cuts(stage).len(), units),
                     Way::Runs => (2, units),
                     Way::Units(of) => (self.shards(stage), of.len()),
@@ -258,7 +258,7 @@ impl Layout {
                 Way::All => (0..self.shards(stage) as u32).collect(),
                 Way::Cut => smallvec![family.from.root as u32],
                 Way::Runs if family.from.root == 0 => (0..self.shards(stage) as u32).collect(),
-                Way::Runs => smallvec![self.shard_of(stage, number)],
+                Way::Runs | Way::Same => smallvec![self.shard_of(stage, number)],
                 Way::Units(of) => smallvec![self.shard_of(stage, of[number])],
             },
         }

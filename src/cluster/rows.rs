@@ -54,8 +54,8 @@ mod tests {
     use super::super::worker::Host;
     use super::*;
     use crate::backend::Device;
-    use crate::frame::{DataFrame, JoinKind, col, scan_csv};
-    use crate::schedule::frame::{Came, Together};
+    use crate::frame::{DataFrame, JoinKind, Partition, col, row_number, scan_csv};
+    use crate::schedule::frame::{Came, Role, Together, Way};
     use std::collections::HashMap;
     use std::path::Path;
     use std::sync::Mutex;
@@ -159,11 +159,44 @@ mod tests {
         ]
     }
 
+    /// Frames whose passes read files and what earlier passes left, and functions of partitions and groups.
+    fn mixed(df: &DataFrame) -> Vec<DataFrame> {
+        let schema = df.schema().unwrap();
+        // of so many rows that nothing is known of them: what sorts them does so by ranges
+        let unknown = df.map_batches(&schema, Ok);
+        let sorted = unknown.sort(["t", "k"]);
+        let groups = df.group_by("t").agg([(col("k") * 0.1).sum().alias("sum"), col("k").max()]);
+        let both = DataFrame::concat([df, &sorted, &df.head(1000), df]);
+        let sums = || [(col("k") * 0.1).sum().alias("sum"), col("t").first().alias("first")];
+        let first = |rows: RecordBatch| Ok(rows.slice(0, 1.min(rows.num_rows())));
+        vec![
+            both.clone(),
+            both.group_by("k").agg(sums()),
+            both.select(sums()),
+            both.sort(["k"]),
+            both.map_batches(&schema, Ok).sort(["t"]).group_by("t").agg(sums()),
+            both.unique(["k", "t"]),
+            both.tail(3000),
+            both.with_columns([row_number().alias("i"), col("k").cum_sum().alias("c")]),
+            both.join(&groups, "t", JoinKind::Left),
+            df.filter(col("k").lt(20)).join(&both, "k", JoinKind::Semi),
+            df.select([col("t"), col("k").alias("n")]).join(&groups, "t", JoinKind::Full),
+            unknown.repartition(Partition::by_hash("k", 9)).map_partitions(&schema, first),
+            unknown.repartition(Partition::by_range("t", 5)).map_partitions(&schema, first),
+            df.repartition(Partition::rows(333)).map_partitions(&schema, first),
+            df.repartition(Partition::count(7)).partitions(),
+            df.repartition(Partition::by_hash(["k", "t"], 3)).group_by(["k"]).agg(sums()),
+            both.repartition(Partition::by_hash("t", 4)).map_partitions(&schema, Ok),
+            df.group_by("k").map_groups(&schema, first),
+        ]
+    }
+
     #[test]
     fn stages_in_any_number_of_shards_give_the_local_runs_rows() {
         let dir = tempfile::tempdir().unwrap();
         let session = crate::Session::builder().memory_limit(LIMIT).threads(2).build().unwrap();
-        for (n, df) in frames(&table(dir.path())).iter().enumerate() {
+        let table = table(dir.path());
+        for (n, df) in frames(&table).iter().chain(&mixed(&table)).enumerate() {
             let want = df.collect_with(&session).unwrap().to_batch().unwrap();
             for shards in [1, 3, 7] {
                 let (rows, _) = run(df, shards, &|_, bytes| bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
@@ -171,6 +204,19 @@ mod tests {
                 assert_eq!(rows.columns(), want.columns(), "frame {n}, {shards} shards");
             }
         }
+    }
+
+    #[test]
+    fn functions_of_partitions_by_a_hash_run_where_the_ranges_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let df = &mixed(&table(dir.path()))[11];
+        let spread = spread(df.relation().unwrap(), None, LIMIT).unwrap();
+        let roles: Vec<Role> = spread.stages.iter().map(|s| s.role).collect();
+        assert_eq!(roles, [Role::Spans, Role::Ranges, Role::Merge, Role::Spans]);
+        assert_eq!((spread.way(2), spread.stages[3].units), (&Way::Same, spread.stages[2].units));
+        let (_, reads) = run(df, 4, &|_, bytes| bytes).unwrap();
+        // the part of a range is read by who has it, and one to know how many there are
+        assert!(reads[12..].iter().sum::<usize>() <= 256 + 4 + 4, "{reads:?}");
     }
 
     #[test]
@@ -186,7 +232,8 @@ mod tests {
     fn no_piece_makes_a_stage_panic() {
         let dir = tempfile::tempdir().unwrap();
         let mut failed = 0;
-        for (n, df) in frames(&table(dir.path())).iter().enumerate() {
+        let table = table(dir.path());
+        for (n, df) in frames(&table).iter().chain(&mixed(&table)).enumerate() {
             for round in 0..40u64 {
                 let state = Mutex::new(round * 77 + n as u64);
                 let below = |n: usize| {

@@ -5,27 +5,12 @@ use super::{
     Schema, col, group_number, len, row_number, when,
 };
 use crate::error::{Error, Result};
-use crate::expr::frame::functions::failed;
-use crate::expr::frame::{Argument, BatchFn, Builtin, HASH, MANY, NUMBER, Node, Relation, Runs};
+use crate::expr::frame::registered;
+use crate::expr::frame::{BatchFn, HASH, NUMBER, Node, Relation, Runs};
 use crate::io::parts::PartsSink;
-use crate::schedule::frame::content_hashes;
-use arrow::array::{ArrayRef, UInt64Array};
+use crate::schedule::frame::HASHES;
 use std::path::Path;
 use std::sync::Arc;
-
-static HASHES: Builtin =
-    Builtin { name: "hash", inputs: MANY, output: |_| Ok(DataType::UInt64), may_fail: false, call: hashes };
-
-/// A hash of every row, by what its values are.
-fn hashes(x: &[Argument]) -> Result<ArrayRef> {
-    let rows = x.iter().filter(|x| !x.is_scalar).map(|x| x.array.len()).max().unwrap_or(1);
-    let whole = |x: &Argument| match x.is_scalar && rows != 1 {
-        true => Err(failed("hash", "a key is one value for all rows; take columns")),
-        false => Ok(x.array.clone()),
-    };
-    let columns = x.iter().map(whole).collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(UInt64Array::from(content_hashes(&columns, rows)?)))
-}
 
 impl Partition {
     /// So many rows each, as they come; the last may have fewer.
@@ -188,6 +173,29 @@ impl DataFrame {
         })
     }
 
+    /// The function of batches that is [registered](super::register_batches) under a name: as [`DataFrame::map_partitions`], and on a cluster
+    /// its workers run it, if they registered it too. There partitions [by a hash](Partition::by_hash) are worked on by all workers, others
+    /// where the result is put together.
+    ///
+    /// # Errors
+    /// Carried: if the frame has no partitions, or nothing is registered under the name. To the run: as there.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, Partition, register_batches};
+    /// register_batches("first row", |rows| Ok(rows.slice(0, 1)))?;
+    /// let df = DataFrame::from_columns([("k", vec![3, 1, 2, 1, 3].into())]).repartition(Partition::rows(3));
+    /// let firsts = df.map_partitions_registered("first row", df.schema()?.as_ref());
+    /// assert_eq!(firsts.collect()?.values::<i32>("k")?, [Some(3), Some(1)]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_partitions_registered(&self, name: &str, schema: &Schema) -> DataFrame {
+        self.then(|r| {
+            let function = known("map_partitions_registered", name)?;
+            mapped(&with_partitions(r, "map_partitions")?.0, "map_partitions", schema, function)
+        })
+    }
+
     /// The partitions of a frame that was [repartitioned](DataFrame::repartition), a row each: `partition` is its number, from 0, `rows` how many
     /// it has; of [ranges](Partition::by_range) also the keys of its first and its last row that are not null, `k_first` and `k_last` for a
     /// column `k` (Dask's divisions), `key0_first` and so on for other keys.
@@ -284,13 +292,33 @@ impl GroupBy {
         schema: &Schema,
         function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
     ) -> DataFrame {
+        self.map_known(schema, || Ok(Arc::new(function)))
+    }
+
+    /// The function of batches that is [registered](super::register_batches) under a name: as [`GroupBy::map_groups`]. On a cluster groups are
+    /// numbered, and the function is run, where the result is put together; many groups are better repartitioned
+    /// [by a hash](Partition::by_hash) of their keys, for [`DataFrame::map_partitions_registered`].
+    ///
+    /// # Errors
+    /// Carried: if nothing is registered under the name. To the run: as there.
+    #[track_caller]
+    pub fn map_groups_registered(&self, name: &str, schema: &Schema) -> DataFrame {
+        self.map_known(schema, || known("map_groups_registered", name))
+    }
+
+    #[track_caller]
+    fn map_known(&self, schema: &Schema, function: impl FnOnce() -> Result<Arc<BatchFn>>) -> DataFrame {
         DataFrame::new(self.relation().and_then(|rows| {
             let keys = self.parts().1.to_vec();
             let number = if keys.is_empty() { Expr::from(0i64) } else { group_number().over(keys) };
             let numbered = DataFrame::new(Ok(rows)).with_columns(number.alias(NUMBER)).sort(NUMBER);
-            mapped(numbered.relation()?, "map_groups", schema, Arc::new(function))
+            mapped(numbered.relation()?, "map_groups", schema, function()?)
         }))
     }
+}
+
+fn known(op: &'static str, name: &str) -> Result<Arc<BatchFn>> {
+    registered::batches(name).ok_or_else(|| registered::unknown(op, name))
 }
 
 fn mapped(rows: &Relation, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {

@@ -96,6 +96,14 @@ pub(crate) fn batches(name: &str) -> Option<Arc<BatchFn>> {
     }
 }
 
+/// The name that a function of batches is registered under.
+#[cfg(feature = "cluster")]
+pub(crate) fn name_of_batches(function: &Arc<BatchFn>) -> Option<String> {
+    let known = registry().read().unwrap_or_else(|e| e.into_inner());
+    let is_it = |known: &Known| matches!(known, Known::Batches(f) if Arc::ptr_eq(f, function));
+    known.iter().find(|(_, known)| is_it(known)).map(|(name, _)| name.clone())
+}
+
 /// The function of columns, and the type that its input is converted to.
 pub(crate) fn columns(name: &str) -> Option<(Arc<UserFunction>, Option<DataType>)> {
     match known(name) {

@@ -30,10 +30,11 @@ use crate::event::{Event, Summary};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, RowStep};
 use arrow::array::RecordBatch;
 use budget::{Budget, Held};
-pub(crate) use keys::content_hashes;
+pub(crate) use keys::HASHES;
 use pipeline::{Left, PipelineRun};
 use share::Share;
 pub use share::{Came, FrameStage, Give, Role, Spread, Together, Way};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 pub use travel::{pack, pack_schema, rows_of, unpack_schema};
 
@@ -115,9 +116,12 @@ fn run_pipelines<'a>(
 impl Pipeline {
     /// Whether it reads what pipeline `n` left.
     fn reads(&self, n: usize) -> bool {
-        self.chains.iter().any(|c| {
-            c.input.pipeline() == Some(n)
-                || c.steps.iter().any(|s| matches!(&**s, RowStep::Probe(p) if p.build == n))
-        })
+        self.looks_up(n) || self.chains.iter().any(|c| c.input.pipeline() == Some(n))
+    }
+
+    /// Whether rows look for partners in it.
+    fn looks_up(&self, n: usize) -> bool {
+        let probes = |s: &Arc<RowStep>| matches!(&**s, RowStep::Probe(p) if p.build == n);
+        self.chains.iter().any(|c| c.steps.iter().any(probes))
     }
 }

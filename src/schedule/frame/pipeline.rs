@@ -18,7 +18,7 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write};
 use super::runs::Runs;
-use super::share::{Pieces, Share};
+use super::share::{Pieces, SHARES, Share, bundled_share, is_by_share, share_of};
 use super::sort::Sort;
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
@@ -30,9 +30,10 @@ use crate::event::Event;
 use crate::plan::frame::{Chain, Input, Pipeline, Root, RowStep};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Bytes and rows of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
@@ -222,8 +223,8 @@ impl PipelineRun<'_> {
             Root::Sort(plan) => {
                 let root = Sort { plan, schema, rt, disk: &disk, budget };
                 match self.share {
-                    Share::Ranges { heads, runs, spans, cuts, give } => {
-                        root.cut_ranges((heads, runs), spans.clone(), cuts, give)
+                    Share::Ranges { heads, runs, units, cuts, give } => {
+                        root.cut_ranges((heads, runs), units.clone(), cuts, give)
                     }
                     Share::Merge { pieces, ranges, give } => root.merge_ranges(pieces, ranges.clone(), give),
                     _ => return self.gather(&inputs, label, &root),
@@ -272,12 +273,33 @@ impl PipelineRun<'_> {
     /// Takes the rows of inputs into a root: all of them, or those of some spans for others, or what others made of the spans.
     fn gather<G: Gather>(&self, inputs: &[Open<'_>], label: &str, root: &G) -> Result<Left> {
         match self.share {
-            Share::Spans { spans, cuts, give } => {
-                let pass = self.pass(inputs, Some(spans), root)?;
-                self.each_span(&pass, label, root, |number, state, _held, _stop| {
+            Share::Spans { units, roots, cuts, give } => {
+                let pass = self.pass(inputs, Some(units), root)?;
+                let shares = Mutex::new(BTreeMap::<(usize, usize), _>::new());
+                self.each_span(&pass, label, root, |number, state, mut held, _stop| {
                     let pieces = root.export(number, state, cuts)?;
-                    pieces.into_iter().enumerate().try_for_each(|(cut, bytes)| give(cut, number, bytes))
+                    let unit = pass.unit_of(number);
+                    if pass.units[unit - units.start].of.is_none() {
+                        return (0..).zip(pieces).try_for_each(|(cut, bytes)| give(cut, unit, bytes));
+                    }
+                    // it waits for the other spans of its share
+                    held.set(pieces.iter().map(Vec::len).sum(), label)?;
+                    let mut shares = shares.lock().unwrap_or_else(|e| e.into_inner());
+                    shares.insert((unit, number), (pieces, held));
+                    Ok(())
                 })?;
+                let mut made = shares.into_inner().unwrap_or_else(|e| e.into_inner());
+                for (unit, total) in (units.start..).zip(&pass.units).filter_map(|(n, u)| Some((n, u.of?))) {
+                    let mut states = vec![vec![]; *roots];
+                    let later = made.split_off(&(unit + 1, 0));
+                    // held until all of the share is given
+                    for (pieces, _) in std::mem::replace(&mut made, later).values_mut() {
+                        states.iter_mut().zip(pieces).for_each(|(all, one)| all.push(std::mem::take(one)));
+                    }
+                    for (cut, states) in states.into_iter().enumerate() {
+                        give(cut, unit, bundled_share(states, total))?;
+                    }
+                }
                 Ok(Left::Nothing)
             }
             Share::States(pieces) => self.merge(pieces, label, root),
@@ -288,15 +310,19 @@ impl PipelineRun<'_> {
     /// Puts together what others made of the spans, in their order.
     fn merge<G: Gather>(&self, pieces: &Pieces<'_>, label: &str, root: &G) -> Result<Left> {
         let (mut whole, mut share) = (root.whole()?, self.budget.hold());
-        for number in 0..pieces.count {
+        let mut number = 0;
+        'units: for unit in 0..pieces.count() {
             if self.rt.cancel.load(Relaxed) {
                 return Err(ErrorKind::Cancelled.into());
             }
-            let state = root.import((pieces.get)(number)?)?;
-            as_task(|| root.merge(&mut whole, number, state))?;
-            share.set(root.whole_bytes(&whole), label)?;
-            if root.full(&whole) {
-                break;
+            for bytes in pieces.spans(unit)? {
+                let state = root.import(bytes)?;
+                as_task(|| root.merge(&mut whole, number, state))?;
+                number += 1;
+                share.set(root.whole_bytes(&whole), label)?;
+                if root.full(&whole) {
+                    break 'units;
+                }
             }
         }
         as_task(|| root.finish(whole))
@@ -323,7 +349,26 @@ impl PipelineRun<'_> {
         left
     }
 
-    /// Spans of inputs, all or some, and the workers that gather them.
+    /// The units of some spans.
+    fn units(&self, spans: &[Span]) -> Vec<Unit> {
+        let mut units = vec![];
+        for (input, chain) in self.pipeline.chains.iter().enumerate() {
+            let first = spans.partition_point(|s| s.input() < input);
+            let count = spans.partition_point(|s| s.input() <= input) - first;
+            if is_by_share(self.pipeline, chain) {
+                let unit = |share| {
+                    let of = share_of(share, count);
+                    Unit { spans: first + of.start..first + of.end, of: Some(count) }
+                };
+                units.extend((0..SHARES).map(unit));
+            } else {
+                units.extend((first..first + count).map(|span| Unit { spans: span..span + 1, of: None }));
+            }
+        }
+        units
+    }
+
+    /// Spans of inputs, all or those of some units, and the workers that gather them.
     fn pass<'a, G: Gather>(
         &self,
         inputs: &'a [Open<'a>],
@@ -332,11 +377,17 @@ impl PipelineRun<'_> {
     ) -> Result<Pass<'a>> {
         let rt = self.rt;
         let spans = spans(inputs, G::BY_PART);
-        let of = some.cloned().unwrap_or(0..spans.len());
-        // a join gives a piece of every part, come what may
-        let whole = matches!(self.pipeline.root, Root::Hand { .. });
-        if of.end > spans.len() || whole && of.len() < spans.len() {
-            return Err(Error::internal(format!("span {} of {}", of.end, spans.len())));
+        let (mut of, mut units, mut first_unit) = (0..spans.len(), vec![], 0);
+        if let Some(some) = some {
+            let all = self.units(&spans);
+            // a join gives a piece of every part, come what may
+            let whole = matches!(self.pipeline.root, Root::Hand { .. });
+            units = match all.get(some.clone()) {
+                Some(own) if !whole || own.len() == all.len() => own.to_vec(),
+                _ => return Err(Error::internal(format!("units {some:?} of {}", all.len()))),
+            };
+            first_unit = some.start;
+            of = units.first().map_or(0, |u| u.spans.start)..units.last().map_or(0, |u| u.spans.end);
         }
         let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
         if task_bytes > rt.memory_limit {
@@ -352,7 +403,7 @@ impl PipelineRun<'_> {
         let wished = if task_bytes > 0 { rt.threads * 2 } else { rt.threads };
         let room = self.budget.room() / (task_bytes + root.working() as u64).max(1);
         let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(of.len().max(1));
-        Ok(Pass { inputs, spans, of, reads: task_bytes > 0, workers })
+        Ok(Pass { inputs, spans, of, units, first_unit, reads: task_bytes > 0, workers })
     }
 
     /// Takes the rows of every span of a pass into a state, and that to `done`.
@@ -496,9 +547,27 @@ struct Pass<'a> {
     inputs: &'a [Open<'a>],
     spans: Vec<Span>,
     of: Range<usize>,
+    /// The units that those are, if they are for others, and the number of the first.
+    units: Vec<Unit>,
+    first_unit: usize,
     /// Whether inputs are read from files.
     reads: bool,
     workers: usize,
+}
+
+impl Pass<'_> {
+    /// The unit that a span is of.
+    fn unit_of(&self, span: usize) -> usize {
+        self.first_unit + self.units.partition_point(|u| u.spans.end <= span)
+    }
+}
+
+/// What is shared out between machines.
+#[derive(Clone)]
+struct Unit {
+    spans: Range<usize>,
+    /// Of how many spans it is a share; none if it is a span.
+    of: Option<usize>,
 }
 
 /// Parts that are gathered into one state.
@@ -513,6 +582,11 @@ impl Span {
     /// The numbers of its parts.
     pub fn parts(&self) -> Range<usize> {
         self.first..self.first + self.tasks.len()
+    }
+
+    /// The number of its input.
+    fn input(&self) -> usize {
+        self.tasks.first().map_or(0, |t| t.0)
     }
 }
 

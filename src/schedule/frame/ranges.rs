@@ -28,7 +28,7 @@ pub(super) const RANGES: usize = 256;
 const MOST_ROWS: u64 = 1 << 48;
 
 /// The parts, of so many, of ranges.
-fn parts_of(ranges: &Range<usize>, parts: usize) -> Range<usize> {
+pub(super) fn parts_of(ranges: &Range<usize>, parts: usize) -> Range<usize> {
     let first = |range: usize| (range as u128 * parts as u128 / RANGES as u128) as usize;
     first(ranges.start)..first(ranges.end)
 }
@@ -88,19 +88,21 @@ fn heads_of(bytes: Vec<u8>) -> Result<Vec<Head>> {
 }
 
 impl Sort<'_> {
-    /// Cuts the runs of some spans by the ranges that each machine of the next stage merges.
+    /// Cuts the runs of some units by the ranges that each machine of the next stage merges.
     pub fn cut_ranges(
         &self,
         (heads, runs): (&Pieces<'_>, &Pieces<'_>),
-        spans: Range<usize>,
+        units: Range<usize>,
         cuts: &[Range<usize>],
         give: Give<'_>,
     ) -> Result<()> {
         let mut all = vec![];
         let mut first = vec![];
-        for span in 0..heads.count {
+        for unit in 0..heads.count() {
             first.push(all.len());
-            all.extend(heads_of((heads.get)(span)?)?);
+            for bytes in heads.spans(unit)? {
+                all.extend(heads_of(bytes)?);
+            }
         }
         let places: Vec<Place> = match all.as_slice() {
             // a run alone is in order already, and has the parts of rows that are kept
@@ -111,11 +113,14 @@ impl Sort<'_> {
             all => cuts_of(all.iter(), self.budget),
         };
         let parts = if all.is_empty() { 0 } else { places.len() + 1 };
-        for span in spans {
+        for unit in units {
             if self.rt.cancel.load(Relaxed) {
                 return Err(ErrorKind::Cancelled.into());
             }
-            let own = rows_of((runs.get)(span)?, &with_key(self.schema))?;
+            let mut own = vec![];
+            for bytes in runs.spans(unit)? {
+                own.extend(rows_of(bytes, &with_key(self.schema))?);
+            }
             let mut held = self.budget.hold();
             held.set(own.iter().map(batch_bytes).sum(), "runs of a span")?;
             for (cut, ranges) in cuts.iter().enumerate() {
@@ -127,7 +132,7 @@ impl Sort<'_> {
                 let mut sliced = vec![];
                 let mut starts = vec![parts as u64];
                 for (k, rows) in own.iter().enumerate() {
-                    let run = first[span] + k;
+                    let run = first[unit] + k;
                     let a = low.map_or(0, |place| place.in_rows(rows, run, 0));
                     let b = high.map_or(rows.num_rows(), |place| place.in_rows(rows, run, 0));
                     starts.push(a as u64);
@@ -139,7 +144,7 @@ impl Sort<'_> {
                 let places = unnamed(vec![keys, at(|p| p.run), at(|p| p.row)], between.len())?;
                 let mut batches = vec![one(numbers(starts))?, places];
                 batches.extend(sliced);
-                give(cut, span, pack(batches.iter())?)?;
+                give(cut, unit, pack(batches.iter())?)?;
             }
         }
         Ok(())
@@ -149,8 +154,8 @@ impl Sort<'_> {
     pub fn merge_ranges(&self, pieces: &Pieces<'_>, ranges: Range<usize>, give: Give<'_>) -> Result<()> {
         let schema = with_key(self.schema);
         let (mut runs, mut places, mut parts, mut held) = (vec![], vec![], 0, self.budget.hold());
-        for span in 0..pieces.count {
-            let mut rows = unpack_each((pieces.get)(span)?, |k| match k {
+        for unit in 0..pieces.count() {
+            let mut rows = unpack_each(pieces.get(unit)?, |k| match k {
                 0 => vec![DataType::UInt64],
                 1 => vec![DataType::LargeBinary, DataType::UInt64, DataType::UInt64],
                 _ => types_of(&schema),
@@ -217,9 +222,12 @@ pub(super) struct Ranges {
 
 impl Ranges {
     pub fn new(schema: &SchemaRef, came: &Arc<dyn Came>, stage: usize) -> Result<Ranges> {
-        let bytes = (0..came.count(stage)).map(|range| came.len(stage, 0, range)).max().unwrap_or(0);
+        let len = |range: &usize| came.len(stage, 0, *range);
+        let bytes = (0..came.count(stage)).map(|range| len(&range)).max().unwrap_or(0);
         let mut all = Ranges { schema: schema.clone(), came: came.clone(), stage, parts: 0, bytes };
-        all.parts = all.range(0)?.0;
+        // some may be for other machines
+        let any = (0..came.count(stage)).find(|range| len(range) > 0).unwrap_or(0);
+        all.parts = all.range(any)?.0;
         Ok(all)
     }
 

@@ -8,12 +8,14 @@ use super::budget::Budget;
 use super::evaluate::{batch, guarded_rows, internal};
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
+use super::travel::{bad, bundle, pack, rows_of, types_of, unbundle, unpack};
 use crate::block::batch::{PART, PIECE, batch_bytes};
 use crate::error::{Error, Result};
 use crate::plan::frame::RunsPlan;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat, concat_batches, take_record_batch};
-use arrow::datatypes::{Field, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, SchemaRef};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Results of runs that are put together.
@@ -84,6 +86,21 @@ impl Run {
         self.rows.extend(other.rows);
         self.bytes += other.bytes;
     }
+
+    /// From another machine; none if there are no rows.
+    fn import(rows: Vec<RecordBatch>) -> Result<Option<Run>> {
+        let bytes = rows.iter().map(batch_bytes).sum();
+        let Some(number) = rows.iter().find(|b| b.num_rows() > 0).map(|b| numbers_of(b)).transpose()? else {
+            return Ok(None);
+        };
+        Ok(Some(Run { number: number.value(0), rows, bytes }))
+    }
+}
+
+/// The numbers of the runs that rows are of.
+fn numbers_of(rows: &RecordBatch) -> Result<Int64Array> {
+    let numbers = rows.columns().last().and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned();
+    numbers.ok_or_else(|| Error::internal("runs without numbers"))
 }
 
 impl Next {
@@ -203,8 +220,7 @@ impl Gather for Runs<'_> {
     }
 
     fn push(&self, span: &mut Span, _task: usize, rows: RecordBatch) -> Result<()> {
-        let numbers = rows.column(rows.num_columns() - 1).as_primitive_opt::<Int64Type>().cloned();
-        let numbers = numbers.ok_or_else(|| Error::internal("runs without numbers"))?;
+        let numbers = numbers_of(&rows)?;
         let mut at = 0;
         for same in numbers.values().chunk_by(|a, b| a == b) {
             let rows = rows.slice(at, same.len());
@@ -274,5 +290,21 @@ impl Gather for Runs<'_> {
         self.settle(&mut all)?;
         self.flush(&mut all.made)?;
         Ok(Left::stored(StoredRows::new(self.schema, all.made.rows)))
+    }
+
+    fn export(&self, _number: usize, span: Span, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        let rows = |run: Option<Run>| pack(run.map_or(vec![], |r| r.rows).iter());
+        Ok(vec![bundle(&[rows(span.first)?, pack(span.made.iter())?, rows(span.last)?])])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Span> {
+        let mut types = types_of(&self.plan.input);
+        types.push(DataType::Int64);
+        let pieces = <[Vec<u8>; 3]>::try_from(unbundle(&bytes)?);
+        let [first, made, last] = pieces.map_err(|p| bad(format!("runs in {} pieces", p.len())))?;
+        let run = |bytes| Run::import(unpack(bytes, &types)?);
+        let made = rows_of(made, self.schema)?;
+        let made_bytes = made.iter().map(batch_bytes).sum();
+        Ok(Span { first: run(first)?, made, made_bytes, few: 0, last: run(last)? })
     }
 }

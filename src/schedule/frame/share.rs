@@ -4,21 +4,26 @@
 //! pipeline leaves puts them together in the order of spans, as a local run does, so the bits are the same wherever that is. Groups with keys
 //! have a second stage: each machine puts together the groups whose keys' hash is in its range, of all spans. Joins whose kept side may be
 //! too large for every machine are stages of their own ([`super::split`]). A pipeline that reads only what others left is no stage: it runs
-//! where that is read, once for all units of a stage that a machine has.
+//! where that is read, once for all units of a stage that a machine has; but for functions of partitions of rows that were sorted by
+//! ranges, which run where each range was merged.
+//!
+//! What is shared out of a stage are *units*: a span of files each, or a share of the spans of what an earlier pass left, which all machines
+//! have and whose number is known only when it is there.
 
 use super::budget::Budget;
 use super::exchange::{self, Exchanged, Joined};
 use super::pipeline::{Left, Open, is_by_part, spans};
 use super::ranges::{self, Ranges};
 use super::split::{fits, with_exchanges};
+use super::travel::{bad, bundle, unbundle};
 use super::{Runtime, Tally, group, run_pipelines};
 use crate::block::BatchSource;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::Summary;
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Root};
 use arrow::array::RecordBatch;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Takes what a stage makes: for which cut of the next stage, the number of the span or cut that it is of, and the bytes.
 pub type Give<'a> = &'a (dyn Fn(usize, usize, Vec<u8>) -> Result<()> + Sync);
@@ -43,8 +48,59 @@ pub trait Came: Send + Sync {
 
 /// Pieces of one stage, in order.
 pub(super) struct Pieces<'a> {
-    pub count: usize,
-    pub get: Box<dyn Fn(usize) -> Result<Vec<u8>> + Sync + 'a>,
+    came: &'a Arc<dyn Came>,
+    stage: usize,
+    root: usize,
+    /// The units of which each is a share of spans, in runs; and of how many spans, once that is known.
+    shares: Vec<(Range<usize>, OnceLock<usize>)>,
+}
+
+impl Pieces<'_> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.came.count(self.stage)
+    }
+
+    /// A piece as it came.
+    pub fn get(&self, number: usize) -> Result<Vec<u8>> {
+        self.came.piece(self.stage, self.root, number)
+    }
+
+    /// What was made of the spans of a unit, in their order.
+    pub fn spans(&self, unit: usize) -> Result<Vec<Vec<u8>>> {
+        let bytes = self.get(unit)?;
+        let Some((units, known)) = self.shares.iter().find(|(units, _)| units.contains(&unit)) else {
+            return Ok(vec![bytes]);
+        };
+        let mut states = unbundle(&bytes)?;
+        let total = states.pop().and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+        let total = total.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| bad("a share of nothing"))?;
+        // machines that found other rows would give some twice, or not at all
+        let own = share_of(unit - units.start, total).len();
+        if *known.get_or_init(|| total) != total || own != states.len() {
+            return Err(bad(format!("{} spans of {total} in share {unit}", states.len())));
+        }
+        Ok(states)
+    }
+}
+
+/// What a unit that is a share of spans made of them, of so many in all.
+pub(super) fn bundled_share(mut states: Vec<Vec<u8>>, total: usize) -> Vec<u8> {
+    states.push((total as u64).to_le_bytes().to_vec());
+    bundle(&states)
+}
+
+/// The spans, of so many, in a share of them.
+pub(super) fn share_of(share: usize, spans: usize) -> Range<usize> {
+    ranges::parts_of(&(share..share + 1), spans)
+}
+
+/// Into how many shares the spans are cut of what an earlier pass left: those of a sort by ranges are its ranges.
+pub(super) const SHARES: usize = ranges::RANGES;
+
+/// Whether a chain's spans are shared out by [`SHARES`] rather than one by one.
+pub(super) fn is_by_share(pipeline: &Pipeline, chain: &Chain) -> bool {
+    matches!(chain.input, Input::Result(_)) && !matches!(pipeline.root, Root::Hand { .. })
 }
 
 /// What passes left that a stage reads, put together once for all of its units on this machine.
@@ -76,19 +132,19 @@ impl std::fmt::Debug for Together {
 pub(super) enum Share<'a> {
     /// All of it.
     All,
-    /// Some spans, handed out; of groups, cut by the parts that each machine of the next stage puts together.
-    Spans { spans: Range<usize>, cuts: &'a [Range<usize>], give: Give<'a> },
+    /// Some units, handed out in so many pieces each; of groups, cut by the parts that each machine of the next stage puts together.
+    Spans { units: Range<usize>, roots: usize, cuts: &'a [Range<usize>], give: Give<'a> },
     /// The end, given what was made of its spans.
     States(Pieces<'a>),
     /// Groups of this cut, put together of all spans and handed out.
     Groups { pieces: Pieces<'a>, cut: usize, give: Give<'a> },
     /// The end, given the groups of all cuts.
     Cuts(Pieces<'a>),
-    /// The runs of some spans of a sort, cut by ranges and handed out.
+    /// The runs of some units of a sort, cut by ranges and handed out.
     Ranges {
         heads: Pieces<'a>,
         runs: Pieces<'a>,
-        spans: Range<usize>,
+        units: Range<usize>,
         cuts: &'a [Range<usize>],
         give: Give<'a>,
     },
@@ -140,6 +196,8 @@ pub enum Way {
     Cut,
     /// Each unit makes what all of the shards that read them need, and what one unit of theirs does.
     Runs,
+    /// Each unit makes what the unit of the same number of the stage that reads them needs.
+    Same,
     /// Every shard makes one of each part of the left rows of a join, for this unit of the stage that reads them.
     Units(Arc<[usize]>),
 }
@@ -176,7 +234,10 @@ impl Spread {
                 stages.push(FrameStage { pipeline, role: Role::Join, units: exchange::PARTS });
                 continue;
             }
-            let Some(units) = span_count(p)? else { continue };
+            let is_merged = |k: usize| {
+                stages.iter().rfind(|s: &&FrameStage| s.pipeline == k).is_some_and(|s| s.role == Role::Merge)
+            };
+            let Some(units) = unit_count(p, is_merged) else { continue };
             stages.push(FrameStage { pipeline, role: Role::Spans, units });
             if matches!(&p.root, Root::Group(g) if g.keys > 0) {
                 stages.push(FrameStage { pipeline, role: Role::Groups, units: group::PARTS });
@@ -247,9 +308,19 @@ impl Spread {
             }
             (Role::Spans, Some(Role::Ranges), _) => Way::Runs,
             (Role::Spans, Some(Role::Groups), _) | (Role::Ranges, ..) => Way::Cut,
+            (Role::Merge, _, Some(reader)) if self.reads_alone(reader, stage) => Way::Same,
             _ if is_exchange => Way::Cut,
             _ => Way::All,
         }
+    }
+
+    /// Whether a stage is the only one that needs what an earlier one made, and goes over it once.
+    fn reads_alone(&self, reader: usize, stage: usize) -> bool {
+        let (of, by) = (self.stages[stage].pipeline, &self.plan.pipelines[self.stages[reader].pipeline]);
+        let direct = matches!(by.chains.as_slice(), [chain] if chain.input.pipeline() == Some(of));
+        let others = (0..self.plan.pipelines.len())
+            .filter(|&k| k != self.stages[reader].pipeline && self.plan.pipelines[k].reads(of));
+        direct && others.count() == 0 && !by.looks_up(of)
     }
 
     /// The unit of a pass that reads what a join made of each part of the left rows.
@@ -263,7 +334,7 @@ impl Spread {
                         spans.iter().enumerate().flat_map(|(s, parts)| parts.clone().map(move |p| (s, p)));
                     return parts.map(|(span, part)| first + if by_part { part } else { span }).collect();
                 }
-                _ => first += span_count_of(chain, by_part).unwrap_or(0),
+                _ => first += units_of_chain(chain, by_part),
             }
         }
         Arc::new([])
@@ -316,9 +387,11 @@ impl Spread {
         let rows: Arc<dyn BatchSource> = match root {
             Root::Exchange { .. } => Arc::new(Exchanged::new(schema, came, stage, cut)),
             Root::Hand { at } => Arc::new(Joined::new(schema, *at, came, stage)?),
-            _ if self.stages[stage].role == Role::Groups => return Ok(Share::Cuts(pieces(stage, 0, came))),
+            _ if self.stages[stage].role == Role::Groups => {
+                return Ok(Share::Cuts(self.pieces(stage, 0, came)));
+            }
             _ if self.stages[stage].role == Role::Merge => Arc::new(Ranges::new(schema, came, stage)?),
-            _ => return Ok(Share::States(pieces(stage, 0, came))),
+            _ => return Ok(Share::States(self.pieces(stage, 0, came))),
         };
         Ok(Share::Ready(Left::Rows(rows, 0)))
     }
@@ -342,7 +415,8 @@ impl Spread {
         let reads = |k: usize| self.plan.pipelines[pipeline].reads(k);
         // what a join reads, and the rows that joins made, are of these units only
         let lasts = |k: usize| {
-            let by_units = matches!(self.plan.pipelines[k].root, Root::Exchange { .. } | Root::Hand { .. });
+            let by_units = matches!(self.plan.pipelines[k].root, Root::Exchange { .. } | Root::Hand { .. })
+                || self.stage_of(k).is_some_and(|made| self.ways[made] == Way::Same);
             role == Role::Spans && reads(k) && !by_units
         };
         let known = !together.known().is_empty();
@@ -350,20 +424,27 @@ impl Spread {
         let share = |k: usize| {
             Ok(match role {
                 Role::Groups if k == pipeline => {
-                    Some(Share::Groups { pieces: pieces(stage - 1, cut, came), cut, give })
+                    Some(Share::Groups { pieces: self.pieces(stage - 1, cut, came), cut, give })
                 }
                 Role::Ranges if k == pipeline => {
-                    let (heads, runs) = (pieces(stage - 1, 0, came), pieces(stage - 1, 1, came));
-                    Some(Share::Ranges { heads, runs, spans: units.clone(), cuts, give })
+                    let (heads, runs) = (self.pieces(stage - 1, 0, came), self.pieces(stage - 1, 1, came));
+                    Some(Share::Ranges { heads, runs, units: units.clone(), cuts, give })
                 }
                 Role::Merge if k == pipeline => {
-                    let pieces = pieces(stage - 1, cut, came);
+                    let pieces = self.pieces(stage - 1, cut, came);
                     Some(Share::Merge { pieces, ranges: units.clone(), give })
                 }
                 Role::Join if k == pipeline => {
-                    Some(Share::Spans { spans: 0..self.parts_of(stage), cuts: &[], give: &own })
+                    Some(Share::Spans { units: 0..self.parts_of(stage), roots: 1, cuts: &[], give: &own })
                 }
-                _ if k == pipeline => Some(Share::Spans { spans: units.clone(), cuts, give }),
+                _ if k == pipeline => {
+                    let roots = match self.ways[stage] {
+                        Way::Cut => cuts.len(),
+                        Way::Runs => 2,
+                        _ => 1,
+                    };
+                    Some(Share::Spans { units: units.clone(), roots, cuts, give })
+                }
                 _ if !needed.contains(&k) => None,
                 _ if lasts(k) && known => together.get(k).map(Share::Ready),
                 // what only that was made of
@@ -402,6 +483,23 @@ impl Spread {
         rows.map(|rows| (rows, summary)).ok_or_else(|| Error::internal("a plan without rows at its end"))
     }
 
+    /// What a stage made for a cut of the next one.
+    fn pieces<'a>(&self, stage: usize, root: usize, came: &'a Arc<dyn Came>) -> Pieces<'a> {
+        let FrameStage { pipeline, role, .. } = self.stages[stage];
+        let mut shares = vec![];
+        if role == Role::Spans {
+            let (of, mut first) = (&self.plan.pipelines[pipeline], 0);
+            for chain in &of.chains {
+                let units = first..first + units_of_chain(chain, is_by_part(&of.root));
+                first = units.end;
+                if is_by_share(of, chain) {
+                    shares.push((units, OnceLock::new()));
+                }
+            }
+        }
+        Pieces { came, stage, root, shares }
+    }
+
     fn run<'a>(
         &'a self,
         share: &dyn Fn(usize) -> Result<Option<Share<'a>>>,
@@ -415,36 +513,21 @@ impl Spread {
     }
 }
 
-fn pieces(stage: usize, root: usize, came: &Arc<dyn Came>) -> Pieces<'_> {
-    Pieces { count: came.count(stage), get: Box::new(move |number| came.piece(stage, root, number)) }
-}
-
-/// The number of spans of a chain that reads files, or what joins made of parts of files; none if it does not.
-fn span_count_of(chain: &Chain, by_part: bool) -> Option<usize> {
+/// The number of units of a chain.
+fn units_of_chain(chain: &Chain, by_part: bool) -> usize {
     match &chain.input {
-        Input::Scan { source, columns } => Some(spans(&[Open::scan(source, columns, &[])], by_part).len()),
-        Input::Joined { spans, .. } if by_part => Some(spans.last().map_or(0, |s| s.end)),
-        Input::Joined { spans, .. } => Some(spans.len()),
-        Input::Result(_) => None,
+        Input::Scan { source, columns } => spans(&[Open::scan(source, columns, &[])], by_part).len(),
+        Input::Joined { spans, .. } if by_part => spans.last().map_or(0, |s| s.end),
+        Input::Joined { spans, .. } => spans.len(),
+        Input::Result(_) => SHARES,
     }
 }
 
-/// The number of spans of a pipeline; none if it reads no files.
-fn span_count(p: &Pipeline) -> Result<Option<usize>> {
-    let counts: Vec<usize> = p.chains.iter().filter_map(|c| span_count_of(c, is_by_part(&p.root))).collect();
-    if counts.is_empty() {
-        return Ok(None);
-    }
-    let refused = |what: String| Err(ErrorKind::Unsupported { what, hint: HINT.into() }.into());
-    if counts.len() < p.chains.len() {
-        return refused("on a cluster: rows of files after those of another pass (concat)".into());
-    }
-    match &p.root {
-        Root::Runs(runs) => refused(format!("on a cluster: {}", runs.name)),
-        Root::Group(g) if g.in_order.is_some() => refused("on a cluster: groups of rows in order".into()),
-        _ => Ok(Some(counts.iter().sum())),
-    }
+/// The number of units of a pipeline; none if it is no stage. `is_merged` says what a sort by ranges left.
+fn unit_count(p: &Pipeline, is_merged: impl Fn(usize) -> bool) -> Option<usize> {
+    let reads_files = p.chains.iter().any(|c| !matches!(c.input, Input::Result(_)));
+    let of_ranges = matches!(&p.root, Root::Runs(runs) if runs.function.is_some())
+        && p.chains.iter().all(|c| c.input.pipeline().is_some_and(&is_merged));
+    let by_part = is_by_part(&p.root);
+    (reads_files || of_ranges).then(|| p.chains.iter().map(|c| units_of_chain(c, by_part)).sum())
 }
-
-/// What to do instead.
-const HINT: &str = "collect it on a session of this machine";

@@ -86,7 +86,7 @@ fn most_rows(plan: &FramePlan, pipeline: usize) -> Option<usize> {
         };
         (!chain.steps.iter().any(adds)).then_some(rows)
     };
-    let rows = chains.iter().map(of).sum::<Option<usize>>();
+    let rows = chains.iter().try_fold(0, |all: usize, chain| Some(all.saturating_add(of(chain)?)));
     match root {
         Root::Group(plan) if plan.keys == 0 => Some(1),
         Root::Collect { len, .. } | Root::Tail(len) => Some(rows.map_or(*len, |n| n.min(*len))),

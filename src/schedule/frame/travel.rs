@@ -63,6 +63,33 @@ pub fn unpack_each(bytes: Vec<u8>, types: impl Fn(usize) -> Vec<DataType>) -> Re
     unpack_all(bytes, |k| Some(types(k)))
 }
 
+/// Several pieces as one: of each its length (u64), then all of them.
+pub(super) fn bundle(pieces: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = (pieces.len() as u64).to_le_bytes().to_vec();
+    pieces.iter().for_each(|p| out.extend_from_slice(&(p.len() as u64).to_le_bytes()));
+    pieces.iter().for_each(|p| out.extend_from_slice(p));
+    out
+}
+
+/// The pieces that one is.
+///
+/// # Errors
+/// [`ErrorKind::Wire`] if it is none.
+pub(super) fn unbundle(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let number = |head: &[u8; 8]| usize::try_from(u64::from_le_bytes(*head)).unwrap_or(usize::MAX);
+    let short = || bad("it is cut short");
+    let (count, rest) = bytes.split_first_chunk().ok_or_else(short)?;
+    let lengths = number(count).checked_mul(8).filter(|&n| n <= rest.len()).ok_or_else(short)?;
+    let (lengths, mut rest) = rest.split_at(lengths);
+    let mut out = vec![];
+    for length in lengths.as_chunks().0 {
+        let (piece, others) = rest.split_at_checked(number(length)).ok_or_else(short)?;
+        out.push(piece.to_vec());
+        rest = others;
+    }
+    if rest.is_empty() { Ok(out) } else { Err(bad("there is more than there should be")) }
+}
+
 fn unpack_all(bytes: Vec<u8>, types: impl Fn(usize) -> Option<Vec<DataType>>) -> Result<Vec<RecordBatch>> {
     let bytes = Buffer::from_vec(bytes);
     let number = |at: usize| -> Result<usize> {

@@ -4,20 +4,19 @@ use super::super::super::scratch::ScatteredRows;
 use super::super::MOST_NODES;
 use super::super::decode::{address, bad, dtype, of, open};
 use super::form::*;
-use super::{DEEPEST, LARGEST, MAGIC};
+use super::{DEEPEST, LARGEST, MAGIC, function};
 use crate::block::{BatchSource, MemoryBatches, TableAddress};
 use crate::dtype::Scalar;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::functions::builtin;
 use crate::expr::frame::registered;
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, Function, Literal, Named, Node, Relation, SortKey, WindowColumn, WindowOp,
-    WindowSize,
+    AggOp, Aggregate, Expr, Function, Literal, Named, Node, Partition, Relation, Runs, SortKey, WindowColumn,
+    WindowOp, WindowSize,
 };
 use crate::io;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use crate::schedule::frame::{rows_of, unpack_schema};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use std::sync::Arc;
 
 /// A computation of rows that came over the wire.
@@ -123,7 +122,7 @@ impl Tables {
             ExprForm::When(a, b, c) => Node::When(x(a)?, x(b)?, x(c)?),
             ExprForm::Alias(name, a) => Node::Alias(name.into(), x(a)?),
             ExprForm::Call(name, inputs) => {
-                let f = builtin(&name).ok_or_else(|| bad(format!("there is no function {name:?}")))?;
+                let f = function(&name).ok_or_else(|| bad(format!("there is no function {name:?}")))?;
                 Node::Function(Function::Builtin(f), inputs.into_iter().map(x).collect::<Result<_>>()?)
             }
             ExprForm::User(name, inputs) => {
@@ -139,6 +138,24 @@ impl Tables {
     fn named(&self, columns: Vec<NamedForm>) -> Result<Vec<Named>> {
         let one = |(name, e): NamedForm| Ok(Named { name: name.into(), expr: at(&self.exprs, e)? });
         columns.into_iter().map(one).collect()
+    }
+
+    fn keys(&self, by: Vec<KeyForm>) -> Result<Vec<SortKey>> {
+        let key =
+            |(e, descending, nulls_first)| Ok(SortKey { expr: at(&self.exprs, e)?, descending, nulls_first });
+        by.into_iter().map(key).collect()
+    }
+
+    fn partition(&self, by: PartitionForm) -> Result<Partition> {
+        Ok(match by {
+            PartitionForm::Rows(n) => Partition::Rows(count(n)),
+            PartitionForm::Count(n) => Partition::Count(count(n)),
+            PartitionForm::Hash(keys, n) => {
+                let keys = keys.into_iter().map(|e| at(&self.exprs, e)).collect::<Result<_>>()?;
+                Partition::Hash(keys, count(n))
+            }
+            PartitionForm::Range(keys, n) => Partition::Range(self.keys(keys)?, count(n)),
+        })
     }
 
     fn relation(&self, form: RelationForm) -> Result<(Relation, (usize, usize))> {
@@ -183,10 +200,7 @@ impl Tables {
                 let columns = columns.into_iter().map(|(c, name)| (c as usize, name.into())).collect();
                 input(left)?.join_taking(&input(right)?, of(JOINS, kind)?, on, columns)?
             }
-            RelationForm::Sort { of, by } => {
-                let key = |(e, descending, nulls_first)| Ok(SortKey { expr: x(e)?, descending, nulls_first });
-                input(of)?.sort(by.into_iter().map(key).collect::<Result<_>>()?)?
-            }
+            RelationForm::Sort { of, by } => input(of)?.sort(self.keys(by)?)?,
             RelationForm::Slice { of, offset, len } => input(of)?.slice(count(offset), count(len)),
             RelationForm::Tail { of, len } => input(of)?.tail(count(len)),
             RelationForm::Window { of, columns, keys } => {
@@ -212,6 +226,25 @@ impl Tables {
             RelationForm::MapBatches { of, name, schema: columns } => {
                 let function = registered::batches(&name).ok_or_else(|| unknown(&name))?;
                 input(of)?.map_batches(&name, &*schema(columns)?, function)?
+            }
+            RelationForm::Runs { of, label, by, name, schema: columns } => {
+                let (input, columns) = (input(of)?, schema(columns)?);
+                let function =
+                    name.map(|n| registered::batches(&n).ok_or_else(|| unknown(&n))).transpose()?;
+                let Some((number, rows)) = input.schema().fields().split_last() else {
+                    return Err(bad("runs without numbers"));
+                };
+                let same = || {
+                    let types = |fields: &[FieldRef]| -> Vec<_> {
+                        fields.iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
+                    };
+                    types(rows) == types(columns.fields())
+                };
+                if *number.data_type() != DataType::Int64 || function.is_none() && !same() {
+                    return Err(bad("runs of other rows"));
+                }
+                let partition = by.map(|by| self.partition(by)).transpose()?;
+                input.runs(Runs { name: label.into(), partition, function }, &columns)?
             }
         };
         Ok((built, size))

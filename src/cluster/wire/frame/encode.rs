@@ -4,14 +4,14 @@ use super::super::super::scratch::Scratch;
 use super::super::MOST_IN_MEMORY;
 use super::super::encode::{address, place, seal};
 use super::form::*;
-use super::{DEEPEST, LARGEST, MAGIC};
+use super::{DEEPEST, LARGEST, MAGIC, function};
 use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::functions::builtin;
 use crate::expr::frame::registered;
 use crate::expr::frame::{
-    AggOp, Expr, Function, Literal, Named, Node, RelOp, Relation, WindowOp, WindowSize, in_order,
+    AggOp, Expr, Function, Literal, Named, Node, Partition, RelOp, Relation, SortKey, WindowOp, WindowSize,
+    in_order,
 };
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use crate::schedule::frame::{pack, pack_schema};
@@ -72,9 +72,10 @@ fn unsupported(what: String, hint: &str) -> Error {
     ErrorKind::Unsupported { what: format!("on a cluster: {what}"), hint: hint.into() }.into()
 }
 
-const HERE: &str = "collect it on a session of this machine";
 const BATCHES: &str =
     "give it a name by register_batches, in the program and in its workers, for map_batches_registered";
+const RUNS: &str = "give it a name by register_batches, in the program and in its workers, for map_partitions_registered or \
+     map_groups_registered";
 const COLUMNS: &str = "give it a name by register_elements or register_columns, in the program and in its workers, for \
      map_elements_registered or map_columns_registered";
 const FOLD: &str = "give it to register_fold, in the program and in its workers";
@@ -122,12 +123,7 @@ impl Encoder<'_> {
                 let columns = right.iter().map(|(c, name)| (*c as u32, name.to_string())).collect();
                 RelationForm::Join { left, right: other, kind: place(JOINS, *kind), on, columns }
             }
-            RelOp::Sort(by) => {
-                let of = of(0);
-                let key =
-                    |k: &crate::expr::frame::SortKey| Ok((self.expr(&k.expr)?, k.descending, k.nulls_first));
-                RelationForm::Sort { of, by: by.iter().map(key).collect::<Result<_>>()? }
-            }
+            RelOp::Sort(by) => RelationForm::Sort { of: of(0), by: self.keys(by)? },
             RelOp::Slice { offset, len } => {
                 RelationForm::Slice { of: of(0), offset: *offset as u64, len: *len as u64 }
             }
@@ -146,7 +142,19 @@ impl Encoder<'_> {
             RelOp::Distinct(on) => {
                 RelationForm::Distinct { of: of(0), columns: on.iter().map(|&c| c as u32).collect() }
             }
-            RelOp::Runs(runs) => return Err(unsupported(runs.name.to_string(), HERE)),
+            RelOp::Runs(runs) => {
+                let name = runs.function.as_ref().map(|f| {
+                    let what = || format!("{}: a function that is no part of the workers", runs.name);
+                    registered::name_of_batches(f).ok_or_else(|| unsupported(what(), RUNS))
+                });
+                RelationForm::Runs {
+                    of: of(0),
+                    label: runs.name.to_string(),
+                    by: runs.partition.as_ref().map(|by| self.partition(by)).transpose()?,
+                    name: name.transpose()?,
+                    schema: pack_schema(r.schema())?,
+                }
+            }
             RelOp::MapBatches { name, function } => {
                 if !registered::batches(name).is_some_and(|f| Arc::ptr_eq(&f, function)) {
                     let what = format!("map_batches {name}: a function that is no part of the workers");
@@ -159,6 +167,22 @@ impl Encoder<'_> {
         self.relation_at.insert(r.address(), self.relations.len() as u32);
         self.relations.push(form);
         Ok(())
+    }
+
+    fn keys(&mut self, by: &[SortKey]) -> Result<Vec<KeyForm>> {
+        by.iter().map(|k| Ok((self.expr(&k.expr)?, k.descending, k.nulls_first))).collect()
+    }
+
+    fn partition(&mut self, by: &Partition) -> Result<PartitionForm> {
+        Ok(match by {
+            Partition::Rows(n) => PartitionForm::Rows(*n as u64),
+            Partition::Count(n) => PartitionForm::Count(*n as u64),
+            Partition::Hash(keys, n) => {
+                let keys = keys.iter().map(|e| self.expr(e)).collect::<Result<_>>()?;
+                PartitionForm::Hash(keys, *n as u64)
+            }
+            Partition::Range(keys, n) => PartitionForm::Range(self.keys(keys)?, *n as u64),
+        })
     }
 
     fn named(&mut self, columns: &[Named]) -> Result<Vec<NamedForm>> {
@@ -214,11 +238,11 @@ impl Encoder<'_> {
                 }
                 ExprForm::User(f.name.to_string(), inputs.iter().map(at).collect())
             }
-            Node::Function(Function::Builtin(f), inputs) if builtin(f.name).is_some() => {
+            Node::Function(Function::Builtin(f), inputs) if function(f.name).is_some() => {
                 ExprForm::Call(f.name.into(), inputs.iter().map(at).collect())
             }
             Node::Function(Function::Builtin(f), _) => {
-                return Err(unsupported(format!("{}: a function that depends on partitions", f.name), HERE));
+                return Err(Error::internal(format!("{}: a function of no table", f.name)));
             }
             Node::Alias(name, x) => ExprForm::Alias(name.to_string(), at(x)),
             Node::Failed(e) => return Err(e.clone()),

@@ -110,7 +110,7 @@ pub(super) enum RelationForm {
     },
     Sort {
         of: u32,
-        by: Vec<(u32, bool, bool)>,
+        by: Vec<KeyForm>,
     },
     Slice {
         of: u32,
@@ -137,7 +137,26 @@ pub(super) enum RelationForm {
         name: String,
         schema: Vec<u8>,
     },
+    /// Its name in plans, and the same of a function of runs, if there is one; `by` says how runs were cut, if they are partitions.
+    Runs {
+        of: u32,
+        label: String,
+        by: Option<PartitionForm>,
+        name: Option<String>,
+        schema: Vec<u8>,
+    },
 }
+
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) enum PartitionForm {
+    Rows(u64),
+    Count(u64),
+    Hash(Vec<u32>, u64),
+    Range(Vec<KeyForm>, u64),
+}
+
+/// A key of a sort: whether it descends, and whether its nulls come first.
+pub(super) type KeyForm = (u32, bool, bool);
 
 /// A fold; those without parameters by their place in [`FOLDS`].
 #[derive(Serialize, Deserialize, Debug)]

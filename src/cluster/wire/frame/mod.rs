@@ -11,6 +11,9 @@ mod decode;
 mod encode;
 mod form;
 
+use crate::expr::frame::Builtin;
+use crate::expr::frame::functions::builtin;
+use crate::schedule::frame::HASHES;
 pub use decode::{FrameJob, decode};
 pub use encode::encode;
 
@@ -24,6 +27,11 @@ const LARGEST: usize = 10_000;
 /// Whether bytes are a computation of rows, rather than of arrays.
 pub fn is_frame(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
+}
+
+/// The library's function of columns with a name.
+fn function(name: &str) -> Option<&'static Builtin> {
+    builtin(name).or((name == HASHES.name).then_some(&HASHES))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::cluster::rows;
 use crate::cluster::scratch::Scratch;
 use crate::expr::frame::Relation;
 use crate::frame::{
-    Column, DataFrame, DataType, Every, JoinKind, UserFold, col, concat_str, date, len, lit,
+    Column, DataFrame, DataType, Every, JoinKind, Partition, UserFold, col, concat_str, date, len, lit,
     register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
 };
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
@@ -97,6 +97,12 @@ fn frames() -> Vec<DataFrame> {
         df.map_batches_registered("same rows", &df.schema().expect("known"))
             .with_columns(col("n").map_elements_registered("one more").alias("more")),
         df.group_by(["v"]).agg(UserFold::registered("joined").expect("there").of(["n", "k"])),
+        df.repartition(Partition::by_hash(["k", "n"], 3))
+            .map_partitions_registered("same rows", &df.schema().expect("known")),
+        df.repartition(Partition::by_range("n", 2)).filter(col("n").gt(1)),
+        df.repartition(Partition::rows(2)).partitions(),
+        DataFrame::concat([&df.repartition(Partition::count(2)), &df]),
+        df.group_by("k").map_groups_registered("same rows", &df.schema().expect("known")),
     ]
 }
 
@@ -174,6 +180,9 @@ fn what_no_worker_could_have_is_an_error_that_names_it() {
     )
     .unwrap_err();
     assert!(e.to_string().contains("map_elements") && e.to_string().contains("register_elements"), "{e}");
+    let parts = df.repartition(Partition::rows(2)).map_partitions(&schema, Ok);
+    let e = encode(relation(&parts), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err().to_string();
+    assert!(e.contains("map_partitions") && e.contains("map_partitions_registered"), "{e}");
     // a fold that happens to have the name of one that is registered
     register();
     let e = encode(

@@ -156,10 +156,12 @@ impl GroupFold<'_> {
     pub fn merge_cut(&self, pieces: &Pieces<'_>) -> Result<Vec<u8>> {
         let mut whole = Part::new(self.empty.part());
         let mut held = self.budget.hold();
-        for number in 0..pieces.count {
-            let (state, cut, first) = self.unpacked((pieces.get)(number)?)?;
-            whole.merge(&state, &cut, true, |g| first.value(g as usize))?;
-            held.set(whole.state.nbytes() + state.nbytes(), "a range of the groups' parts")?;
+        for unit in 0..pieces.count() {
+            for bytes in pieces.spans(unit)? {
+                let (state, cut, first) = self.unpacked(bytes)?;
+                whole.merge(&state, &cut, true, |g| first.value(g as usize))?;
+                held.set(whole.state.nbytes() + state.nbytes(), "a range of the groups' parts")?;
+            }
         }
         let rows = whole.state.finish(self.plan, self.schema)?;
         let lists = whole.state.keys.partition(PARTS);
@@ -177,8 +179,8 @@ impl GroupFold<'_> {
         let width = types.len();
         types.extend([DataType::UInt32, DataType::UInt64]);
         let mut all = vec![];
-        for number in 0..pieces.count {
-            all.extend(unpack((pieces.get)(number)?, &types)?);
+        for number in 0..pieces.count() {
+            all.extend(unpack(pieces.get(number)?, &types)?);
         }
         let groups: usize = all.iter().map(RecordBatch::num_rows).sum();
         let mut batches = vec![];

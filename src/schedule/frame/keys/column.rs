@@ -325,7 +325,7 @@ pub fn too_many() -> Error {
 }
 
 /// A hash of every row's keys by what they stand for: the same in all batches and, for equal keys, in columns of other storage.
-pub(crate) fn content_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+pub(in super::super) fn content_hashes(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
     let mut all = vec![0u64; rows];
     for column in columns {
         let add = |h: &mut u64, of: u64| *h = mix(h.rotate_left(23) ^ of);

@@ -6,17 +6,18 @@
 
 mod column;
 mod direct;
+mod hashes;
 mod index;
 mod intern;
 
 use crate::error::Result;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-pub(crate) use column::content_hashes;
-pub(super) use column::one_dictionary;
 use column::{Coding, KeyColumn};
+pub(super) use column::{content_hashes, one_dictionary};
 use direct::Direct;
 use hashbrown::HashTable;
+pub(crate) use hashes::HASHES;
 pub(super) use index::{Encoder, Found, Index};
 pub(super) use intern::Mixer;
 use intern::{mix, mix_all};

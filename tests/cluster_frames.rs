@@ -13,13 +13,14 @@ mod worker;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, Every, Expr, JoinKind, Partition, UserFold, col, concat_str, duration, len,
-    row_number, scan_json_lines, scan_parquet, timestamp,
+    Column, DataFrame, Every, Expr, FileFormat, JoinKind, Partition, UserFold, col, concat_str, duration,
+    len, row_number, scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
 use rows::{assert_same, assert_same_when_killed, cluster, frame, scans};
 use std::path::Path;
+use std::sync::Once;
 
 /// Groups, few and many, sorts, joins and what works row by row, on one cluster, of files of the first so many formats.
 fn check_all(workers: usize, formats: usize) {
@@ -158,7 +159,7 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     let (here, there) = (dir.path().join("here.csv"), dir.path().join("there.csv"));
     let out = df.filter(col("n").lt(5));
     let sink = |path: &Path| {
-        let format = blockwise::frame::FileFormat::Csv(Default::default());
+        let format = FileFormat::Csv(Default::default());
         format.create(path, out.schema().expect("known")).expect("created")
     };
     out.write_with(sink(&here), &local()).expect("written");
@@ -166,15 +167,69 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     assert_eq!(std::fs::read(here).expect("there"), std::fs::read(there).expect("there"));
 }
 
+/// The files of a directory, by name.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entry = |e: std::io::Result<std::fs::DirEntry>| {
+        let path = e.expect("an entry").path();
+        (path.file_name().expect("a name").display().to_string(), std::fs::read(&path).expect("a file"))
+    };
+    let mut all: Vec<_> = std::fs::read_dir(dir).expect("there").map(entry).collect();
+    all.sort();
+    all
+}
+
 #[test]
-fn functions_of_ones_own_travel_by_name() {
-    worker::register_functions_of_rows().expect("registered once");
+fn directories_are_written_by_the_workers_with_the_local_runs_bytes() {
     let dir = tempfile::tempdir().expect("a directory");
-    let [(_, df), ..] = scans(dir.path());
+    let [(_, df), (_, csv), _] = scans(dir.path());
+    let cluster = cluster_with_functions();
+    let client = cluster.client().expect("connected");
+    let out = tempfile::tempdir().expect("a directory");
+    let formats = [
+        FileFormat::Parquet(Default::default()),
+        FileFormat::Ipc(Default::default()),
+        FileFormat::Csv(Default::default()),
+        FileFormat::JsonLines,
+    ];
+    let schema = df.schema().expect("known");
+    let frames = [
+        df.filter(col("n").gt(5)).with_columns((col("x") * 2.0).alias("y")),
+        // by ranges: nothing is known of how many rows there are
+        df.map_batches_registered("twice", &schema).sort(["few", "x"]),
+        DataFrame::concat([&csv, &df.sort("x").head(1000)]),
+        df.filter(col("many").lt(-9)),
+    ];
+    for (n, (df, format)) in frames.iter().zip(&formats).enumerate() {
+        let write = |name: &str, session: &Session| {
+            let path = out.path().join(format!("{n}-{name}"));
+            let sink = format.create_directory(&path, df.schema().expect("known")).expect("created");
+            df.write_with(sink, session).expect("written");
+            files(&path)
+        };
+        let (near, far) = (write("here", &local()), write("there", &client));
+        let names = |files: &[(String, Vec<u8>)]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&near), names(&far), "{n}");
+        assert!(near == far, "frame {n}: other bytes");
+        assert!(near.len() > 1 || n == 3, "frame {n}: {} files", near.len());
+    }
+    assert_eq!(std::fs::read_dir(out.path()).expect("there").count(), 2 * frames.len());
+}
+
+/// Two workers that know functions of ours, which are known here, too.
+fn cluster_with_functions() -> LocalCluster {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| worker::register_functions_of_rows().expect("registered once"));
     let own = Path::new(env!("CARGO_BIN_EXE_blockwise-worker")).with_file_name("examples");
     let builder = LocalCluster::builder(2, 1, LIMIT).expect("described");
     let builder = programs(builder).worker_program(own.join("cluster_worker"));
-    let cluster = builder.start().expect("started: build the example");
+    builder.start().expect("started: build the example")
+}
+
+#[test]
+fn functions_of_ones_own_travel_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [(_, df), ..] = scans(dir.path());
+    let cluster = cluster_with_functions();
     let client = cluster.client().expect("connected");
     let columns = df.select([
         col("n").map_elements_registered("thirds").alias("third"),

@@ -363,6 +363,59 @@ fn a_file_for_every_partition() {
     assert!(e.contains("repartition") && !dir.path().join("no").exists(), "{e}");
 }
 
+/// Files of the parts of rows, which are written side by side.
+#[test]
+fn a_file_for_every_part_of_the_rows() {
+    let n = 2_500_000i64;
+    let df = DataFrame::from_columns([("i", Column::from((0..n).collect::<Vec<_>>()))]);
+    let dir = tempfile::tempdir().unwrap();
+    let lens = |to: &std::path::Path| -> Vec<usize> {
+        let files = std::fs::read_dir(to).unwrap().count();
+        (0..files).map(|k| scan_ipc(to.join(format!("part-{k:05}.arrow"))).num_rows().unwrap()).collect()
+    };
+    let ipc = FileFormat::Ipc(IpcOptions::default());
+    let write = |df: &DataFrame, name: &str, threads: usize| {
+        let (to, schema) = (dir.path().join(name), df.schema().unwrap());
+        let session = Session::builder().threads(threads).build().unwrap();
+        df.write_with(ipc.create_directory(&to, schema).unwrap(), &session).unwrap();
+        to
+    };
+    // parts of memory are a million rows; a part of which no row is wanted has no file
+    let some = df.filter(col("i").lt(5).or(col("i").gt(2_200_000)));
+    for threads in [1, 3] {
+        let to = write(&some, &format!("some-{threads}"), threads);
+        assert_eq!(lens(&to), [5, 299_999]);
+        let want: Vec<Option<i64>> = (0..5).chain(2_200_001..n).map(Some).collect();
+        assert_eq!(collect(&scan_ipc(&to)).values::<i64>("i").unwrap(), want);
+    }
+    // rows that become large are cut into several
+    let wide = df
+        .head(1_000_000)
+        .with_columns((col("i") % 7).cast(DataType::Utf8).str().pad_start(90, 'x').alias("t"));
+    let to = write(&wide, "wide", 2);
+    assert_eq!(lens(&to).iter().sum::<usize>(), 1_000_000);
+    assert_eq!(lens(&to).len(), 2);
+    assert_eq!(
+        collect(&scan_ipc(&to)).values::<i64>("i").unwrap(),
+        (0..1_000_000).map(Some).collect::<Vec<_>>()
+    );
+    // none at all
+    let to = write(&df.filter(col("i").lt(0)), "none", 2);
+    assert_eq!((lens(&to), scan_ipc(&to).columns().unwrap()), (vec![0], vec!["i".to_owned()]));
+    let e = df.write_directory(&to, &ipc).unwrap_err().to_string();
+    assert!(e.contains("is there already"), "{e}");
+    // what fails leaves nothing
+    let fails = df.map_batches(&df.schema().unwrap(), |rows: RecordBatch| {
+        match rows.column(0).as_primitive::<Int64Type>().value(0) > 2_000_000 {
+            true => Err(blockwise::Error::invalid("mine", "no more")),
+            false => Ok(rows),
+        }
+    });
+    let e = fails.write_directory(dir.path().join("fails"), &ipc).unwrap_err().to_string();
+    assert!(e.contains("no more"), "{e}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
+}
+
 #[test]
 fn what_is_known_of_order_and_partitions() {
     let (df, _) = rows(3, 100, 20, 2);

@@ -206,6 +206,28 @@ pub trait BatchSink: Send + Sync + fmt::Debug {
 
     /// Publishes what was written. Called once, after the last write.
     fn finish(&self) -> Result<()>;
+
+    /// The sink as one of parts, which are written beside each other; then neither [`BatchSink::write`] nor [`BatchSink::finish`] is called.
+    fn in_parts(&self) -> Option<&dyn PartSink> {
+        None
+    }
+}
+
+/// Something that takes rows in parts, each by itself: a directory of files. Parts are written by several threads, or processes.
+///
+/// Nothing is visible at the destination before [`PartSink::publish`]; dropping a sink before that removes what was written.
+pub trait PartSink: Send + Sync {
+    /// A sink for the rows of a part, whose [`BatchSink::finish`] ends it. Writing a part again, with the same rows, must do no harm: nobody
+    /// knows how far a process came that died.
+    fn part(&self, number: u64) -> Result<Arc<dyn BatchSink>>;
+
+    /// Publishes these parts, in this order, and nothing else. Called once, when all of them are written.
+    fn publish(&self, parts: &[u64]) -> Result<()>;
+
+    /// How other processes write parts of it in its place; `None` if all must be written here.
+    fn address(&self) -> Option<TableAddress> {
+        None
+    }
 }
 
 /// The columns of a schema, one of which is text, with that one as codes into dictionaries.

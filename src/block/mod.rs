@@ -10,7 +10,7 @@ mod io;
 mod tensor;
 
 #[cfg(feature = "frame")]
-pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, TableAddress};
+pub use batch::{BatchSink, BatchSource, FileAddress, MemoryBatches, PartSink, TableAddress};
 #[cfg(feature = "frame")]
 pub use bound::{Bound, Comparison, Facts};
 #[cfg(feature = "frame")]

@@ -224,11 +224,11 @@ impl Connection {
         rt: &Runtime<'_>,
     ) -> Result<(Vec<RecordBatch>, Summary)> {
         let limit = self.options.memory_limit;
-        let writes = sink.is_some();
-        let spread = rows::spread(relation, sink, limit)?;
+        let sink = sink.map(rows::as_workers_see_it);
+        let spread = rows::spread(relation, sink.clone(), limit)?;
         let shards = self.shards()?;
         let mut scratch = Scratch::below(self.options.scratch.clone());
-        let bytes = wire::frame::encode(relation, writes, limit, shards, &mut scratch)?;
+        let bytes = wire::frame::encode(relation, sink.as_deref(), limit, shards, &mut scratch)?;
         let layout = Layout::of_rows(wire::number(&bytes), spread, limit, shards)?;
         self.run_layout(bytes, &layout, rt, |inbox| inbox.finish_rows(rt))
     }

@@ -2,16 +2,17 @@
 
 use super::layout::Layout;
 use super::wire::frame::FrameJob;
-use crate::block::BatchSink;
+use crate::block::batch::batch_bytes;
+use crate::block::{BatchSink, PartSink};
 use crate::error::{Error, Result};
 use crate::expr::frame::Relation;
 use crate::optimize::frame::optimize;
 use crate::plan::frame::lower;
-use crate::schedule::frame::{Spread, room_for_table};
+use crate::schedule::frame::{PART_BYTES, Spread, room_for_table};
 use arrow::array::RecordBatch;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-/// The plan of a relation for workers with this memory limit; rows that go to a sink are the client's to write.
+/// The plan of a relation for workers with this memory limit; rows that go to a sink are the client's to write, unless it is one of parts.
 ///
 /// # Errors
 /// Those of planning, and for what cannot be shared out.
@@ -20,32 +21,66 @@ pub fn spread(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, limit: u64)
     Spread::new(lower(&optimize(relation)?, sink, room)?, room)
 }
 
+/// A sink as plans for workers have it: where they cannot write its parts, the client writes them one after the other.
+pub fn as_workers_see_it(sink: Arc<dyn BatchSink>) -> Arc<dyn BatchSink> {
+    match sink.in_parts().map(|parts| parts.address()) {
+        Some(None) => Arc::new(OneByOne { sink, state: Mutex::default() }),
+        _ => sink,
+    }
+}
+
+/// A sink of parts that takes rows in order.
+#[derive(Debug)]
+struct OneByOne {
+    sink: Arc<dyn BatchSink>,
+    state: Mutex<(u64, Option<Arc<dyn BatchSink>>, usize)>,
+}
+
+impl OneByOne {
+    fn parts(&self) -> Result<&dyn PartSink> {
+        self.sink.in_parts().ok_or_else(|| Error::internal("a sink without parts"))
+    }
+}
+
+impl BatchSink for OneByOne {
+    fn label(&self) -> String {
+        self.sink.label()
+    }
+
+    fn write(&self, rows: &RecordBatch) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let (count, open, bytes) = &mut *state;
+        if *bytes >= PART_BYTES
+            && let Some(full) = open.take()
+        {
+            full.finish()?;
+            *bytes = 0;
+        }
+        let part = match open {
+            Some(part) => part.clone(),
+            None => {
+                *count += 1;
+                open.insert(self.parts()?.part(*count - 1)?).clone()
+            }
+        };
+        *bytes += batch_bytes(rows);
+        part.write(rows)
+    }
+
+    fn finish(&self) -> Result<()> {
+        let (count, open, _) = std::mem::take(&mut *self.state.lock().unwrap_or_else(|e| e.into_inner()));
+        open.map_or(Ok(()), |part| part.finish())?;
+        self.parts()?.publish(&(0..count).collect::<Vec<_>>())
+    }
+}
+
 /// The layout of a job, as a worker makes it.
 ///
 /// # Errors
 /// As [`spread`].
 pub fn layout(number: u64, job: &FrameJob) -> Result<Layout> {
-    let sink = job.writes.then(|| Arc::new(Elsewhere) as Arc<dyn BatchSink>);
-    let spread = spread(&job.relation, sink, job.limit)?;
+    let spread = spread(&job.relation, job.sink.clone(), job.limit)?;
     Layout::of_rows(number, spread, job.limit, job.shards)
-}
-
-/// A sink that the client has.
-#[derive(Debug)]
-struct Elsewhere;
-
-impl BatchSink for Elsewhere {
-    fn label(&self) -> String {
-        "the client's".into()
-    }
-
-    fn write(&self, _: &RecordBatch) -> Result<()> {
-        Err(Error::internal("the client writes this"))
-    }
-
-    fn finish(&self) -> Result<()> {
-        self.write(&RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty())))
-    }
 }
 
 #[cfg(test)]

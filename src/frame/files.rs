@@ -161,6 +161,29 @@ impl DataFrame {
         self.write(format.create(path, self.schema()?)?)
     }
 
+    /// Runs the plan and writes a directory of files in the order of rows: `part-00000.parquet` and so on. They are written beside each other,
+    /// each from the rows of about 32 MiB of the files that are read (no more than 64 MiB of rows), so their number follows from the
+    /// plan alone; on a cluster the workers write them. The directory is there when it is whole, and must not be there before.
+    ///
+    /// The rows of a file that its format keeps back (of Parquet a row group) are in memory for each thread.
+    ///
+    /// # Errors
+    /// As [`DataFrame::write`]; if the directory is there.
+    ///
+    /// ```
+    /// use blockwise::frame::{DataFrame, FileFormat, IpcOptions, scan_ipc};
+    /// let dir = std::env::temp_dir().join(format!("blockwise-doc-dir-{}", std::process::id()));
+    /// let df = DataFrame::from_columns([("k", vec!["a", "b"].into()), ("v", vec![1i64, 2].into())]);
+    /// df.write_directory(&dir, &FileFormat::Ipc(IpcOptions::default()))?;
+    /// assert!(dir.join("part-00000.arrow").exists());
+    /// assert_eq!(scan_ipc(&dir).num_rows()?, 2);
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    pub fn write_directory(&self, dir: impl AsRef<Path>, format: &FileFormat) -> Result<()> {
+        self.write(format.create_directory(dir, self.schema()?)?)
+    }
+
     /// Runs the plan and writes a directory in Hive's layout: `year=2013/month=1/part-0.parquet`, a file for every combination of values of
     /// the columns `by`, which are in the names only. The directory is there when it is whole, and must not be there before.
     ///

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::block::{Address, BlockSink, BlockSource};
 #[cfg(feature = "frame")]
-use crate::block::{BatchSource, TableAddress};
+use crate::block::{BatchSink, BatchSource, TableAddress};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Grid;
@@ -110,6 +110,15 @@ pub fn open_table(table: &TableAddress) -> Result<Arc<dyn BatchSource>> {
     }
 }
 
+/// Opens the directory of a table that another process is writing, to write some of its parts.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a format that this build does not know, [`ErrorKind::Format`] for options that there are not.
+#[cfg(feature = "frame")]
+pub fn open_directory(at: &TableAddress) -> Result<Arc<dyn BatchSink>> {
+    Ok(Arc::new(super::parts::DirectorySink::join(at)?))
+}
+
 /// Parts of a file that an address may ask for.
 #[cfg(feature = "frame")]
 const MOST_PARTS: u64 = 1 << 22;
@@ -131,7 +140,7 @@ pub(super) fn table_of(
     Ok(Some(TableAddress { files: vec![(file, vec![])], schema: schema.clone(), texts }))
 }
 
-fn unknown(format: &str) -> Error {
+pub(super) fn unknown(format: &str) -> Error {
     let hint = "build every worker with the feature of the format, and with the same version".into();
     ErrorKind::Unsupported { what: format!("files of format {format:?}"), hint }.into()
 }

@@ -53,7 +53,7 @@ mod tiles;
 pub mod zarr;
 
 #[cfg(feature = "frame")]
-pub use address::open_table;
+pub use address::{open_directory, open_table};
 pub use address::{open_sink, open_source};
 
 use crate::block::{Block, BlockSource};

@@ -1,8 +1,9 @@
-//! Tables into directories, a file for every partition of their rows.
+//! Tables into directories: a file for every partition of their rows, or for every part of them as they come.
 
 use super::sink::FileFormat;
-use super::temp::{Draft, new_dir, publish_dir};
-use crate::block::BatchSink;
+use super::temp::{Draft, dir_beside, new_dir, publish_dir};
+use super::{address, remote};
+use crate::block::{BatchSink, PartSink, TableAddress};
 use crate::error::{Error, Result};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -96,5 +97,118 @@ impl BatchSink for PartsSink {
         };
         file.finish()?;
         publish_dir(open.dir, &self.path, false)
+    }
+}
+
+/// A directory of files that are written beside each other: `part-00000.parquet` and so on, in the order of rows.
+pub struct DirectorySink {
+    path: PathBuf,
+    format: FileFormat,
+    schema: SchemaRef,
+    state: Mutex<Growing>,
+}
+
+/// Where files are until all are written, and are called by their numbers.
+enum Growing {
+    /// Here, for this sink to publish.
+    Own(tempfile::TempDir),
+    /// In that of another process.
+    Joined(PathBuf),
+    /// Nowhere any more.
+    Done,
+}
+
+impl std::fmt::Debug for DirectorySink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DirectorySink({})", self.path.display())
+    }
+}
+
+impl DirectorySink {
+    /// A directory for tables of this schema; it must not be there yet.
+    ///
+    /// # Errors
+    /// If it is there or cannot be created.
+    pub fn create(path: impl AsRef<Path>, schema: SchemaRef, format: FileFormat) -> Result<DirectorySink> {
+        let path = path.as_ref().to_owned();
+        let state = Mutex::new(Growing::Own(new_dir("write_directory", &path)?));
+        Ok(DirectorySink { path, format, schema, state })
+    }
+
+    /// The directory that another process is writing, to write some parts of it.
+    ///
+    /// # Errors
+    /// If it is of a format that this build does not know.
+    pub fn join(at: &TableAddress) -> Result<DirectorySink> {
+        let Some((file, _)) = at.files.first() else { return Err(Error::internal("a directory of no name")) };
+        let format = FileFormat::of_address(file, &at.texts)?;
+        let (path, schema) = (file.path.clone(), at.schema.clone());
+        let state = Mutex::new(Growing::Joined(path.clone()));
+        Ok(DirectorySink { path, format, schema, state })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Growing> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn dir(&self) -> Result<PathBuf> {
+        match &*self.state() {
+            Growing::Own(dir) => Ok(dir.path().to_owned()),
+            Growing::Joined(dir) => Ok(dir.clone()),
+            Growing::Done => Err(super::finished_twice(&self.path)),
+        }
+    }
+
+    fn name(&self, number: u64) -> String {
+        format!("{number}.{}", self.format.extension())
+    }
+}
+
+impl PartSink for DirectorySink {
+    fn part(&self, number: u64) -> Result<Arc<dyn BatchSink>> {
+        // it gets its name when it is whole: processes that write the same one do not meet
+        self.format.create(self.dir()?.join(self.name(number)), self.schema.clone())
+    }
+
+    fn publish(&self, parts: &[u64]) -> Result<()> {
+        let grown = match std::mem::replace(&mut *self.state(), Growing::Done) {
+            Growing::Own(dir) => dir,
+            Growing::Joined(_) => return Err(Error::internal("a directory of another process")),
+            Growing::Done => return Err(super::finished_twice(&self.path)),
+        };
+        // a directory of its own, in which no process that was given up writes any more
+        let whole = dir_beside(&self.path)?;
+        for (k, &number) in parts.iter().enumerate() {
+            let to = whole.path().join(format!("part-{k:05}.{}", self.format.extension()));
+            let moved = std::fs::rename(grown.path().join(self.name(number)), to);
+            moved.map_err(|e| Error::io("writing", &self.path, e))?;
+        }
+        publish_dir(whole, &self.path, false)
+    }
+
+    fn address(&self) -> Option<TableAddress> {
+        // what is sent to an object store grows on this machine
+        let dir = self.dir().ok().filter(|_| !remote::is_url(&self.path))?;
+        let (format, options, texts) = self.format.options();
+        let at = address::of_draft(format, dir, &options);
+        Some(TableAddress { files: vec![(at, vec![])], schema: self.schema.clone(), texts })
+    }
+}
+
+impl BatchSink for DirectorySink {
+    fn label(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn write(&self, _: &RecordBatch) -> Result<()> {
+        Err(Error::internal("a directory is written in parts"))
+    }
+
+    fn finish(&self) -> Result<()> {
+        Err(Error::internal("a directory is published by its parts"))
+    }
+
+    fn in_parts(&self) -> Option<&dyn PartSink> {
+        Some(self)
     }
 }

@@ -1,12 +1,14 @@
 //! Tables into files: the formats, and directories with one file for every value of some columns.
 
-use super::csv::{CsvSink, CsvWriteOptions};
-use super::ipc::{IpcOptions, IpcSink};
+use super::address::{option, unknown};
+use super::csv::{CsvQuotes, CsvSink, CsvWriteOptions};
+use super::ipc::{IpcCompression, IpcOptions, IpcSink};
 use super::json::JsonLinesSink;
 #[cfg(feature = "parquet")]
-use super::parquet::{ParquetOptions, ParquetSink};
+use super::parquet::{ParquetCompression, ParquetOptions, ParquetSink};
+use super::parts::DirectorySink;
 use super::temp::{Draft, new_dir, publish_dir};
-use crate::block::BatchSink;
+use crate::block::{Address, BatchSink};
 use crate::error::{Error, Result};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{cast, take};
@@ -51,6 +53,88 @@ impl FileFormat {
         self.sink(Draft::beside(path.as_ref())?, path.as_ref(), schema)
     }
 
+    /// A directory of files of this format, whose parts are written beside each other: `part-00000.parquet` and so on, in the order of rows. It
+    /// is there when it is whole, and must not be there before; see [`DataFrame::write_directory`](crate::frame::DataFrame::write_directory).
+    ///
+    /// # Errors
+    /// If it is there or cannot be created.
+    pub fn create_directory(&self, path: impl AsRef<Path>, schema: SchemaRef) -> Result<Arc<dyn BatchSink>> {
+        Ok(Arc::new(DirectorySink::create(path, schema, self.clone())?))
+    }
+
+    /// The format's name and options as an address has them.
+    pub(super) fn options(&self) -> (&'static str, Vec<(&'static str, u64)>, Vec<String>) {
+        match self {
+            FileFormat::Csv(o) => {
+                let options = [
+                    ("delimiter", o.delimiter.into()),
+                    ("quote", o.quote.into()),
+                    ("quotes", place(CSV_QUOTES, o.quotes)),
+                    ("header", o.header.into()),
+                ];
+                ("csv", options.to_vec(), vec![o.null.clone()])
+            }
+            FileFormat::JsonLines => ("json lines", vec![], vec![]),
+            FileFormat::Ipc(o) => {
+                ("ipc", vec![("compression", place(IPC_COMPRESSION, o.compression))], vec![])
+            }
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet(o) => {
+                let (compression, level) = match o.compression {
+                    ParquetCompression::None => (0, 0),
+                    ParquetCompression::Snappy => (1, 0),
+                    ParquetCompression::Lz4 => (2, 0),
+                    ParquetCompression::Gzip(level) => (3, level.into()),
+                    ParquetCompression::Zstd(level) => (4, level as u64),
+                };
+                let rows = o.row_group_rows as u64;
+                let options = [("compression", compression), ("level", level), ("row_group_rows", rows)];
+                ("parquet", options.to_vec(), vec![])
+            }
+        }
+    }
+
+    /// The format that an address names.
+    ///
+    /// # Errors
+    /// If this build does not know it, or its options are others.
+    pub(super) fn of_address(at: &Address, texts: &[String]) -> Result<FileFormat> {
+        let bad = |name: &str| {
+            Error::format("address", &at.path, format!("its address has another {name} than there are"))
+        };
+        let byte = |name: &str| option(at, name)?.try_into().map_err(|_| bad(name));
+        Ok(match at.format.as_str() {
+            "csv" => FileFormat::Csv(CsvWriteOptions {
+                delimiter: byte("delimiter")?,
+                quote: byte("quote")?,
+                quotes: *CSV_QUOTES.get(option(at, "quotes")?).ok_or_else(|| bad("quotes"))?,
+                header: option(at, "header")? > 0,
+                null: texts.first().cloned().ok_or_else(|| bad("null"))?,
+            }),
+            "json lines" => FileFormat::JsonLines,
+            "ipc" => {
+                let compression = IPC_COMPRESSION.get(option(at, "compression")?);
+                FileFormat::Ipc(IpcOptions { compression: *compression.ok_or_else(|| bad("compression"))? })
+            }
+            #[cfg(feature = "parquet")]
+            "parquet" => {
+                let level = option(at, "level")?;
+                let compression = match option(at, "compression")? {
+                    0 => ParquetCompression::None,
+                    1 => ParquetCompression::Snappy,
+                    2 => ParquetCompression::Lz4,
+                    3 => ParquetCompression::Gzip(level.try_into().map_err(|_| bad("level"))?),
+                    // it may be negative
+                    4 => ParquetCompression::Zstd((level as i64).try_into().map_err(|_| bad("level"))?),
+                    _ => return Err(bad("compression")),
+                };
+                let row_group_rows = option(at, "row_group_rows")?;
+                FileFormat::Parquet(ParquetOptions { compression, row_group_rows })
+            }
+            other => return Err(unknown(other)),
+        })
+    }
+
     pub(super) fn sink(&self, draft: Draft, path: &Path, schema: SchemaRef) -> Result<Arc<dyn BatchSink>> {
         Ok(match self {
             FileFormat::Csv(options) => Arc::new(CsvSink::new(draft, path, &schema, options)?),
@@ -60,6 +144,15 @@ impl FileFormat {
             FileFormat::Parquet(options) => Arc::new(ParquetSink::new(draft, path, schema, *options)?),
         })
     }
+}
+
+const CSV_QUOTES: &[CsvQuotes] =
+    &[CsvQuotes::Necessary, CsvQuotes::Always, CsvQuotes::NonNumeric, CsvQuotes::Never];
+const IPC_COMPRESSION: &[IpcCompression] = &[IpcCompression::None, IpcCompression::Lz4, IpcCompression::Zstd];
+
+/// The place of a value among all of its kind.
+fn place<T: PartialEq>(all: &[T], value: T) -> u64 {
+    all.iter().take_while(|v| **v != value).count() as u64
 }
 
 /// The most files of a partitioned table. Each is being written until the end, and takes memory for that.

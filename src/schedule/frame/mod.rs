@@ -32,6 +32,8 @@ use arrow::array::RecordBatch;
 use budget::{Budget, Held};
 pub(crate) use keys::HASHES;
 use pipeline::{Left, PipelineRun};
+#[cfg(feature = "cluster")]
+pub(crate) use rows::PART_BYTES;
 use share::Share;
 pub use share::{Came, FrameStage, Give, Role, Spread, Together, Way};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use super::group::{GroupFold, GroupsInOrder};
 use super::join::JoinTable;
 use super::keys::Encoder;
 use super::parts::Parts;
-use super::rows::{Collect, Tail, Write};
+use super::rows::{Collect, Tail, Write, WriteParts};
 use super::runs::Runs;
 use super::share::{Pieces, SHARES, Share, bundled_share, is_by_share, share_of};
 use super::sort::Sort;
@@ -219,7 +219,10 @@ impl PipelineRun<'_> {
                 self.gather(&inputs, label, &Exchange { keys, numbered: *numbered, cuts, run: self })
             }
             Root::Hand { .. } => self.gather(&inputs, label, &Hand),
-            Root::Write(sink) => self.gather(&inputs, label, &Write { schema, sink: &**sink }),
+            Root::Write(sink) => match sink.in_parts() {
+                Some(sink) => self.gather(&inputs, label, &WriteParts { schema, sink }),
+                None => self.gather(&inputs, label, &Write { schema, sink: &**sink }),
+            },
             Root::Sort(plan) => {
                 let root = Sort { plan, schema, rt, disk: &disk, budget };
                 match self.share {
@@ -642,6 +645,7 @@ pub(super) fn is_by_part(root: &Root) -> bool {
         Root::Collect { .. } => Collect::BY_PART,
         Root::Window(_) => Windowed::BY_PART,
         Root::Tail(_) => Tail::BY_PART,
+        Root::Write(sink) if sink.in_parts().is_some() => WriteParts::BY_PART,
         Root::Write(_) => Write::BY_PART,
         Root::Exchange { .. } => Exchange::BY_PART,
         Root::Hand { .. } => Hand::BY_PART,

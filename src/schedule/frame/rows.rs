@@ -4,14 +4,15 @@ use super::evaluate::batch;
 use super::keys::one_dictionary;
 use super::pipeline::{Gather, Left};
 use super::store::{Disk, Stored, StoredRows};
-use super::travel::{pack, rows_of};
-use crate::block::BatchSink;
+use super::travel::{bad, pack, rows_of};
 use crate::block::batch::batch_bytes;
+use crate::block::{BatchSink, PartSink};
 use crate::error::Result;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Keeps rows in order: some from the start, or the last ones.
 pub(super) struct Collect<'a> {
@@ -245,6 +246,102 @@ impl Gather for Write<'_> {
 
     fn import(&self, bytes: Vec<u8>) -> Result<Vec<RecordBatch>> {
         rows_of(bytes, self.schema)
+    }
+}
+
+/// Hands rows to a sink in parts, side by side.
+pub(super) struct WriteParts<'a> {
+    pub schema: &'a SchemaRef,
+    pub sink: &'a dyn PartSink,
+}
+
+/// The parts of a span: their numbers are in the order of rows, and those of no other span.
+#[derive(Default)]
+pub(super) struct Parts {
+    written: Vec<u64>,
+    open: Option<Arc<dyn BatchSink>>,
+    /// Bytes of the rows of the open one, of which the sink may hold back some.
+    bytes: usize,
+}
+
+/// Bytes of rows from which on a part ends.
+pub(crate) const PART_BYTES: usize = 64 << 20;
+/// More parts than a span has.
+const MOST_PARTS: u64 = 1 << 20;
+
+impl Gather for WriteParts<'_> {
+    type State = Parts;
+    type Whole = Vec<u64>;
+
+    fn state(&self) -> Parts {
+        Parts::default()
+    }
+
+    fn whole(&self) -> Result<Vec<u64>> {
+        Ok(vec![])
+    }
+
+    fn push(&self, parts: &mut Parts, task: usize, rows: RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        if parts.bytes >= PART_BYTES {
+            self.seal(parts)?;
+        }
+        let open = match &parts.open {
+            Some(open) => open.clone(),
+            None => {
+                // the first is of the part of the input that its first rows are of
+                let number = parts.written.last().map_or(task as u64 * MOST_PARTS, |last| last + 1);
+                parts.written.push(number);
+                parts.open.insert(self.sink.part(number)?).clone()
+            }
+        };
+        parts.bytes += batch_bytes(&rows);
+        open.write(&rows)
+    }
+
+    fn seal(&self, parts: &mut Parts) -> Result<()> {
+        parts.bytes = 0;
+        parts.open.take().map_or(Ok(()), |open| open.finish())
+    }
+
+    fn bytes(&self, parts: &Parts) -> usize {
+        parts.bytes
+    }
+
+    fn merge(&self, whole: &mut Vec<u64>, _span: usize, parts: Parts) -> Result<()> {
+        whole.extend(parts.written);
+        Ok(())
+    }
+
+    fn whole_bytes(&self, whole: &Vec<u64>) -> usize {
+        8 * whole.capacity()
+    }
+
+    fn finish(&self, mut whole: Vec<u64>) -> Result<Left> {
+        if whole.is_empty() {
+            // a table of no rows has columns all the same
+            let none = self.sink.part(0)?;
+            none.write(&RecordBatch::new_empty(self.schema.clone()))?;
+            none.finish()?;
+            whole.push(0);
+        }
+        self.sink.publish(&whole)?;
+        Ok(Left::memory(self.schema, vec![]))
+    }
+
+    fn export(&self, _span: usize, parts: Parts, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![parts.written.iter().flat_map(|n| n.to_le_bytes()).collect()])
+    }
+
+    fn import(&self, bytes: Vec<u8>) -> Result<Parts> {
+        let (numbers, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(bad("numbers that are none"));
+        }
+        let written = numbers.iter().map(|n| u64::from_le_bytes(*n)).collect();
+        Ok(Parts { written, ..Parts::default() })
     }
 }
 

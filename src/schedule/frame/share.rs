@@ -5,7 +5,7 @@
 //! have a second stage: each machine puts together the groups whose keys' hash is in its range, of all spans. Joins whose kept side may be
 //! too large for every machine are stages of their own ([`super::split`]). A pipeline that reads only what others left is no stage: it runs
 //! where that is read, once for all units of a stage that a machine has; but for functions of partitions of rows that were sorted by
-//! ranges, which run where each range was merged.
+//! ranges, and files of such rows, which are made where each range was merged.
 //!
 //! What is shared out of a stage are *units*: a span of files each, or a share of the spans of what an earlier pass left, which all machines
 //! have and whose number is known only when it is there.
@@ -526,8 +526,12 @@ fn units_of_chain(chain: &Chain, by_part: bool) -> usize {
 /// The number of units of a pipeline; none if it is no stage. `is_merged` says what a sort by ranges left.
 fn unit_count(p: &Pipeline, is_merged: impl Fn(usize) -> bool) -> Option<usize> {
     let reads_files = p.chains.iter().any(|c| !matches!(c.input, Input::Result(_)));
-    let of_ranges = matches!(&p.root, Root::Runs(runs) if runs.function.is_some())
-        && p.chains.iter().all(|c| c.input.pipeline().is_some_and(&is_merged));
+    let is_work = match &p.root {
+        Root::Runs(runs) => runs.function.is_some(),
+        Root::Write(sink) => sink.in_parts().is_some(),
+        _ => false,
+    };
+    let of_ranges = is_work && p.chains.iter().all(|c| c.input.pipeline().is_some_and(&is_merged));
     let by_part = is_by_part(&p.root);
     (reads_files || of_ranges).then(|| p.chains.iter().map(|c| units_of_chain(c, by_part)).sum())
 }

@@ -5,7 +5,7 @@ use super::super::MOST_NODES;
 use super::super::decode::{address, bad, dtype, of, open};
 use super::form::*;
 use super::{DEEPEST, LARGEST, MAGIC, function};
-use crate::block::{BatchSource, MemoryBatches, TableAddress};
+use crate::block::{BatchSink, BatchSource, MemoryBatches, TableAddress};
 use crate::dtype::Scalar;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::registered;
@@ -16,6 +16,7 @@ use crate::expr::frame::{
 use crate::io;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use crate::schedule::frame::{rows_of, unpack_schema};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ use std::sync::Arc;
 pub struct FrameJob {
     /// What to compute.
     pub relation: Relation,
-    /// Whether its rows go to a sink of the client's.
-    pub writes: bool,
+    /// Where its rows go, if not to the client's memory.
+    pub sink: Option<Arc<dyn BatchSink>>,
     /// Memory limit that the plan is made for, in bytes.
     pub limit: u64,
     /// The most shards that a stage is cut into.
@@ -60,7 +61,33 @@ pub fn decode(bytes: &[u8]) -> Result<FrameJob> {
     }
     let (relation, _) = tables.relations.pop().ok_or_else(|| bad("nothing is wanted"))?;
     let shards = (form.shards as usize).clamp(1, 1 << 16);
-    Ok(FrameJob { relation, writes: form.writes, limit: form.limit, shards })
+    let sink: Option<Arc<dyn BatchSink>> = match form.to {
+        ToForm::Rows => None,
+        ToForm::Client => Some(Arc::new(Elsewhere)),
+        ToForm::Workers { schema: columns, texts, directory } => {
+            let files = vec![(address(directory), vec![])];
+            Some(io::open_directory(&TableAddress { files, schema: schema(columns)?, texts })?)
+        }
+    };
+    Ok(FrameJob { relation, sink, limit: form.limit, shards })
+}
+
+/// A sink that the client has.
+#[derive(Debug)]
+struct Elsewhere;
+
+impl BatchSink for Elsewhere {
+    fn label(&self) -> String {
+        "the client's".into()
+    }
+
+    fn write(&self, _: &RecordBatch) -> Result<()> {
+        Err(Error::internal("the client writes this"))
+    }
+
+    fn finish(&self) -> Result<()> {
+        Err(Error::internal("the client publishes this"))
+    }
 }
 
 fn schema(bytes: Vec<u8>) -> Result<SchemaRef> {
@@ -296,7 +323,8 @@ fn window(form: WindowForm) -> Result<WindowOp> {
 
 impl std::fmt::Debug for FrameJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let FrameJob { relation, writes, limit, shards } = self;
-        write!(f, "FrameJob({:?}, writes {writes}, limit {limit}, {shards} shards)", relation.schema())
+        let FrameJob { relation, sink, limit, shards } = self;
+        let to = sink.as_ref().map_or("rows".into(), |s| s.label());
+        write!(f, "FrameJob({:?} to {to}, limit {limit}, {shards} shards)", relation.schema())
     }
 }

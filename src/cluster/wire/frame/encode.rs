@@ -5,8 +5,8 @@ use super::super::MOST_IN_MEMORY;
 use super::super::encode::{address, place, seal};
 use super::form::*;
 use super::{DEEPEST, LARGEST, MAGIC, function};
-use crate::block::BatchSource;
 use crate::block::batch::batch_bytes;
+use crate::block::{BatchSink, BatchSource, TableAddress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::registered;
 use crate::expr::frame::{
@@ -19,15 +19,15 @@ use arrow::datatypes::{DataType, Field, Schema};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The wire form of a relation, for a plan with this memory limit whose stages are cut into at most so many shards; `writes` says whether its
-/// rows go to a sink.
+/// The wire form of a relation, for a plan with this memory limit whose stages are cut into at most so many shards. If its rows go to a sink
+/// that is written in parts, workers do that.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a function that no worker knows, for a source that cannot be opened elsewhere, and for more than
 /// 16 MiB in memory if there is no scratch directory.
 pub fn encode(
     relation: &Relation,
-    writes: bool,
+    sink: Option<&dyn BatchSink>,
     limit: u64,
     shards: usize,
     scratch: &mut Scratch,
@@ -50,7 +50,16 @@ pub fn encode(
     let types = pack_schema(&Arc::new(Schema::new(fields.collect::<Vec<_>>())))?;
     let Encoder { sources, exprs, relations, .. } = out;
     let shards = shards.try_into().unwrap_or(u32::MAX);
-    seal(MAGIC, &FrameForm { limit, shards, writes, types, sources, exprs, relations })
+    let to = match (sink, sink.and_then(|s| s.in_parts()?.address())) {
+        (None, _) => ToForm::Rows,
+        (Some(_), None) => ToForm::Client,
+        (Some(sink), Some(TableAddress { mut files, schema, texts })) => {
+            let (at, _) =
+                files.pop().ok_or_else(|| Error::internal(format!("{} is nowhere", sink.label())))?;
+            ToForm::Workers { schema: pack_schema(&schema)?, texts, directory: address(at)? }
+        }
+    };
+    seal(MAGIC, &FrameForm { limit, shards, to, types, sources, exprs, relations })
 }
 
 struct Encoder<'a> {

@@ -11,8 +11,8 @@ pub(super) struct FrameForm {
     pub limit: u64,
     /// The most shards that a stage is cut into.
     pub shards: u32,
-    /// Whether the rows go to a sink of the client's.
-    pub writes: bool,
+    /// Where the rows go.
+    pub to: ToForm,
     /// The types that expressions name, as Arrow's form of a schema.
     pub types: Vec<u8>,
     pub sources: Vec<TableForm>,
@@ -20,6 +20,17 @@ pub(super) struct FrameForm {
     pub exprs: Vec<ExprForm>,
     /// Inputs come before their users.
     pub relations: Vec<RelationForm>,
+}
+
+/// Where rows go.
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) enum ToForm {
+    /// To the client's memory.
+    Rows,
+    /// To the client, which writes them.
+    Client,
+    /// To a directory whose parts workers write.
+    Workers { schema: Vec<u8>, texts: Vec<String>, directory: AddressForm },
 }
 
 /// Where rows come from. Schemas and rows are in Arrow's form.

@@ -9,7 +9,8 @@ use crate::cluster::rows;
 use crate::cluster::scratch::Scratch;
 use crate::expr::frame::Relation;
 use crate::frame::{
-    Column, DataFrame, DataType, Every, JoinKind, Partition, UserFold, col, concat_str, date, len, lit,
+    Column, CsvQuotes, CsvWriteOptions, DataFrame, DataType, Every, FileFormat, IpcCompression, IpcOptions,
+    JoinKind, ParquetCompression, ParquetOptions, Partition, UserFold, col, concat_str, date, len, lit,
     register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
 };
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
@@ -113,10 +114,10 @@ fn relation(df: &DataFrame) -> &Relation {
 #[test]
 fn relations_come_back_and_are_planned_alike() {
     for (n, df) in frames().iter().enumerate() {
-        let bytes = encode(relation(df), false, LIMIT, 7, &mut Scratch::below(None))
+        let bytes = encode(relation(df), None, LIMIT, 7, &mut Scratch::below(None))
             .unwrap_or_else(|e| panic!("{n}: {e}"));
         let job = decode(&bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
-        assert_eq!((job.limit, job.shards, job.writes), (LIMIT, 7, false));
+        assert_eq!((job.limit, job.shards, job.sink.is_none()), (LIMIT, 7, true));
         assert_eq!(job.relation.schema(), relation(df).schema());
         let (here, there) =
             (rows::spread(relation(df), None, LIMIT), rows::spread(&job.relation, None, LIMIT));
@@ -134,7 +135,7 @@ fn many_rows_in_memory_are_put_where_workers_see_them() {
     let x: Vec<Option<f64>> = (0..n).map(|i| (i % 7 != 0).then_some(i as f64 * 0.1)).collect();
     let t: Vec<String> = (0..n).map(|i| format!("{}", i % 1000)).collect();
     let big = DataFrame::from_columns([("x", x.into()), ("t", t.into())]).filter(col("x").gt(3.0));
-    let bytes = encode(relation(&big), false, LIMIT, 7, &mut scratch).unwrap();
+    let bytes = encode(relation(&big), None, LIMIT, 7, &mut scratch).unwrap();
     assert!(bytes.len() < 8192, "{} bytes", bytes.len());
     let job = decode(&bytes).unwrap();
     let (here, there) = (rows::spread(relation(&big), None, LIMIT), rows::spread(&job.relation, None, LIMIT));
@@ -156,24 +157,61 @@ fn files_travel_by_address_and_are_noticed_when_they_change() {
     let path = dir.path().join("t.csv");
     table().write_csv(&path).unwrap();
     let df = scan_csv(&path).filter(col("n").gt(1));
-    let bytes = encode(relation(&df), true, LIMIT, 2, &mut Scratch::below(None)).unwrap();
+    let file = FileFormat::JsonLines.create(dir.path().join("out.jsonl"), df.schema().unwrap()).unwrap();
+    let bytes = encode(relation(&df), Some(&*file), LIMIT, 2, &mut Scratch::below(None)).unwrap();
     let job = decode(&bytes).unwrap();
-    assert!(job.writes);
+    assert_eq!(job.sink.map(|s| (s.label(), s.in_parts().is_none())), Some(("the client's".into(), true)));
     assert_eq!(rows::spread(&job.relation, None, LIMIT).unwrap().stages.len(), 1);
     std::fs::write(&path, "k,v,n\nx,1.0,2\n").unwrap();
     assert!(decode(&bytes).unwrap_err().to_string().contains("changed"));
 }
 
 #[test]
+fn directories_travel_by_address_with_all_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let df = table();
+    let quotes = |quotes| CsvWriteOptions { delimiter: b';', quotes, null: "-".into(), ..Default::default() };
+    let parquet = |compression| ParquetOptions { compression, row_group_rows: 3 };
+    let formats = [
+        FileFormat::JsonLines,
+        FileFormat::Csv(quotes(CsvQuotes::Always)),
+        FileFormat::Csv(quotes(CsvQuotes::NonNumeric)),
+        FileFormat::Ipc(IpcOptions { compression: IpcCompression::Zstd }),
+        FileFormat::Parquet(parquet(ParquetCompression::Gzip(3))),
+        FileFormat::Parquet(parquet(ParquetCompression::Snappy)),
+        FileFormat::Parquet(parquet(ParquetCompression::Zstd(2))),
+    ];
+    let rows = table().collect().unwrap().to_batch().unwrap();
+    for (n, format) in formats.iter().enumerate() {
+        let own = format.create_directory(dir.path().join(format!("{n}")), df.schema().unwrap()).unwrap();
+        let bytes = encode(relation(&df), Some(&*own), LIMIT, 2, &mut Scratch::below(None)).unwrap();
+        let far = decode(&bytes).unwrap().sink.unwrap();
+        let (own, far) = (own.in_parts().unwrap(), far.in_parts().unwrap());
+        for (number, parts) in [(4, own), (5, far), (5, far)] {
+            let part = parts.part(number).unwrap();
+            part.write(&rows).unwrap();
+            part.finish().unwrap();
+        }
+        assert!(far.publish(&[5]).is_err());
+        own.publish(&[4, 5]).unwrap();
+        let file = |k: usize| {
+            std::fs::read(dir.path().join(format!("{n}/part-0000{k}.{}", format.extension()))).unwrap()
+        };
+        assert!(!file(0).is_empty() && file(0) == file(1), "{format:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), formats.len());
+}
+
+#[test]
 fn what_no_worker_could_have_is_an_error_that_names_it() {
     let df = table();
     let schema = df.schema().unwrap();
-    let e = encode(relation(&df.map_batches(&schema, Ok)), false, LIMIT, 1, &mut Scratch::below(None))
+    let e = encode(relation(&df.map_batches(&schema, Ok)), None, LIMIT, 1, &mut Scratch::below(None))
         .unwrap_err();
     assert!(e.to_string().contains("map_batches") && e.to_string().contains("register_batches"), "{e}");
     let e = encode(
         relation(&df.select(col("n").map_elements(|n: i64| Some(n + 1)))),
-        false,
+        None,
         LIMIT,
         1,
         &mut Scratch::below(None),
@@ -181,13 +219,13 @@ fn what_no_worker_could_have_is_an_error_that_names_it() {
     .unwrap_err();
     assert!(e.to_string().contains("map_elements") && e.to_string().contains("register_elements"), "{e}");
     let parts = df.repartition(Partition::rows(2)).map_partitions(&schema, Ok);
-    let e = encode(relation(&parts), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err().to_string();
+    let e = encode(relation(&parts), None, LIMIT, 1, &mut Scratch::below(None)).unwrap_err().to_string();
     assert!(e.contains("map_partitions") && e.contains("map_partitions_registered"), "{e}");
     // a fold that happens to have the name of one that is registered
     register();
     let e = encode(
         relation(&df.group_by("k").agg(joined().of(["n", "k"]))),
-        false,
+        None,
         LIMIT,
         1,
         &mut Scratch::below(None),
@@ -195,13 +233,13 @@ fn what_no_worker_could_have_is_an_error_that_names_it() {
     .unwrap_err();
     assert!(e.to_string().contains("joined") && e.to_string().contains("register_fold"), "{e}");
     let big = DataFrame::from_columns([("x", vec![0u64; (16 << 17) + 1].into())]);
-    let e = encode(relation(&big), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
+    let e = encode(relation(&big), None, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
     assert!(e.to_string().contains("in memory"), "{e}");
     let mut deep = df;
     for k in 0..super::DEEPEST as i64 {
         deep = deep.filter(col("n").ne(k)).head(1000);
     }
-    let e = encode(relation(&deep), false, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
+    let e = encode(relation(&deep), None, LIMIT, 1, &mut Scratch::below(None)).unwrap_err();
     assert!(e.to_string().contains("inside each other"), "{e}");
 }
 
@@ -224,7 +262,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn other_versions_and_damage_are_refused() {
-    let bytes = encode(relation(&frames()[0]), false, LIMIT, 1, &mut Scratch::below(None)).unwrap();
+    let bytes = encode(relation(&frames()[0]), None, LIMIT, 1, &mut Scratch::below(None)).unwrap();
     for n in 0..bytes.len() {
         assert!(decode(&bytes[..n]).is_err());
         let mut spoilt = bytes.clone();
@@ -242,7 +280,7 @@ fn no_bytes_make_it_panic() {
     let mut numbers = Numbers(31);
     let (mut refused, mut taken) = (0, 0);
     for df in frames() {
-        let good = encode(relation(&df), false, LIMIT, 3, &mut Scratch::below(None)).unwrap();
+        let good = encode(relation(&df), None, LIMIT, 3, &mut Scratch::below(None)).unwrap();
         for _ in 0..1500 {
             let mut bytes = good.clone();
             for _ in 0..1 + numbers.below(4) {
@@ -269,7 +307,7 @@ fn no_bytes_make_it_panic() {
 
 #[test]
 fn a_form_of_nothing_is_refused() {
-    let bytes = encode(relation(&table()), false, LIMIT, 1, &mut Scratch::below(None)).unwrap();
+    let bytes = encode(relation(&table()), None, LIMIT, 1, &mut Scratch::below(None)).unwrap();
     let mut form: FrameForm = open(MAGIC, &bytes).unwrap();
     form.relations.clear();
     assert!(decode(&seal(MAGIC, &form).unwrap()).unwrap_err().to_string().contains("nothing"));

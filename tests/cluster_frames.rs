@@ -13,8 +13,8 @@ mod worker;
 
 use blockwise::cluster::LocalCluster;
 use blockwise::frame::{
-    Column, DataFrame, Every, Expr, FileFormat, JoinKind, Partition, UserFold, col, concat_str, duration,
-    len, row_number, scan_json_lines, scan_parquet, timestamp,
+    Column, DataFrame, Every, Expr, FileFormat, JoinKind, Partition, UserFold, col, concat_str, date,
+    duration, len, row_number, scan_json_lines, scan_parquet, timestamp,
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
@@ -137,6 +137,16 @@ fn joins_rows_in_order_and_sinks_give_the_local_runs_rows() {
     assert_eq!(assert_same(&client, &ranges.partitions(), "their ends"), 7);
     let hashed = df.repartition(Partition::by_hash("few", 4));
     assert_eq!(assert_same(&client, &hashed.group_by("few").agg(col("x").sum()), "groups of partitions"), 9);
+
+    // the library's own functions of batches
+    assert_eq!(assert_same(&client, &df.unpivot(["x", "n"], ["few"]), "unpivot"), 480_000);
+    let lists = df.filter(col("n").lt(30)).group_by("few").agg(col("x").collect_list());
+    assert!(assert_same(&client, &lists.explode("x"), "explode") > 5000);
+    assert!(assert_same(&client, &df.describe(), "describe") > 3);
+    assert_eq!(assert_same(&client, &df.corr_matrix(), "correlations"), 3);
+    let days =
+        df.filter(col("n").lt(9)).select((date(2024, 1, 1) + col("n") * duration(3, 0, 0, 0)).alias("day"));
+    assert_eq!(assert_same(&client, &days.unique("day").upsample("day", Every::days(1)), "upsample"), 26);
 
     let pairs = df.head(40).select(["n", "x"]).cross_join(&csv.head(30).select(["many"]));
     assert_eq!(assert_same(&client, &pairs, "cross join"), 1200);

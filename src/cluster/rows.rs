@@ -223,6 +223,9 @@ mod tests {
             df.repartition(Partition::by_hash(["k", "t"], 3)).group_by(["k"]).agg(sums()),
             both.repartition(Partition::by_hash("t", 4)).map_partitions(&schema, Ok),
             df.group_by("k").map_groups(&schema, first),
+            both.unpivot(["k"], ["t"]),
+            df.group_by("t").agg(col("k").collect_list()).explode("k"),
+            both.describe(),
         ]
     }
 

@@ -2,11 +2,9 @@
 
 use super::aggregate::plan_aggregates;
 use super::functions::is_number;
-use super::{AggOp, DataFrame, DataType, Expr, Field, GroupBy, RecordBatch, Schema, col, corr};
+use super::{AggOp, DataFrame, DataType, Expr, Field, GroupBy, Schema, col, corr};
 use crate::error::{Error, Result};
-use crate::expr::frame::{Relation, name_of};
-use arrow::array::{Array, ArrayRef, StringArray, new_null_array};
-use arrow::compute::concat;
+use crate::expr::frame::{BatchFunction, Relation, Stack, name_of};
 use std::sync::Arc;
 
 /// A fold of every column that has it, but for these.
@@ -261,25 +259,6 @@ fn stacked(
 ) -> Result<Relation> {
     let mut fields = vec![Field::new(label, DataType::Utf8, true)];
     fields.extend(columns.iter().map(|(f, _)| f.clone()));
-    let schema = Arc::new(Schema::new(fields));
-    let of = schema.clone();
-    let stack = move |rows: RecordBatch| {
-        let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
-        let mut tables = vec![];
-        for row in 0..rows.num_rows() {
-            let mut table: Vec<ArrayRef> = vec![Arc::new(StringArray::from(labels.clone()))];
-            for (field, places) in &columns {
-                let cell = |place: &Option<usize>| match place {
-                    Some(c) => rows.column(*c).slice(row, 1),
-                    None => new_null_array(field.data_type(), 1),
-                };
-                let cells: Vec<ArrayRef> = places.iter().map(cell).collect();
-                let cells: Vec<&dyn Array> = cells.iter().map(AsRef::as_ref).collect();
-                table.push(concat(&cells).map_err(internal)?);
-            }
-            tables.push(RecordBatch::try_new(of.clone(), table).map_err(internal)?);
-        }
-        arrow::compute::concat_batches(&of, &tables).map_err(internal)
-    };
-    wide.map_batches("stack", &schema, Arc::new(stack))
+    let stack = Stack { labels, cells: columns.into_iter().map(|(_, places)| places).collect() };
+    wide.map_batches(BatchFunction::Stack(Arc::new(stack)), &Schema::new(fields))
 }

@@ -3,14 +3,12 @@
 use super::Every;
 use super::aggregate::{has_aggregate, plan_aggregates};
 use super::{
-    AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, RecordBatch, Schema,
-    col, when,
+    AggOp, DataFrame, DataType, Expr, Field, GroupBy, IntoColumns, JoinKind, Literal, Schema, col, when,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::functions::every;
-use crate::expr::frame::{Named, Node, common, find, is_text, kernel_dtype, name_of};
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
-use arrow::compute::{cast, interleave, take, take_record_batch};
+use crate::expr::frame::{BatchFunction, Named, Node, common, find, is_text, kernel_dtype, name_of};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
 use std::sync::Arc;
 
 /// The names of columns; an error for an expression that is none.
@@ -20,10 +18,6 @@ fn names_of(columns: &[Expr], op: &'static str) -> Result<Vec<Arc<str>>> {
         _ => Err(Error::invalid(op, format!("{c} is no column's name"))),
     };
     columns.iter().map(name).collect()
-}
-
-fn internal(e: arrow::error::ArrowError) -> Error {
-    Error::internal(e.to_string())
 }
 
 impl DataFrame {
@@ -86,13 +80,7 @@ impl DataFrame {
             wanted.extend(
                 on.iter().enumerate().map(|(k, n)| Named { name: hidden(k), expr: col(n).cast(t.clone()) }),
             );
-            let schema = Arc::new(Schema::new(fields));
-            let (of, names) = (schema.clone(), on.clone());
-            r.project(wanted)?.map_batches(
-                "unpivot",
-                &schema,
-                Arc::new(move |rows| under_one_another(&rows, &names, &of)),
-            )
+            r.project(wanted)?.map_batches(BatchFunction::Unpivot(on.into()), &Schema::new(fields))
         })
     }
 
@@ -200,45 +188,12 @@ impl DataFrame {
             let ends = vec![start.min().alias("first"), start.max().alias("last")];
             let ends = plan_aggregates(r, vec![], ends)?;
             let t = ends.schema().field(0).data_type().clone();
-            let schema = Arc::new(Schema::new(vec![Field::new(time, t, true)]));
-            let of = schema.clone();
-            let spans = ends.map_batches(
-                "spans",
-                &schema,
-                Arc::new(move |ends: RecordBatch| {
-                    if ends.num_rows() == 0 {
-                        return Ok(RecordBatch::new_empty(of.clone()));
-                    }
-                    let starts = every::range(every, ends.column(0), ends.column(1))?;
-                    RecordBatch::try_new(of.clone(), vec![starts]).map_err(internal)
-                }),
-            )?;
+            let schema = Schema::new(vec![Field::new(time, t, true)]);
+            let spans = ends.map_batches(BatchFunction::Spans(every), &schema)?;
             let all = r.join(&spans, JoinKind::Full, vec![(col(time), col(time))], "_right")?;
             all.sort(vec![col(time).ascending()])
         })
     }
-}
-
-/// Rows of one batch, each as often as it has values.
-fn under_one_another(rows: &RecordBatch, names: &[Arc<str>], schema: &Arc<Schema>) -> Result<RecordBatch> {
-    let (count, first) = (names.len(), rows.num_columns() - names.len());
-    let index = rows.project(&(0..first).collect::<Vec<_>>()).map_err(internal)?;
-    let row = (0..rows.num_rows() as u32).flat_map(|r| std::iter::repeat_n(r, count));
-    let mut columns: Vec<ArrayRef> = match first {
-        0 => vec![],
-        _ => take_record_batch(&index, &UInt32Array::from_iter_values(row))
-            .map_err(internal)?
-            .columns()
-            .to_vec(),
-    };
-    let names = StringArray::from_iter_values(names);
-    let name = (0..rows.num_rows()).flat_map(|_| 0..count as u32);
-    columns.push(take(&names, &UInt32Array::from_iter_values(name), None).map_err(internal)?);
-    let values: Vec<&dyn Array> = (first..rows.num_columns()).map(|c| rows.column(c).as_ref()).collect();
-    let places: Vec<(usize, usize)> =
-        (0..rows.num_rows()).flat_map(|r| (0..count).map(move |c| (c, r))).collect();
-    columns.push(interleave(&values, &places).map_err(internal)?);
-    RecordBatch::try_new(schema.clone(), columns).map_err(internal)
 }
 
 /// What a column is called that is made for a value.

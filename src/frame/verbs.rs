@@ -8,7 +8,9 @@ use super::{
 };
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::expr::frame::{Named, Node, Relation, find, in_pairs, is_text, name_of, registered};
+use crate::expr::frame::{
+    BatchFunction, Named, Node, Relation, find, in_pairs, is_text, name_of, registered,
+};
 use std::sync::Arc;
 
 /// Expressions with the names of the columns that they make.
@@ -370,7 +372,7 @@ impl DataFrame {
         schema: &Schema,
         function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
     ) -> DataFrame {
-        self.then(|r| r.map_batches("function", schema, Arc::new(function)))
+        self.then(|r| r.map_batches(BatchFunction::User("function".into(), Arc::new(function)), schema))
     }
 
     /// The function of batches that is [registered](super::register_batches) under a name: as [`DataFrame::map_batches`], and on a cluster
@@ -381,7 +383,7 @@ impl DataFrame {
     #[track_caller]
     pub fn map_batches_registered(&self, name: &str, schema: &Schema) -> DataFrame {
         self.then(|r| match registered::batches(name) {
-            Some(function) => r.map_batches(name, schema, function),
+            Some(function) => r.map_batches(BatchFunction::User(name.into(), function), schema),
             None => Err(registered::unknown("map_batches", name)),
         })
     }

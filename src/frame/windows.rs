@@ -1,10 +1,8 @@
 //! Columns that depend on the order of rows, and verbs made of them.
 
-use super::{DataFrame, DataType, Expr, Field, RecordBatch, Schema, col, lit, when};
+use super::{DataFrame, DataType, Expr, Field, Schema, col, lit, when};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::frame::{Named, Node, Relation, WindowColumn, WindowOp, random, row_number};
-use arrow::array::{Array, AsArray, UInt32Array};
-use arrow::compute::take as take_values;
+use crate::expr::frame::{BatchFunction, Named, Node, Relation, WindowColumn, WindowOp, random, row_number};
 use std::sync::Arc;
 
 fn has_window(e: &Expr) -> bool {
@@ -56,30 +54,6 @@ fn take(e: &Expr, level: usize, found: &mut Vec<(WindowColumn, Vec<Expr>)>) -> R
     })
 }
 
-/// The rows with a column of lists in place of which its values are.
-fn exploded(rows: &RecordBatch, at: usize, schema: &Arc<Schema>) -> Result<RecordBatch> {
-    let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
-    let lists = rows.column(at).as_list::<i32>();
-    let (mut from, mut values): (Vec<u32>, Vec<Option<u32>>) = (vec![], vec![]);
-    for row in 0..rows.num_rows() {
-        let (start, end) = (lists.value_offsets()[row] as u32, lists.value_offsets()[row + 1] as u32);
-        if lists.is_null(row) || start == end {
-            from.push(row as u32);
-            values.push(None);
-            continue;
-        }
-        from.extend(std::iter::repeat_n(row as u32, (end - start) as usize));
-        values.extend((start..end).map(Some));
-    }
-    let (from, values) = (UInt32Array::from(from), UInt32Array::from(values));
-    let columns = rows.columns().iter().enumerate().map(|(c, column)| match c == at {
-        true => take_values(lists.values(), &values, None),
-        false => take_values(column, &from, None),
-    });
-    RecordBatch::try_new(schema.clone(), columns.collect::<std::result::Result<_, _>>().map_err(internal)?)
-        .map_err(internal)
-}
-
 impl DataFrame {
     /// The last `n` rows.
     ///
@@ -105,9 +79,7 @@ impl DataFrame {
             };
             let mut fields: Vec<Field> = r.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
             fields[at] = Field::new(column, item.data_type().clone(), true);
-            let schema = Arc::new(Schema::new(fields));
-            let of = schema.clone();
-            r.map_batches("explode", &schema, Arc::new(move |rows| exploded(&rows, at, &of)))
+            r.map_batches(BatchFunction::Explode(at), &Schema::new(fields))
         });
         DataFrame::new(exploded)
     }

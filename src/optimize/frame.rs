@@ -200,7 +200,7 @@ fn push_filters(r: &Relation, mut masks: Vec<Expr>) -> Result<Relation> {
         | RelOp::Distinct(_)
         | RelOp::Window { .. }
         | RelOp::Runs(_)
-        | RelOp::MapBatches { .. } => {
+        | RelOp::MapBatches(_) => {
             let input = push_filters(&r.inputs()[0], vec![])?;
             filtered(r.with_inputs(vec![input])?, masks)
         }
@@ -308,7 +308,7 @@ fn prune(r: &Relation, wanted: &Names) -> Result<Relation> {
             below.extend(r.inputs()[0].schema().fields().last().map(|f| Arc::from(f.name().as_str())));
             r.with_inputs(vec![prune(&r.inputs()[0], &below)?])
         }
-        RelOp::MapBatches { .. } | RelOp::Runs(_) => {
+        RelOp::MapBatches(_) | RelOp::Runs(_) => {
             let all = r.inputs()[0].schema().fields().iter().map(|f| f.name().as_str().into()).collect();
             r.with_inputs(vec![prune(&r.inputs()[0], &all)?])
         }

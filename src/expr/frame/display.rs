@@ -182,7 +182,7 @@ impl fmt::Display for RelOp {
             RelOp::Distinct(on) => write!(f, "distinct over {} columns", on.len()),
             RelOp::Runs(Runs { name, partition: Some(by), .. }) => write!(f, "{name}: {by}"),
             RelOp::Runs(runs) => write!(f, "{}", runs.name),
-            RelOp::MapBatches { name, .. } => write!(f, "map_batches {name}"),
+            RelOp::MapBatches(function) => write!(f, "map_batches {}", function.name()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! An [`Expr`] says how one column is computed from others; it knows no frame, so its types are found when it meets one
 //! ([`Expr::resolve`]). A [`Relation`] is a node of the logical plan of a frame; its schema is known without running anything.
 
+mod batches;
 mod column;
 mod decimal;
 mod display;
@@ -18,6 +19,7 @@ mod strict;
 mod times;
 mod window;
 
+pub use batches::{BatchFunction, Stack};
 pub use column::{AggOp, Expr, Literal, Node, col, len, lit, when};
 pub use decimal::DecimalOp;
 pub(crate) use decimal::{kernel as decimal_kernel, key};

@@ -1,5 +1,6 @@
 //! The logical plan of a frame: a tree of relational operations whose schemas are known without running anything.
 
+use super::batches::BatchFunction;
 use super::column::{AggOp, Expr};
 use super::decimal::key_type;
 use super::partition::Partition;
@@ -80,13 +81,8 @@ pub enum RelOp {
     Distinct(Arc<[usize]>),
     /// What is done with runs: all rows with one number in the last column of the input, which follow each other.
     Runs(Runs),
-    /// A user's function of blocks of rows.
-    MapBatches {
-        /// Name in plans and errors.
-        name: Arc<str>,
-        /// The function.
-        function: Arc<BatchFn>,
-    },
+    /// A function of batches of rows.
+    MapBatches(BatchFunction),
 }
 
 /// What is done with runs of rows, whose number the result has no more.
@@ -442,13 +438,16 @@ impl Relation {
         Ok(Relation::same_schema(RelOp::Distinct(on), self))
     }
 
-    /// A user's function of blocks of rows, whose result has this schema.
+    /// A function of batches of rows, whose result has this schema.
     ///
     /// # Errors
-    /// If two columns have one name.
-    pub fn map_batches(&self, name: &str, schema: &Schema, function: Arc<BatchFn>) -> Result<Relation> {
+    /// If two columns have one name, or the function is of other columns.
+    pub fn map_batches(&self, function: BatchFunction, schema: &Schema) -> Result<Relation> {
+        if !function.fits(self.schema(), schema) {
+            return Err(Error::internal(format!("{} of other columns", function.name())));
+        }
         let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-        Relation::new(RelOp::MapBatches { name: name.into(), function }, vec![self.clone()], fields)
+        Relation::new(RelOp::MapBatches(function), vec![self.clone()], fields)
     }
 
     /// What is done with runs of rows, by the number in the last column; the result has this schema.

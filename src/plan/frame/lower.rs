@@ -74,9 +74,9 @@ impl Pipelines {
                 };
                 then(self.open(input)?, step)
             }
-            RelOp::MapBatches { name, function } => {
-                let (name, function, schema) = (name.clone(), function.clone(), r.schema().clone());
-                then(self.open(&r.inputs()[0])?, RowStep::MapBatches { name, function, schema })
+            RelOp::MapBatches(function) => {
+                let step = RowStep::MapBatches(function.clone(), r.schema().clone());
+                then(self.open(&r.inputs()[0])?, step)
             }
             RelOp::Concat => {
                 let mut all = vec![];

@@ -8,7 +8,7 @@ pub use lower::lower;
 pub use program::{Code, Effect, KernelStep, Operation, Program, Register, Step, Variant};
 
 use crate::block::{BatchSink, BatchSource};
-use crate::expr::frame::{BatchFn, JoinKind, UserFold, WindowOp};
+use crate::expr::frame::{BatchFn, BatchFunction, JoinKind, UserFold, WindowOp};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt;
 use std::ops::Range;
@@ -82,15 +82,8 @@ pub enum RowStep {
     Project(Program, SchemaRef),
     /// Finds the partners of rows in what a pipeline built.
     Probe(Probe),
-    /// A user's function.
-    MapBatches {
-        /// Name for plans and errors.
-        name: Arc<str>,
-        /// The function.
-        function: Arc<BatchFn>,
-        /// What it yields.
-        schema: SchemaRef,
-    },
+    /// A function of batches, and what it yields.
+    MapBatches(BatchFunction, SchemaRef),
 }
 
 /// One side of a join that looks for partners in the other.
@@ -307,7 +300,7 @@ impl fmt::Display for RowStep {
             RowStep::Probe(probe) => {
                 write!(f, "{} join with pipeline {}", format!("{:?}", probe.kind).to_lowercase(), probe.build)
             }
-            RowStep::MapBatches { name, .. } => write!(f, "map_batches {name}"),
+            RowStep::MapBatches(function, _) => write!(f, "map_batches {}", function.name()),
         }
     }
 }

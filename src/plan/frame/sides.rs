@@ -152,7 +152,7 @@ fn most_rows(r: &Relation) -> Option<usize> {
         RelOp::Concat => (0..r.inputs().len()).map(below).sum(),
         RelOp::Join { kind: JoinKind::Semi | JoinKind::Anti, .. } => below(0),
         RelOp::Runs(runs) if runs.function.is_none() => below(0),
-        RelOp::Join { .. } | RelOp::MapBatches { .. } | RelOp::Runs(_) => None,
+        RelOp::Join { .. } | RelOp::MapBatches(_) | RelOp::Runs(_) => None,
     }
 }
 

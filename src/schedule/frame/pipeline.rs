@@ -521,8 +521,9 @@ impl PipelineRun<'_> {
                 let rows = batch(schema, columns, rows.num_rows())?;
                 self.push(rest, rows, encoders, end)
             }
-            RowStep::MapBatches { name, function, schema } => {
-                let rows = guarded_rows(&format!("map_batches {name}"), schema, || function(rows))?;
+            RowStep::MapBatches(function, schema) => {
+                let name = format!("map_batches {}", function.name());
+                let rows = guarded_rows(&name, schema, || function.call(rows, schema))?;
                 self.push(rest, rows, encoders, end)
             }
             RowStep::Probe(probe) => {

@@ -82,7 +82,7 @@ fn most_rows(plan: &FramePlan, pipeline: usize) -> Option<usize> {
         let adds = |s: &Arc<RowStep>| match &**s {
             RowStep::Filter(_) | RowStep::DropNulls(_) | RowStep::Project(..) => false,
             RowStep::Probe(p) => !matches!(p.kind, JoinKind::Semi | JoinKind::Anti),
-            RowStep::MapBatches { .. } => true,
+            RowStep::MapBatches(..) => true,
         };
         (!chain.steps.iter().any(adds)).then_some(rows)
     };

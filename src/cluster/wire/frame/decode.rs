@@ -10,8 +10,8 @@ use crate::dtype::Scalar;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::registered;
 use crate::expr::frame::{
-    AggOp, Aggregate, Expr, Function, Literal, Named, Node, Partition, Relation, Runs, SortKey, WindowColumn,
-    WindowOp, WindowSize,
+    AggOp, Aggregate, BatchFunction, Expr, Function, Literal, Named, Node, Partition, Relation, Runs,
+    SortKey, Stack, WindowColumn, WindowOp, WindowSize,
 };
 use crate::io;
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
@@ -250,9 +250,8 @@ impl Tables {
                 let names = columns.into_iter().map(name).collect::<Option<Vec<_>>>();
                 input.distinct(&names.ok_or_else(|| bad("columns that are not there"))?)?
             }
-            RelationForm::MapBatches { of, name, schema: columns } => {
-                let function = registered::batches(&name).ok_or_else(|| unknown(&name))?;
-                input(of)?.map_batches(&name, &*schema(columns)?, function)?
+            RelationForm::MapBatches { of, function, schema: columns } => {
+                input(of)?.map_batches(batches(function)?, &*schema(columns)?)?
             }
             RelationForm::Runs { of, label, by, name, schema: columns } => {
                 let (input, columns) = (input(of)?, schema(columns)?);
@@ -276,6 +275,23 @@ impl Tables {
         };
         Ok((built, size))
     }
+}
+
+fn batches(form: BatchForm) -> Result<BatchFunction> {
+    Ok(match form {
+        BatchForm::User(name) => {
+            let function = registered::batches(&name).ok_or_else(|| unknown(&name))?;
+            BatchFunction::User(name.into(), function)
+        }
+        BatchForm::Explode(at) => BatchFunction::Explode(count(at)),
+        BatchForm::Unpivot(names) => BatchFunction::Unpivot(names.into_iter().map(Into::into).collect()),
+        BatchForm::Spans(every) => BatchFunction::Spans(every.parse()?),
+        BatchForm::Stack { labels, cells } => {
+            let places = |c: Vec<Option<u64>>| c.into_iter().map(|p| p.map(count)).collect();
+            let cells = cells.into_iter().map(places).collect();
+            BatchFunction::Stack(Arc::new(Stack { labels, cells }))
+        }
+    })
 }
 
 fn fold(form: FoldForm) -> Result<AggOp> {

@@ -10,8 +10,8 @@ use crate::block::{BatchSink, BatchSource, TableAddress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::frame::registered;
 use crate::expr::frame::{
-    AggOp, Expr, Function, Literal, Named, Node, Partition, RelOp, Relation, SortKey, WindowOp, WindowSize,
-    in_order,
+    AggOp, BatchFunction, Expr, Function, Literal, Named, Node, Partition, RelOp, Relation, SortKey,
+    WindowOp, WindowSize, in_order,
 };
 use crate::op::{BinaryOp, CompareOp, UnaryOp};
 use crate::schedule::frame::{pack, pack_schema};
@@ -164,13 +164,9 @@ impl Encoder<'_> {
                     schema: pack_schema(r.schema())?,
                 }
             }
-            RelOp::MapBatches { name, function } => {
-                if !registered::batches(name).is_some_and(|f| Arc::ptr_eq(&f, function)) {
-                    let what = format!("map_batches {name}: a function that is no part of the workers");
-                    return Err(unsupported(what, BATCHES));
-                }
-                let schema = pack_schema(r.schema())?;
-                RelationForm::MapBatches { of: of(0), name: name.to_string(), schema }
+            RelOp::MapBatches(function) => {
+                let (function, schema) = (batches(function)?, pack_schema(r.schema())?);
+                RelationForm::MapBatches { of: of(0), function, schema }
             }
         };
         self.relation_at.insert(r.address(), self.relations.len() as u32);
@@ -318,6 +314,25 @@ impl Encoder<'_> {
         }
         Ok(TableForm::Rows { schema: pack_schema(source.schema())?, rows: pack(batches.iter())? })
     }
+}
+
+fn batches(function: &BatchFunction) -> Result<BatchForm> {
+    Ok(match function {
+        BatchFunction::User(name, f) if registered::batches(name).is_some_and(|own| Arc::ptr_eq(&own, f)) => {
+            BatchForm::User(name.to_string())
+        }
+        BatchFunction::User(name, _) => {
+            let what = format!("map_batches {name}: a function that is no part of the workers");
+            return Err(unsupported(what, BATCHES));
+        }
+        BatchFunction::Explode(at) => BatchForm::Explode(*at as u64),
+        BatchFunction::Unpivot(names) => BatchForm::Unpivot(names.iter().map(|n| n.to_string()).collect()),
+        BatchFunction::Spans(every) => BatchForm::Spans(every.to_string()),
+        BatchFunction::Stack(stack) => {
+            let places = |c: &Vec<Option<usize>>| c.iter().map(|p| p.map(|p| p as u64)).collect();
+            BatchForm::Stack { labels: stack.labels.clone(), cells: stack.cells.iter().map(places).collect() }
+        }
+    })
 }
 
 fn fold(op: &AggOp) -> Result<FoldForm> {

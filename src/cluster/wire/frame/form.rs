@@ -142,19 +142,34 @@ pub(super) enum RelationForm {
         of: u32,
         columns: Vec<u32>,
     },
-    /// A function by the name it is registered under, and its schema in Arrow's form.
+    /// A function, and its schema in Arrow's form.
     MapBatches {
         of: u32,
-        name: String,
+        function: BatchForm,
         schema: Vec<u8>,
     },
-    /// Its name in plans, and the same of a function of runs, if there is one; `by` says how runs were cut, if they are partitions.
+    /// Its name in plans, and the name that a function of runs is registered under, if there is one; `by` says how runs were cut, if they are partitions.
     Runs {
         of: u32,
         label: String,
         by: Option<PartitionForm>,
         name: Option<String>,
         schema: Vec<u8>,
+    },
+}
+
+/// A function of batches.
+#[derive(Serialize, Deserialize, Debug)]
+pub(super) enum BatchForm {
+    /// By the name it is registered under.
+    User(String),
+    Explode(u64),
+    Unpivot(Vec<String>),
+    /// Of spans of this length, as it is written.
+    Spans(String),
+    Stack {
+        labels: Vec<String>,
+        cells: Vec<Vec<Option<u64>>>,
     },
 }
 

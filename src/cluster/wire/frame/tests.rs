@@ -10,8 +10,8 @@ use crate::cluster::scratch::Scratch;
 use crate::expr::frame::Relation;
 use crate::frame::{
     Column, CsvQuotes, CsvWriteOptions, DataFrame, DataType, Every, FileFormat, IpcCompression, IpcOptions,
-    JoinKind, ParquetCompression, ParquetOptions, Partition, UserFold, col, concat_str, date, len, lit,
-    register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
+    JoinKind, ParquetCompression, ParquetOptions, Partition, UserFold, col, concat_str, date, duration, len,
+    lit, register_batches, register_elements, register_fold, row_number, scan_csv, timestamp, when,
 };
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use std::sync::{Arc, Once};
@@ -104,6 +104,12 @@ fn frames() -> Vec<DataFrame> {
         df.repartition(Partition::rows(2)).partitions(),
         DataFrame::concat([&df.repartition(Partition::count(2)), &df]),
         df.group_by("k").map_groups_registered("same rows", &df.schema().expect("known")),
+        df.unpivot(["v", "n"], ["k"]),
+        df.group_by("k").agg(col("n").collect_list()).explode("n"),
+        df.select((lit("2024-02-29").str().to_date("%Y-%m-%d") + duration(1, 0, 0, 0) * col("n")).alias("d"))
+            .upsample("d", Every::weeks(2)),
+        df.describe(),
+        df.corr_matrix(),
     ]
 }
 

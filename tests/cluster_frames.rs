@@ -18,7 +18,7 @@ use blockwise::frame::{
 };
 use blockwise::prelude::*;
 use common::{LIMIT, local, programs};
-use rows::{assert_same, assert_same_when_killed, cluster, frame, scans};
+use rows::{assert_same, assert_same_when_killed, cluster, frame, scans, while_one_is_killed};
 use std::path::Path;
 use std::sync::Once;
 
@@ -233,6 +233,25 @@ fn cluster_with_functions() -> LocalCluster {
     let builder = LocalCluster::builder(2, 1, LIMIT).expect("described");
     let builder = programs(builder).worker_program(own.join("cluster_worker"));
     builder.start().expect("started: build the example")
+}
+
+#[test]
+fn a_worker_killed_while_files_are_written_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [(_, df), ..] = scans(dir.path());
+    let out = tempfile::tempdir().expect("a directory");
+    let format = FileFormat::Parquet(Default::default());
+    let df = df.with_columns((col("x") / 3.0).sin().alias("y"));
+    let write = |name: &str, session: &Session| {
+        let path = out.path().join(name);
+        let sink = format.create_directory(&path, df.schema().expect("known")).expect("created");
+        df.write_with(sink, session).unwrap_or_else(|e| panic!("{e}"));
+        files(&path)
+    };
+    let near = write("here", &local());
+    assert!(while_one_is_killed(0, |client| write("there", client)) == near);
+    // nothing of the one that died is left
+    assert_eq!(std::fs::read_dir(out.path()).expect("there").count(), 2);
 }
 
 #[test]

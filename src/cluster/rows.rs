@@ -267,6 +267,27 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_workers_cannot_write_are_written_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let df = DataFrame::from_columns([("k", (0..10i64).collect::<Vec<_>>().into())]);
+        let rows = df.collect().unwrap().to_batch().unwrap();
+        let to = dir.path().join("parts");
+        let format = crate::frame::FileFormat::JsonLines;
+        let sink = format.create_directory(&to, rows.schema()).unwrap();
+        // one that workers could write stays what it is
+        assert!(as_workers_see_it(sink.clone()).in_parts().is_some());
+        let state = Mutex::new((0, None, 0));
+        let ordered = OneByOne { sink, state };
+        ordered.write(&rows.slice(0, 4)).unwrap();
+        ordered.state.lock().unwrap().2 = PART_BYTES;
+        ordered.write(&rows.slice(4, 6)).unwrap();
+        ordered.finish().unwrap();
+        let read = |name: &str| std::fs::read_to_string(to.join(name)).unwrap().lines().count();
+        assert_eq!((read("part-00000.jsonl"), read("part-00001.jsonl")), (4, 6));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn no_piece_makes_a_stage_panic() {
         let dir = tempfile::tempdir().unwrap();
         let mut failed = 0;

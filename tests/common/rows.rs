@@ -44,11 +44,18 @@ fn assert_equal(client: &Session, session: &Session, df: &DataFrame, what: &str)
 /// Computes while a worker is killed in a stage, and compares with the local run.
 pub fn assert_same_when_killed(df: &DataFrame, stage: usize) {
     let want = df.collect_with(&local()).expect("computed here").to_batch().expect("one schema");
+    let got = while_one_is_killed(stage, |client| df.collect_with(client));
+    let got = got.unwrap_or_else(|e| panic!("{e}")).to_batch().expect("one schema");
+    assert!(plain(&got) == plain(&want), "other rows when a worker died in stage {stage}");
+}
+
+/// What something gives on two workers, of which one is killed in a stage of it.
+pub fn while_one_is_killed<T: Send>(stage: usize, run: impl FnOnce(&Session) -> T + Send) -> T {
     let mut cluster = cluster(2);
     let client = cluster.client().expect("connected");
     let until = Instant::now() + Duration::from_secs(120);
     let got = std::thread::scope(|scope| {
-        let run = scope.spawn(|| df.collect_with(&client));
+        let run = scope.spawn(|| run(&client));
         loop {
             let jobs = cluster.status().expect("a scheduler").jobs;
             let victim = jobs.iter().find(|j| j.stages_done == stage).and_then(|j| j.running.last());
@@ -62,9 +69,8 @@ pub fn assert_same_when_killed(df: &DataFrame, stage: usize) {
         }
         run.join().expect("no panic")
     });
-    let got = got.unwrap_or_else(|e| panic!("{e}")).to_batch().expect("one schema");
-    assert!(plain(&got) == plain(&want), "other rows when a worker died in stage {stage}");
     assert!(Instant::now() < until);
+    got
 }
 
 /// Rows with a key of a few values, one of very many, text, and numbers whose sums depend on the order in which they are added.

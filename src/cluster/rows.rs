@@ -147,9 +147,18 @@ mod tests {
         shards: usize,
         spoil: &(dyn Fn(usize, Vec<u8>) -> Vec<u8> + Sync),
     ) -> Result<(Vec<RecordBatch>, Vec<usize>)> {
+        run_with(LIMIT, df, shards, spoil)
+    }
+
+    fn run_with(
+        limit: u64,
+        df: &DataFrame,
+        shards: usize,
+        spoil: &(dyn Fn(usize, Vec<u8>) -> Vec<u8> + Sync),
+    ) -> Result<(Vec<RecordBatch>, Vec<usize>)> {
         let dir = tempfile::tempdir().unwrap();
-        let host = Host::new("pocket".into(), LIMIT, 2, dir.path().into(), &Device::cpu())?;
-        let layout = Layout::of_rows(1, spread(df.relation()?, None, LIMIT)?, LIMIT, shards)?;
+        let host = Host::new("pocket".into(), limit, 2, dir.path().into(), &Device::cpu())?;
+        let layout = Layout::of_rows(1, spread(df.relation()?, None, limit)?, limit, shards)?;
         let Work::Rows(spread) = &layout.work else { panic!("arrays") };
         let counts = (0..layout.stages()).map(|s| layout.counts(s)).collect();
         let pocket = Arc::new(Pocket { pieces: Mutex::default(), counts, read: AtomicUsize::new(0) });
@@ -163,7 +172,7 @@ mod tests {
             };
             for (shard, units) in layout.ranges(stage).iter().enumerate() {
                 let before = pocket.read.load(Relaxed);
-                host.run(LIMIT, &cancel, Some(&together), |rt| {
+                host.run(limit, &cancel, Some(&together), |rt| {
                     let own = (shard, units.clone());
                     spread.run_stage(stage, own, layout.cuts(stage), (&came, &together), &give, rt)
                 })?;
@@ -171,7 +180,7 @@ mod tests {
             }
         }
         let mut rows = vec![];
-        host.run(LIMIT, &cancel, None, |rt| {
+        host.run(limit, &cancel, None, |rt| {
             let (made, summary) = spread.run_end(&came, rt)?;
             rows = made;
             Ok(summary)
@@ -238,6 +247,47 @@ mod tests {
             let want = df.collect_with(&session).unwrap().to_batch().unwrap();
             for shards in [1, 3, 7] {
                 let (rows, _) = run(df, shards, &|_, bytes| bytes).unwrap_or_else(|e| panic!("{n}: {e}"));
+                let rows = arrow::compute::concat_batches(want.schema_ref(), &rows).unwrap();
+                assert_eq!(rows.columns(), want.columns(), "frame {n}, {shards} shards");
+            }
+        }
+    }
+
+    /// Kept sides that earlier passes left, and of which no machine has room for all.
+    #[test]
+    fn spans_look_for_partners_in_parts_on_disk() {
+        let limit = 24 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let df = table(dir.path());
+        let schema = df.schema().unwrap();
+        let twenty = |rows: RecordBatch| {
+            let all = vec![&rows; 20];
+            arrow::compute::concat_batches(rows.schema_ref(), all).map_err(|e| Error::internal(e.to_string()))
+        };
+        let many = DataFrame::concat([&df, &df.sort("k"), &df]).map_batches(&schema, twenty);
+        let numbered = many.with_columns(row_number().alias("i")).rename([("t", "u"), ("k", "v")]);
+        // a column that is wide enough
+        let wide = numbered.with_columns(col("u").str().pad_start(60, '.').alias("w"));
+        let left = |kind| df.join_on(&wide.select(["i", "u", "w"]), ["k"], ["i"], kind, "_right");
+        let both = DataFrame::concat([&left(JoinKind::Left), &left(JoinKind::Inner)]);
+        let sums = || [(col("k") * 0.1).sum().alias("sum"), col("u").first().alias("first")];
+        let after_both = DataFrame::concat([&df, &df.sort("t")]);
+        let frames = [
+            left(JoinKind::Inner),
+            left(JoinKind::Left).group_by("t").agg(sums()),
+            left(JoinKind::Anti).sort(["t", "k"]),
+            both.select(sums()),
+            both.unique(["k", "u"]),
+            after_both.join_on(&wide.select(["i", "u", "w"]), ["k"], ["i"], JoinKind::Left, "_right"),
+            // a second such side, of what the first one made
+            left(JoinKind::Inner).join_on(&wide.select(["i", "v"]), ["k"], ["i"], JoinKind::Left, "_more"),
+        ];
+        let session = crate::Session::builder().memory_limit(limit).threads(2).build().unwrap();
+        for (n, df) in frames.iter().enumerate() {
+            let want = df.collect_with(&session).unwrap().to_batch().unwrap();
+            for shards in [1, 3] {
+                let made = run_with(limit, df, shards, &|_, bytes| bytes);
+                let (rows, _) = made.unwrap_or_else(|e| panic!("{n}: {e}"));
                 let rows = arrow::compute::concat_batches(want.schema_ref(), &rows).unwrap();
                 assert_eq!(rows.columns(), want.columns(), "frame {n}, {shards} shards");
             }

@@ -5,6 +5,7 @@ use super::evaluate::{evaluate, internal};
 use super::join::{JoinTable, table_bytes};
 use super::parts::{self, Parts};
 use super::pipeline::{Gather, Left, PipelineRun};
+use super::share::Share;
 use super::store::{Disk, Stored};
 use super::travel::{pack, rows_of};
 use super::zones::{self, Zone, Zones};
@@ -76,6 +77,10 @@ impl<'a> Build<'a> {
 
     /// Whether a table of this many bytes of rows would be too large. A join of all pairs has no keys to go by.
     fn is_too_large(&self, bytes: usize) -> bool {
+        // rows of a span that go to other machines stay as they are
+        if let Share::Spans { .. } = self.run.share {
+            return false;
+        }
         // the table is one batch, whose columns may have offsets of 32 bits
         let most = match self.run.pipeline.schema.fields().iter().any(|f| is_short(f.data_type())) {
             true => i32::MAX as usize,
@@ -202,9 +207,6 @@ impl Gather for Build<'_> {
     }
 
     fn export(&self, _span: usize, state: BuildState, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
-        if !state.on_disk.is_empty() {
-            return Err(self.run.too_large_to_share(state.bytes));
-        }
         Ok(vec![pack(state.rows.iter())?])
     }
 

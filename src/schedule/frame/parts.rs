@@ -40,11 +40,6 @@ impl Parts {
         cut.into_iter().for_each(|(part, rows)| self.lists[part].push(rows));
     }
 
-    /// Bytes of the rows as a table.
-    pub fn bytes(&self) -> usize {
-        self.lists.iter().flatten().map(|r| table_bytes(r.bytes(), r.num_rows())).sum()
-    }
-
     fn rows(&self, part: usize) -> Result<Vec<RecordBatch>> {
         self.lists[part].iter().map(Stored::load).collect()
     }
@@ -171,7 +166,7 @@ impl Gather for Partition<'_> {
 
 impl PipelineRun<'_> {
     /// The rows of a join with what is in parts on disk; the steps that follow are `rest`. They are cut where the left rows are, so that later
-    /// folds are shaped as if there had been room.
+    /// folds are shaped as if there had been room; those of a machine's own spans are numbered as the left ones.
     pub fn join_parts<'b>(
         &self,
         left: Open<'_>,
@@ -179,13 +174,13 @@ impl PipelineRun<'_> {
         right: &Parts,
         rest: &'b [Arc<RowStep>],
     ) -> Result<Open<'b>> {
-        let starts: Vec<u64> = match is_by_part(&self.pipeline.root) {
+        let (by_part, own) = (is_by_part(&self.pipeline.root), left.own.clone());
+        let firsts: Vec<usize> = match by_part && own.is_none() {
             true => vec![],
-            false => spans(std::slice::from_ref(&left), false)
-                .iter()
-                .map(|span| first_number(span.parts().start))
-                .collect(),
+            false => spans(std::slice::from_ref(&left), by_part).iter().map(|span| span.first).collect(),
         };
+        let starts: Vec<u64> = firsts.iter().map(|&first| first_number(first)).collect();
+        let numbers = own.as_ref().map(|_| firsts.iter().copied().chain([left.parts()]).collect());
         let Some((program, schema)) = &right.side else { return Err(Error::internal("parts of no join")) };
         let disk = || Disk::new(&self.rt.temp_dir, self.counters, self.budget);
         let root = Partition { probe, run: self, disk: disk() };
@@ -219,7 +214,7 @@ impl PipelineRun<'_> {
         })?;
         let spans = (!starts.is_empty()).then(|| sorted.between(&starts).into());
         let columns = (0..probe.schema.fields().len()).collect();
-        Ok(Open { columns, source: Arc::new(sorted), steps: rest, is_scan: false, spans })
+        Ok(Open { spans, own, numbers, ..Open::new(Arc::new(sorted), columns, rest) })
     }
 
     /// What is made of each part, a run in the order of rows, as one source in that order. Its parts are cut at the rows with the numbers

@@ -18,7 +18,7 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write, WriteParts};
 use super::runs::Runs;
-use super::share::{Pieces, SHARES, Share, bundled_share, is_by_share, share_of};
+use super::share::{Pieces, SHARES, Share, bundled_share, is_by_share, shares_of, units_of_chain};
 use super::sort::Sort;
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
@@ -27,7 +27,7 @@ use crate::block::batch::batch_bytes;
 use crate::block::{BatchSource, MemoryBatches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::plan::frame::{Chain, Input, Pipeline, Root, RowStep};
+use crate::plan::frame::{Input, Pipeline, Root, RowStep};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
@@ -172,12 +172,21 @@ pub(super) struct Open<'a> {
     pub is_scan: bool,
     /// The parts that were a span each before a join, if it is the rows of one.
     pub spans: Option<Arc<[Range<usize>]>>,
+    /// The spans that are for this machine, if a join cut them out; others are there without their rows.
+    pub own: Option<Range<usize>>,
+    /// What stands for the number of each span's parts, and how many there are in all, if the spans of several machines make a whole.
+    pub numbers: Option<Arc<[usize]>>,
 }
 
 impl<'a> Open<'a> {
+    /// Columns of the rows of an earlier pass.
+    pub fn new(source: Arc<dyn BatchSource>, columns: Vec<usize>, steps: &'a [Arc<RowStep>]) -> Open<'a> {
+        Open { source, columns, steps, is_scan: false, spans: None, own: None, numbers: None }
+    }
+
     /// Columns of a source.
     pub fn scan(source: &Arc<dyn BatchSource>, columns: &[usize], steps: &'a [Arc<RowStep>]) -> Open<'a> {
-        Open { source: source.clone(), columns: columns.to_vec(), steps, is_scan: true, spans: None }
+        Open { is_scan: true, ..Open::new(source.clone(), columns.to_vec(), steps) }
     }
 
     /// All columns of what an earlier pass left.
@@ -188,7 +197,12 @@ impl<'a> Open<'a> {
             _ => return Err(Error::internal("a result that is no rows, or gone")),
         };
         let columns = (0..source.schema().fields().len()).collect();
-        Ok(Open { columns, source, steps, is_scan: false, spans: None })
+        Ok(Open::new(source, columns, steps))
+    }
+
+    /// How many parts there are, those of other machines counted.
+    pub fn parts(&self) -> usize {
+        self.numbers.as_ref().and_then(|n| n.last().copied()).unwrap_or_else(|| self.source.parts())
     }
 }
 
@@ -196,7 +210,7 @@ impl PipelineRun<'_> {
     /// Runs it.
     pub fn run(&self) -> Result<Left> {
         let inputs = match self.share.reads_inputs() {
-            true => self.pipeline.chains.iter().map(|c| self.open(c)).collect::<Result<Vec<_>>>()?,
+            true => (0..self.pipeline.chains.len()).map(|n| self.open(n)).collect::<Result<Vec<_>>>()?,
             false => vec![],
         };
         let (rt, budget, schema) = (self.rt, self.budget, &self.pipeline.schema);
@@ -270,7 +284,7 @@ impl PipelineRun<'_> {
         let schema = source.schema().clone();
         let columns = (0..schema.fields().len()).collect();
         let root = Collect { schema: &schema, offset: 0, len: usize::MAX, disk: None };
-        self.drive(&[Open { source, columns, steps: &[], is_scan: false, spans: None }], "collect", &root)
+        self.drive(&[Open::new(source, columns, &[])], "collect", &root)
     }
 
     /// Takes the rows of inputs into a root: all of them, or those of some spans for others, or what others made of the spans.
@@ -356,11 +370,11 @@ impl PipelineRun<'_> {
     fn units(&self, spans: &[Span]) -> Vec<Unit> {
         let mut units = vec![];
         for (input, chain) in self.pipeline.chains.iter().enumerate() {
-            let first = spans.partition_point(|s| s.input() < input);
-            let count = spans.partition_point(|s| s.input() <= input) - first;
+            let first = spans.partition_point(|s| s.input < input);
+            let count = spans.partition_point(|s| s.input <= input) - first;
             if is_by_share(self.pipeline, chain) {
                 let unit = |share| {
-                    let of = share_of(share, count);
+                    let of = shares_of(&(share..share + 1), count);
                     Unit { spans: first + of.start..first + of.end, of: Some(count) }
                 };
                 units.extend((0..SHARES).map(unit));
@@ -430,7 +444,7 @@ impl PipelineRun<'_> {
                     return Err(ErrorKind::Cancelled.into());
                 }
                 let start = Instant::now();
-                let task = span.first + k;
+                let task = if span.is_one { span.first } else { span.first + k };
                 let input = &pass.inputs[input];
                 let mut read = 0;
                 input.source.read(part, &input.columns, &mut |rows| {
@@ -460,7 +474,8 @@ impl PipelineRun<'_> {
 
     /// The input of a chain. Where a step looks for partners in parts on disk, the rows so far are cut into such parts too and
     /// joined, and what comes of that is the input of the other steps.
-    fn open<'b>(&self, chain: &'b Chain) -> Result<Open<'b>> {
+    fn open<'b>(&'b self, number: usize) -> Result<Open<'b>> {
+        let chain = &self.pipeline.chains[number];
         let mut open = match &chain.input {
             Input::Scan { source, columns } => Open::scan(source, columns, &chain.steps),
             Input::Result(n) => Open::rows(&self.results[*n], &chain.steps)?,
@@ -476,8 +491,8 @@ impl PipelineRun<'_> {
             _ => None,
         };
         while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
-            if !matches!((self.share, &self.pipeline.root), (Share::All, _) | (_, Root::Hand { .. })) {
-                return Err(self.too_large_to_share(parts.bytes()));
+            if open.own.is_none() {
+                open.own = self.own_spans(number, &open);
             }
             let rest = &open.steps[k + 1..];
             open.steps = &open.steps[..k];
@@ -486,15 +501,23 @@ impl PipelineRun<'_> {
         Ok(open)
     }
 
-    /// What is said of the kept side of a join that a machine of several does not have room for.
-    pub fn too_large_to_share(&self, bytes: usize) -> Error {
-        ErrorKind::MemoryLimit {
-            op: "join on a cluster: the side that is kept (the right one), whole on every worker".into(),
-            needed: bytes as u64,
-            limit: self.budget.share(1) as u64,
-            chunks: "an eighth of the workers' memory limit".into(),
+    /// Of the spans of a chain those that are for this machine, if it has some of the units only.
+    fn own_spans(&self, number: usize, open: &Open<'_>) -> Option<Range<usize>> {
+        let Pipeline { chains, root, .. } = self.pipeline;
+        let Share::Spans { units, .. } = self.share else { return None };
+        // what a join makes of its ranges of hashes is of all parts
+        if let Root::Hand { .. } = root {
+            return None;
         }
-        .into()
+        let by_part = is_by_part(root);
+        let first: usize = chains[..number].iter().map(|c| units_of_chain(c, by_part)).sum();
+        let count = units_of_chain(&chains[number], by_part);
+        let of = |unit: usize| unit.clamp(first, first + count) - first;
+        let own = of(units.start)..of(units.end);
+        Some(match is_by_share(self.pipeline, &chains[number]) {
+            true => shares_of(&own, spans(std::slice::from_ref(open), by_part).len()),
+            false => own,
+        })
     }
 
     /// Takes a batch through steps.
@@ -576,8 +599,12 @@ struct Unit {
 
 /// Parts that are gathered into one state.
 pub(super) struct Span {
+    /// Number of its input.
+    input: usize,
     /// Number of the first.
-    first: usize,
+    pub first: usize,
+    /// Whether that stands for all of them.
+    is_one: bool,
     /// Inputs and parts.
     tasks: Vec<(usize, usize)>,
 }
@@ -587,40 +614,42 @@ impl Span {
     pub fn parts(&self) -> Range<usize> {
         self.first..self.first + self.tasks.len()
     }
-
-    /// The number of its input.
-    fn input(&self) -> usize {
-        self.tasks.first().map_or(0, |t| t.0)
-    }
 }
 
 /// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
 pub(super) fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
-    let mut count = 0;
+    let mut before = 0;
     for (k, input) in inputs.iter().enumerate() {
-        if let (Some(of), false) = (&input.spans, by_part) {
-            for parts in of.iter() {
-                let tasks: Vec<(usize, usize)> = parts.clone().map(|p| (k, p)).collect();
-                let first = count;
-                count += tasks.len();
-                spans.push(Span { first, tasks });
-            }
-            continue;
+        let (at, first) = (spans.len(), before);
+        before += input.parts();
+        for (tasks, number) in tasks_of(k, input, by_part) {
+            let is_one = input.numbers.is_some();
+            spans.push(Span { input: k, first: first + number, is_one, tasks });
         }
-        let bytes = input.source.read_bytes(&input.columns);
-        let count_parts = input.source.parts();
-        let rows = input.source.rows().unwrap_or(0) / count_parts.max(1);
-        let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
-        let most = if by_part || !input.is_scan { 1 } else { 1 << 10 };
-        let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, most);
-        let parts: Vec<(usize, usize)> = (0..count_parts).map(|p| (k, p)).collect();
-        for tasks in parts.chunks(each) {
-            spans.push(Span { first: count, tasks: tasks.to_vec() });
-            count += tasks.len();
+        if let Some(own) = &input.own {
+            let others = spans[at..].iter_mut().enumerate().filter(|(s, _)| !own.contains(s));
+            others.for_each(|(_, span)| span.tasks.clear());
         }
     }
     spans
+}
+
+/// The inputs and parts of each span of an input, and the number of the first.
+fn tasks_of(k: usize, input: &Open<'_>, by_part: bool) -> Vec<(Vec<(usize, usize)>, usize)> {
+    let tasks = |parts: &Range<usize>| parts.clone().map(|p| (k, p)).collect();
+    match (&input.spans, &input.numbers) {
+        (Some(of), Some(numbers)) => return of.iter().map(tasks).zip(numbers.iter().copied()).collect(),
+        (Some(of), None) if !by_part => return of.iter().map(|parts| (tasks(parts), parts.start)).collect(),
+        _ => {}
+    }
+    let bytes = input.source.read_bytes(&input.columns);
+    let count = input.source.parts();
+    let rows = input.source.rows().unwrap_or(0) / count.max(1);
+    let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
+    let most = if by_part || !input.is_scan { 1 } else { 1 << 10 };
+    let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, most);
+    (0..count).step_by(each).map(|first| (tasks(&(first..count.min(first + each))), first)).collect()
 }
 
 /// Encoders of a worker, by the pipeline whose table they look in.

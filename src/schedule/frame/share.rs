@@ -76,7 +76,8 @@ impl Pieces<'_> {
         let total = states.pop().and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         let total = total.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| bad("a share of nothing"))?;
         // machines that found other rows would give some twice, or not at all
-        let own = share_of(unit - units.start, total).len();
+        let share = unit - units.start;
+        let own = shares_of(&(share..share + 1), total).len();
         if *known.get_or_init(|| total) != total || own != states.len() {
             return Err(bad(format!("{} spans of {total} in share {unit}", states.len())));
         }
@@ -90,9 +91,9 @@ pub(super) fn bundled_share(mut states: Vec<Vec<u8>>, total: usize) -> Vec<u8> {
     bundle(&states)
 }
 
-/// The spans, of so many, in a share of them.
-pub(super) fn share_of(share: usize, spans: usize) -> Range<usize> {
-    ranges::parts_of(&(share..share + 1), spans)
+/// The spans, of so many, in some shares of them.
+pub(super) fn shares_of(shares: &Range<usize>, spans: usize) -> Range<usize> {
+    ranges::parts_of(shares, spans)
 }
 
 /// Into how many shares the spans are cut of what an earlier pass left: those of a sort by ranges are its ranges.
@@ -514,7 +515,7 @@ impl Spread {
 }
 
 /// The number of units of a chain.
-fn units_of_chain(chain: &Chain, by_part: bool) -> usize {
+pub(super) fn units_of_chain(chain: &Chain, by_part: bool) -> usize {
     match &chain.input {
         Input::Scan { source, columns } => spans(&[Open::scan(source, columns, &[])], by_part).len(),
         Input::Joined { spans, .. } if by_part => spans.last().map_or(0, |s| s.end),

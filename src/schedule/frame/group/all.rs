@@ -34,7 +34,7 @@ pub(in super::super) struct GroupFold<'a> {
     pub(super) plan: &'a GroupPlan,
     pub(super) schema: &'a SchemaRef,
     rt: &'a Runtime<'a>,
-    disk: &'a Disk<'a>,
+    pub(super) disk: &'a Disk<'a>,
     pub(super) budget: &'a Budget,
     pub(super) empty: GroupState,
 }

@@ -7,7 +7,7 @@
 use super::super::evaluate::{batch, internal};
 use super::super::pipeline::Left;
 use super::super::share::Pieces;
-use super::super::store::unnamed;
+use super::super::store::{Stored, StoredRows, unnamed};
 use super::super::travel::{bad, pack, types_of, under, unpack, unpack_each, with_columns};
 use super::GroupState;
 use super::all::{Cut, Firsts, GroupFold, PARTED, PARTS, Part, Span};
@@ -178,26 +178,32 @@ impl GroupFold<'_> {
         let mut types = types_of(self.schema);
         let width = types.len();
         types.extend([DataType::UInt32, DataType::UInt64]);
-        let mut all = vec![];
+        let (mut groups, mut first, mut stored) = (0, vec![], vec![]);
+        let (mut bytes, mut held) = (0, self.budget.hold());
         for number in 0..pieces.count() {
-            all.extend(unpack(pieces.get(number)?, &types)?);
-        }
-        let groups: usize = all.iter().map(RecordBatch::num_rows).sum();
-        let mut batches = vec![];
-        for rows in &all {
-            let parts = rows.column(width).as_primitive::<UInt32Type>();
-            let own = under(self.schema, rows)?;
-            let mut at = 0;
-            for part in parts.values().chunk_by(|a, b| a == b) {
-                batches.push(own.slice(at, part.len()));
-                at += part.len();
+            for rows in unpack(pieces.get(number)?, &types)? {
+                groups += rows.num_rows();
+                // of many their order is that of the parts
+                if groups <= PARTED {
+                    first.extend_from_slice(rows.column(width + 1).as_primitive::<UInt64Type>().values());
+                }
+                let parts = rows.column(width).as_primitive::<UInt32Type>();
+                let own = under(self.schema, &rows)?;
+                let mut at = 0;
+                for part in parts.values().chunk_by(|a, b| a == b) {
+                    let rows = own.slice(at, part.len());
+                    at += part.len();
+                    let tight = groups > PARTED && self.budget.is_tight();
+                    stored.push(if tight { self.disk.write(&rows)? } else { Stored::Memory(rows) });
+                    bytes += stored.last().map_or(0, Stored::held);
+                    held.set(bytes, "groups, together")?;
+                }
             }
         }
         if groups > PARTED {
-            return Ok(Left::memory(self.schema, batches));
+            return Ok(Left::stored(StoredRows::new(self.schema, stored)));
         }
-        let first = all.iter().flat_map(|r| r.column(width + 1).as_primitive::<UInt64Type>().values());
-        let first: Vec<u64> = first.copied().collect();
+        let batches = stored.iter().map(Stored::load).collect::<Result<Vec<_>>>()?;
         let mut order: Vec<u32> = (0..groups as u32).collect();
         order.sort_unstable_by_key(|&g| first[g as usize]);
         let rows = match batches.is_empty() {

@@ -147,15 +147,17 @@ mod tests {
         shards: usize,
         spoil: &(dyn Fn(usize, Vec<u8>) -> Vec<u8> + Sync),
     ) -> Result<(Vec<RecordBatch>, Vec<usize>)> {
-        run_with(LIMIT, df, shards, spoil)
+        run_with(LIMIT, df, shards, spoil).map(|(rows, reads, _)| (rows, reads))
     }
+
+    /// The same with another limit; and how many bytes went to disk.
 
     fn run_with(
         limit: u64,
         df: &DataFrame,
         shards: usize,
         spoil: &(dyn Fn(usize, Vec<u8>) -> Vec<u8> + Sync),
-    ) -> Result<(Vec<RecordBatch>, Vec<usize>)> {
+    ) -> Result<(Vec<RecordBatch>, Vec<usize>, u64)> {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::new("pocket".into(), limit, 2, dir.path().into(), &Device::cpu())?;
         let layout = Layout::of_rows(1, spread(df.relation()?, None, limit)?, limit, shards)?;
@@ -163,7 +165,7 @@ mod tests {
         let counts = (0..layout.stages()).map(|s| layout.counts(s)).collect();
         let pocket = Arc::new(Pocket { pieces: Mutex::default(), counts, read: AtomicUsize::new(0) });
         let came: Arc<dyn Came> = pocket.clone();
-        let (cancel, mut reads) = (AtomicBool::new(false), vec![]);
+        let (cancel, mut reads, mut spilled) = (AtomicBool::new(false), vec![], 0);
         for stage in 0..layout.stages() {
             let together = Together::default();
             let give = |root, number, bytes| {
@@ -172,10 +174,11 @@ mod tests {
             };
             for (shard, units) in layout.ranges(stage).iter().enumerate() {
                 let before = pocket.read.load(Relaxed);
-                host.run(limit, &cancel, Some(&together), |rt| {
+                let did = host.run(limit, &cancel, Some(&together), |rt| {
                     let own = (shard, units.clone());
                     spread.run_stage(stage, own, layout.cuts(stage), (&came, &together), &give, rt)
                 })?;
+                spilled += did.bytes_spilled;
                 reads.push(pocket.read.load(Relaxed) - before);
             }
         }
@@ -185,7 +188,7 @@ mod tests {
             rows = made;
             Ok(summary)
         })?;
-        Ok((rows, reads))
+        Ok((rows, reads, spilled))
     }
 
     /// Frames whose stages are of every kind.
@@ -287,9 +290,10 @@ mod tests {
             let want = df.collect_with(&session).unwrap().to_batch().unwrap();
             for shards in [1, 3] {
                 let made = run_with(limit, df, shards, &|_, bytes| bytes);
-                let (rows, _) = made.unwrap_or_else(|e| panic!("{n}: {e}"));
+                let (rows, _, spilled) = made.unwrap_or_else(|e| panic!("{n}: {e}"));
                 let rows = arrow::compute::concat_batches(want.schema_ref(), &rows).unwrap();
                 assert_eq!(rows.columns(), want.columns(), "frame {n}, {shards} shards");
+                assert!(spilled > 1 << 20, "frame {n}: {spilled} bytes on disk");
             }
         }
     }

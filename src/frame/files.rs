@@ -162,8 +162,9 @@ impl DataFrame {
     }
 
     /// Runs the plan and writes a directory of files in the order of rows: `part-00000.parquet` and so on. They are written beside each other,
-    /// each from the rows of about 32 MiB of the files that are read (no more than 64 MiB of rows), so their number follows from the
-    /// plan alone; on a cluster the workers write them. The directory is there when it is whole, and must not be there before.
+    /// each from the rows of about 32 MiB of the files that are read, or of a part of what was sorted or kept, and of no more than 64 MiB of
+    /// rows; how they are cut does not depend on threads. On a cluster the workers write them. The directory is there when it is whole, and
+    /// must not be there before.
     ///
     /// The rows of a file that its format keeps back (of Parquet a row group) are in memory for each thread.
     ///

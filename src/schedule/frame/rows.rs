@@ -255,10 +255,11 @@ pub(super) struct WriteParts<'a> {
     pub sink: &'a dyn PartSink,
 }
 
-/// The parts of a span: their numbers are in the order of rows, and those of no other span.
+/// The parts of a span.
 #[derive(Default)]
-pub(super) struct Parts {
-    written: Vec<u64>,
+pub(super) struct Written {
+    /// Their numbers: in the order of rows, and those of no other span.
+    numbers: Vec<u64>,
     open: Option<Arc<dyn BatchSink>>,
     /// Bytes of the rows of the open one, of which the sink may hold back some.
     bytes: usize,
@@ -270,48 +271,48 @@ pub(crate) const PART_BYTES: usize = 64 << 20;
 const MOST_PARTS: u64 = 1 << 20;
 
 impl Gather for WriteParts<'_> {
-    type State = Parts;
+    type State = Written;
     type Whole = Vec<u64>;
 
-    fn state(&self) -> Parts {
-        Parts::default()
+    fn state(&self) -> Written {
+        Written::default()
     }
 
     fn whole(&self) -> Result<Vec<u64>> {
         Ok(vec![])
     }
 
-    fn push(&self, parts: &mut Parts, task: usize, rows: RecordBatch) -> Result<()> {
+    fn push(&self, written: &mut Written, task: usize, rows: RecordBatch) -> Result<()> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        if parts.bytes >= PART_BYTES {
-            self.seal(parts)?;
+        if written.bytes >= PART_BYTES {
+            self.seal(written)?;
         }
-        let open = match &parts.open {
+        let open = match &written.open {
             Some(open) => open.clone(),
             None => {
                 // the first is of the part of the input that its first rows are of
-                let number = parts.written.last().map_or(task as u64 * MOST_PARTS, |last| last + 1);
-                parts.written.push(number);
-                parts.open.insert(self.sink.part(number)?).clone()
+                let number = written.numbers.last().map_or(task as u64 * MOST_PARTS, |last| last + 1);
+                written.numbers.push(number);
+                written.open.insert(self.sink.part(number)?).clone()
             }
         };
-        parts.bytes += batch_bytes(&rows);
+        written.bytes += batch_bytes(&rows);
         open.write(&rows)
     }
 
-    fn seal(&self, parts: &mut Parts) -> Result<()> {
-        parts.bytes = 0;
-        parts.open.take().map_or(Ok(()), |open| open.finish())
+    fn seal(&self, written: &mut Written) -> Result<()> {
+        written.bytes = 0;
+        written.open.take().map_or(Ok(()), |open| open.finish())
     }
 
-    fn bytes(&self, parts: &Parts) -> usize {
-        parts.bytes
+    fn bytes(&self, written: &Written) -> usize {
+        written.bytes
     }
 
-    fn merge(&self, whole: &mut Vec<u64>, _span: usize, parts: Parts) -> Result<()> {
-        whole.extend(parts.written);
+    fn merge(&self, whole: &mut Vec<u64>, _span: usize, written: Written) -> Result<()> {
+        whole.extend(written.numbers);
         Ok(())
     }
 
@@ -331,17 +332,17 @@ impl Gather for WriteParts<'_> {
         Ok(Left::memory(self.schema, vec![]))
     }
 
-    fn export(&self, _span: usize, parts: Parts, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
-        Ok(vec![parts.written.iter().flat_map(|n| n.to_le_bytes()).collect()])
+    fn export(&self, _span: usize, written: Written, _cuts: &[Range<usize>]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![written.numbers.iter().flat_map(|n| n.to_le_bytes()).collect()])
     }
 
-    fn import(&self, bytes: Vec<u8>) -> Result<Parts> {
+    fn import(&self, bytes: Vec<u8>) -> Result<Written> {
         let (numbers, rest) = bytes.as_chunks();
         if !rest.is_empty() {
             return Err(bad("numbers that are none"));
         }
-        let written = numbers.iter().map(|n| u64::from_le_bytes(*n)).collect();
-        Ok(Parts { written, ..Parts::default() })
+        let numbers = numbers.iter().map(|n| u64::from_le_bytes(*n)).collect();
+        Ok(Written { numbers, ..Written::default() })
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
     use super::super::worker::Host;
     use super::*;
     use crate::backend::Device;
-    use crate::frame::{DataFrame, JoinKind, Partition, col, row_number, scan_csv};
+    use crate::frame::{DataFrame, JoinKind, Partition, col, row_number, scan_csv, scan_ipc};
     use crate::schedule::frame::{Came, Role, Together, Way};
     use std::collections::HashMap;
     use std::path::Path;
@@ -272,6 +272,12 @@ mod tests {
         // a column that is wide enough
         let wide = numbered.with_columns(col("u").str().pad_start(60, '.').alias("w"));
         let left = |kind| df.join_on(&wide.select(["i", "u", "w"]), ["k"], ["i"], kind, "_right");
+        // of several parts of a file are a span, elsewhere each is one
+        for file in 0..5 {
+            df.slice(file * 400, 400).write_ipc(dir.path().join(format!("{file}.arrow"))).unwrap();
+        }
+        let files = scan_ipc(dir.path().join("*.arrow"));
+        let parts = files.join_on(&wide.select(["i", "u", "w"]), ["k"], ["i"], JoinKind::Left, "_right");
         let both = DataFrame::concat([&left(JoinKind::Left), &left(JoinKind::Inner)]);
         let sums = || [(col("k") * 0.1).sum().alias("sum"), col("u").first().alias("first")];
         let after_both = DataFrame::concat([&df, &df.sort("t")]);
@@ -279,6 +285,8 @@ mod tests {
             left(JoinKind::Inner),
             left(JoinKind::Left).group_by("t").agg(sums()),
             left(JoinKind::Anti).sort(["t", "k"]),
+            parts.clone(),
+            parts.group_by("t").agg(sums()),
             both.select(sums()),
             both.unique(["k", "u"]),
             after_both.join_on(&wide.select(["i", "u", "w"]), ["k"], ["i"], JoinKind::Left, "_right"),

@@ -172,7 +172,7 @@ pub(super) struct Open<'a> {
     pub is_scan: bool,
     /// The parts that were a span each before a join, if it is the rows of one.
     pub spans: Option<Arc<[Range<usize>]>>,
-    /// The spans that are for this machine, if a join cut them out; others are there without their rows.
+    /// The numbers of the parts that are for this machine, if a join cut them out; spans of others are there without their rows.
     pub own: Option<Range<usize>>,
     /// What stands for the number of each span's parts, and how many there are in all, if the spans of several machines make a whole.
     pub numbers: Option<Arc<[usize]>>,
@@ -492,7 +492,7 @@ impl PipelineRun<'_> {
         };
         while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
             if open.own.is_none() {
-                open.own = self.own_spans(number, &open);
+                open.own = self.own_parts(number, &open);
             }
             let rest = &open.steps[k + 1..];
             open.steps = &open.steps[..k];
@@ -501,8 +501,8 @@ impl PipelineRun<'_> {
         Ok(open)
     }
 
-    /// Of the spans of a chain those that are for this machine, if it has some of the units only.
-    fn own_spans(&self, number: usize, open: &Open<'_>) -> Option<Range<usize>> {
+    /// The numbers of the parts of a chain that are for this machine, if it has some of the units only.
+    fn own_parts(&self, number: usize, open: &Open<'_>) -> Option<Range<usize>> {
         let Pipeline { chains, root, .. } = self.pipeline;
         let Share::Spans { units, .. } = self.share else { return None };
         // what a join makes of its ranges of hashes is of all parts
@@ -513,11 +513,12 @@ impl PipelineRun<'_> {
         let first: usize = chains[..number].iter().map(|c| units_of_chain(c, by_part)).sum();
         let count = units_of_chain(&chains[number], by_part);
         let of = |unit: usize| unit.clamp(first, first + count) - first;
+        let spans = spans(std::slice::from_ref(open), by_part);
         let own = of(units.start)..of(units.end);
-        Some(match is_by_share(self.pipeline, &chains[number]) {
-            true => shares_of(&own, spans(std::slice::from_ref(open), by_part).len()),
-            false => own,
-        })
+        let own =
+            if is_by_share(self.pipeline, &chains[number]) { shares_of(&own, spans.len()) } else { own };
+        let part = |span: usize| spans.get(span).map_or(open.parts(), |span| span.first);
+        Some(part(own.start)..part(own.end))
     }
 
     /// Takes a batch through steps.
@@ -621,16 +622,15 @@ pub(super) fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = vec![];
     let mut before = 0;
     for (k, input) in inputs.iter().enumerate() {
-        let (at, first) = (spans.len(), before);
+        let is_one = input.numbers.is_some();
+        for (mut tasks, mut number) in tasks_of(k, input, by_part) {
+            if let Some(own) = &input.own {
+                tasks.retain(|(_, part)| own.contains(if is_one { &number } else { part }));
+                number = tasks.first().filter(|_| !is_one).map_or(number, |(_, part)| *part);
+            }
+            spans.push(Span { input: k, first: before + number, is_one, tasks });
+        }
         before += input.parts();
-        for (tasks, number) in tasks_of(k, input, by_part) {
-            let is_one = input.numbers.is_some();
-            spans.push(Span { input: k, first: first + number, is_one, tasks });
-        }
-        if let Some(own) = &input.own {
-            let others = spans[at..].iter_mut().enumerate().filter(|(s, _)| !own.contains(s));
-            others.for_each(|(_, span)| span.tasks.clear());
-        }
     }
     spans
 }

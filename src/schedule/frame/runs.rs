@@ -90,7 +90,7 @@ impl Run {
     /// From another machine; none if there are no rows.
     fn import(rows: Vec<RecordBatch>) -> Result<Option<Run>> {
         let bytes = rows.iter().map(batch_bytes).sum();
-        let Some(number) = rows.iter().find(|b| b.num_rows() > 0).map(|b| numbers_of(b)).transpose()? else {
+        let Some(number) = rows.iter().find(|b| b.num_rows() > 0).map(numbers_of).transpose()? else {
             return Ok(None);
         };
         Ok(Some(Run { number: number.value(0), rows, bytes }))

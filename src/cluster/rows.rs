@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 /// The plan of a relation for workers with this memory limit; rows that go to a sink are the client's to write, unless it is one of parts.
 ///
 /// # Errors
-/// Those of planning, and for what cannot be shared out.
+/// Those of planning.
 pub fn spread(relation: &Relation, sink: Option<Arc<dyn BatchSink>>, limit: u64) -> Result<Spread> {
     let room = room_for_table(limit / 2);
     Spread::new(lower(&optimize(relation)?, sink, room)?, room)
@@ -151,7 +151,6 @@ mod tests {
     }
 
     /// The same with another limit; and how many bytes went to disk.
-
     fn run_with(
         limit: u64,
         df: &DataFrame,

@@ -225,7 +225,7 @@ impl Spread {
     /// The stages of a plan whose joins may keep `room` bytes of rows on every machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a pass that cannot be shared out.
+    /// Only of the library itself.
     pub fn new(plan: FramePlan, room: u64) -> Result<Spread> {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let plan = with_exchanges(plan, room)?;

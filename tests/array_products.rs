@@ -278,6 +278,9 @@ fn errors_name_both_shapes() {
     let text = message(a.tensordot(&b, (&[0], &[0, 1])));
     assert!(text.contains("1 axes of the left"), "{text}");
     message(a.tensordot(&b, (&[5], &[0])));
+    let long = Array::zeros(&[1 << 40], F32);
+    let text = message(long.tensordot(&long, (&[], &[])));
+    assert!(text.contains("more elements than can be addressed"), "{text}");
 }
 
 #[test]

@@ -36,6 +36,17 @@ impl Product {
         if !fits {
             return Err(misfit(a, b));
         }
+        // before it is cut, so that its blocks can be counted
+        let lengths = a.shape()[..batch + left].iter().chain(&b.shape()[batch + contracted..]);
+        if lengths
+            .clone()
+            .try_fold(8usize, |n, &len| n.checked_mul(len.max(1)))
+            .is_none_or(|n| n > isize::MAX as usize)
+        {
+            let shape: Vec<usize> = lengths.copied().collect();
+            let message = format!("the product's shape {shape:?} has more elements than can be addressed");
+            return Err(Error::invalid("product", message));
+        }
         let (of_a, of_b) = (a.grid().axes(), b.grid().axes());
         let shared = |a: &[AxisChunks], b: &[AxisChunks]| -> Vec<AxisChunks> {
             a.iter().zip(b).map(|(a, b)| a.refine(b)).collect()

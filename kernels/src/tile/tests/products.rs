@@ -62,12 +62,12 @@ fn products_are_those_of_loops() {
                             let (i, j) = (at_c / n, at_c % n);
                             let terms = (0..k).map(|p| {
                                 let (x, y) = (a[at(i, p, m, k, turned_a)], b[at(p, j, k, n, turned_b)]);
-                                x.as_f64() * y.as_f64()
+                                x.as_i64().wrapping_mul(y.as_i64())
                             });
-                            let total = start[at_c].as_f64() + terms.sum::<f64>();
+                            let total = terms.fold(start[at_c].as_i64(), i64::wrapping_add);
                             // integers wrap, bools are true or not
-                            let whole = Scalar::from(total as i64);
-                            if d == DType::Bool { Scalar::from(total != 0.0) } else { whole.cast(sum) }
+                            let whole = Scalar::from(total);
+                            if d == DType::Bool { Scalar::from(total != 0) } else { whole.cast(sum) }
                         })
                         .collect();
                     assert_eq!(scalars(sum, &c), wanted, "{isa:?} {d} {extent:?} {turned_a} {turned_b}");

@@ -121,6 +121,14 @@ fn runs_stay_inside_their_projection() {
         ("slice", x.slice(s![..;3, ..;-2]).exp().sum(0)),
         ("repeat", x.slice(s![..256, ..]).repeat(4, 1).sum(1)),
         ("map_overlap", x.map_overlap(&[2, 2], PadMode::Edge, F32, |b| Ok(b.clone())).sum(..)),
+        ("product", x.t().matmul(&y).sum(0)),
+        ("product in parts", x.slice(s![.., ..100]).t().matmul(&x.slice(s![.., 7..90]))),
+        ("product of products", square.matmul(&square.t()).matmul(&(&square * 2.0)).max(..)),
+        (
+            "tensordot",
+            made(&[64, 48, 512], &[16, 48, 100])
+                .tensordot(&made(&[48, 512, 70], &[7, 64, 70]), (&[1, 2], &[0, 1])),
+        ),
         ("two levels", (x.sum(0) / x.sum(0).max(..)).cumsum(0)),
     ];
     let slow = SlowStart(Made(Grid::regular(&[256, 1 << 16], &[1, 1 << 16])));

@@ -62,7 +62,9 @@ pub fn run(suite: &Suite, row: &Row, peers: Option<&Path>) -> Result<Vec<Line>, 
             write_npy(&suite.session, block, &dir.join(format!("{name}.npy")))?;
         }
     }
-    let traffic = row.bands * 4.0 * (n * n) as f64;
+    let side = n / row.part;
+    let traffic = row.bands * 4.0 * (side * side) as f64;
+    let operations = row.flops.map(|f| f(n as f64) * (side * side) as f64);
     let want = (row.oracle)(&suite.workers, &inputs);
     let arrays: Vec<Array> = inputs.blocks.iter().cloned().map(Array::from_block).collect();
     let built = (row.build)(&arrays);
@@ -71,9 +73,9 @@ pub fn run(suite: &Suite, row: &Row, peers: Option<&Path>) -> Result<Vec<Line>, 
     let ours = |mode: &str, timed: Result<(f64, Option<String>), Error>| match timed {
         Ok((seconds, wrong)) => {
             let line = line(mode, "blockwise").took(seconds, Some(traffic)).checked(wrong);
-            match row.flops {
-                Some(flops) => {
-                    let rate = flops * (n * n) as f64 / seconds;
+            match operations {
+                Some(operations) => {
+                    let rate = operations / seconds;
                     line.with("gflop_per_s", rate / 1e9).with("fma_share", rate / suite.peak_fma())
                 }
                 None => line,
@@ -82,20 +84,26 @@ pub fn run(suite: &Suite, row: &Row, peers: Option<&Path>) -> Result<Vec<Line>, 
         Err(e) => line(mode, "blockwise").checked(Some(e.to_string())),
     };
     let mut lines = vec![];
+    let arithmetic = match row.ceiling {
+        Ceiling::Fma => operations.map(|operations| operations / suite.peak_fma()),
+        _ => None,
+    };
     if row.outcome == Outcome::Plane {
-        let mut out = Mapped::new(n * n * 4);
-        suite.workers.pieces(&mut out.slice_mut::<f32>()[..n * n], 1 << 18, |_, part| part.fill(-12345.0));
+        let mut out = Mapped::new(side * side * 4);
+        suite
+            .workers
+            .pieces(&mut out.slice_mut::<f32>()[..side * side], 1 << 18, |_, part| part.fill(-12345.0));
         let seconds = match row.ceiling {
             Ceiling::ReadThenMap => suite.ceilings().read(&inputs.blocks),
             _ => 0.0,
         };
-        let plane = &mut out.slice_mut::<f32>()[..n * n];
-        let into = seconds + suite.ceilings().map_into(&inputs.blocks, plane);
+        let plane = &mut out.slice_mut::<f32>()[..side * side];
+        let into = arithmetic.unwrap_or_else(|| seconds + suite.ceilings().map_into(&inputs.blocks, plane));
         lines.push(line("into", "ceiling").took(into, Some(traffic)));
         plane.fill(-12345.0);
         lines.push(ours("into", time_into(suite, row, &built[0], plane, &want)));
         drop(out);
-        let fresh = seconds + suite.ceilings().map_fresh(&inputs.blocks);
+        let fresh = arithmetic.unwrap_or_else(|| seconds + suite.ceilings().map_fresh(&inputs.blocks));
         lines.push(line("fresh", "ceiling").took(fresh, Some(traffic)));
     } else {
         // transpose_add counts its one input twice
@@ -115,7 +123,7 @@ fn time_into(
     out: &mut [f32],
     want: &Want<'_>,
 ) -> Result<(f64, Option<String>), Error> {
-    let shape = [suite.options.size; 2];
+    let shape = [suite.options.size / row.part; 2];
     let once = |out: &mut [f32]| {
         let view = ndarray::ArrayViewMut2::from_shape(shape, out).expect("n² elements");
         suite.session.compute_into(array, view)

@@ -192,6 +192,21 @@ pub fn reduce_nan<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
     Want::Values(means)
 }
 
+pub fn matmul<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
+    let (n, side) = (x.n, x.n / 2);
+    let (a, b) = (x.f32(0), x.f32(1));
+    let mut out = vec![0.0; side * side];
+    workers.pieces(&mut out, side.max(1), |at, row| {
+        for k in 0..side {
+            let factor = f64::from(a[at / side * n + k]);
+            for (sum, &y) in row.iter_mut().zip(&b[k * n..]) {
+                *sum += factor * f64::from(y);
+            }
+        }
+    });
+    Want::Values(out)
+}
+
 pub fn transpose_add<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
     let n = x.n;
     let x = x.f32(0);

@@ -12,6 +12,7 @@ pub enum Group {
     Elementwise,
     Reductions,
     Arrays,
+    Products,
     Files,
     Overhead,
     Frames,
@@ -19,10 +20,11 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [(&'static str, Group); 7] = [
+    pub const ALL: [(&'static str, Group); 8] = [
         ("elementwise", Group::Elementwise),
         ("reductions", Group::Reductions),
         ("arrays", Group::Arrays),
+        ("products", Group::Products),
         ("files", Group::Files),
         ("overhead", Group::Overhead),
         ("frames", Group::Frames),
@@ -33,7 +35,7 @@ impl Group {
 /// What a row's results are, and so what is expected of peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// One f32 array of the inputs' shape: runs "into" and "fresh".
+    /// One f32 array of the inputs' shape, or of half their side: runs "into" and "fresh".
     Plane,
     /// A few numbers, in one f64 vector.
     Numbers,
@@ -50,6 +52,8 @@ pub enum Ceiling {
     Read,
     /// The input read, then read again and one f32 array written.
     ReadThenMap,
+    /// The operations of the row, each a part of a fused multiply-add.
+    Fma,
 }
 
 /// A row in memory.
@@ -65,8 +69,10 @@ pub struct Row {
     pub oracle: for<'a> fn(&Workers, &'a Inputs) -> Want<'a>,
     pub rtol: f64,
     pub atol: f64,
-    /// Floating-point operations an element, where they are all multiply-adds.
-    pub flops: Option<f64>,
+    /// Floating-point operations an element of the result, by the inputs' side, where they are all multiply-adds.
+    pub flops: Option<fn(f64) -> f64>,
+    /// What the side of the inputs is divided by for that of the result.
+    pub part: usize,
 }
 
 const MAP: &[Group] = &[Group::Elementwise, Group::Arrays];
@@ -84,7 +90,7 @@ pub const ROWS: &[Row] = &[
         atol: 1e-4,
         ..map("black_scholes", &["price", "strike", "time"], 4.0)
     },
-    Row { build: poly30, oracle: oracle::poly30, flops: Some(58.0), ..map("poly30", &["x"], 2.0) },
+    Row { build: poly30, oracle: oracle::poly30, flops: Some(|_| 58.0), ..map("poly30", &["x"], 2.0) },
     Row { build: sum_hypot, oracle: oracle::sum_hypot, ..fold("sum_hypot", &["a", "b"], 2.0) },
     Row { build: stats_all, oracle: oracle::stats_all, ..fold("stats_all", &["x"], 1.0) },
     Row {
@@ -105,6 +111,16 @@ pub const ROWS: &[Row] = &[
         oracle: oracle::transpose_add,
         ..fold("transpose_add", &["x"], 2.0)
     },
+    Row {
+        groups: &[Group::Products],
+        build: matmul,
+        oracle: oracle::matmul,
+        ceiling: Ceiling::Fma,
+        rtol: 1e-4,
+        flops: Some(|n| n),
+        part: 2,
+        ..map("matmul", &["a", "b"], 3.0)
+    },
 ];
 
 const fn map(name: &'static str, inputs: &'static [&'static str], bands: f64) -> Row {
@@ -120,6 +136,7 @@ const fn map(name: &'static str, inputs: &'static [&'static str], bands: f64) ->
         rtol: 1e-5,
         atol: 0.0,
         flops: None,
+        part: 1,
     }
 }
 
@@ -133,6 +150,12 @@ const fn vectors(name: &'static str, inputs: &'static [&'static str]) -> Row {
 
 fn triad(x: &[Array]) -> Vec<Array> {
     vec![&x[0] + 2.5 * &x[1]]
+}
+
+fn matmul(x: &[Array]) -> Vec<Array> {
+    let half = (x[0].shape()[0] / 2) as isize;
+    let [a, b] = [0, 1].map(|k| x[k].slice(s![..half, ..half]));
+    vec![a.matmul(&b)]
 }
 
 fn ndvi_u16(x: &[Array]) -> Vec<Array> {

@@ -19,6 +19,7 @@ mod operators;
 mod order;
 mod parts;
 mod places;
+mod products;
 mod ranges;
 mod reduce;
 mod search;

@@ -326,6 +326,7 @@ fn words(plan: &Plan) -> String {
                 StepKind::Reshape => "reshape".into(),
                 StepKind::Concat { axis, starts } => format!("concat {axis} {starts:?}"),
                 StepKind::Gather(axes) => format!("gather {axes:?}"),
+                StepKind::Product(p) => format!("{p:?}"),
                 StepKind::MapBlocks { map, grid, inputs } => format!("{} {grid:?} {inputs:?}", map.name),
             };
             text += &format!("{kind} {:?} {} {:?}\n", step.inputs, step.dtype, step.shape);

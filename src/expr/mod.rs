@@ -11,9 +11,11 @@
 pub mod frame;
 mod functions;
 mod node;
+mod product;
 
 pub use functions::{function, functions, register_function};
 pub use node::{BlockContext, BlockFn, Expr, MapBlocks, Node, Op, PadMode, SourceRef};
+pub use product::Product;
 
 use crate::block::BlockSource;
 use crate::dtype::{DType, Scalar};
@@ -255,6 +257,14 @@ impl Expr {
         let d = op.accumulator(self.dtype());
         let grid = self.grid().clone();
         Expr::new(Op::Scan { op, axis: axis as u8 }, [self], d, grid)
+    }
+
+    /// The sums of the products of two arrays of one dtype, with axes `(batch, left, contracted)` and `(batch, contracted, right)`. The result
+    /// has axes `(parts, batch, left, right)`; what was asked for is its sum over the first. Its dtype is that of the sums.
+    pub fn product(a: Expr, b: Expr, batch: usize, contracted: usize) -> Result<Expr> {
+        let (product, grid) = Product::new(&a, &b, batch, contracted)?;
+        let d = blockwise_kernels::tile::product_sum(a.dtype());
+        Expr::new(Op::Product(product), [a, b], d, grid)
     }
 
     /// The blocks of some arrays through a user's function.

@@ -1,5 +1,6 @@
 //! The nodes of the graph.
 
+use super::Product;
 use crate::block::{Block, BlockSource};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
@@ -94,6 +95,8 @@ pub enum Op {
         /// Axis.
         axis: u8,
     },
+    /// Sums of products over axes that two inputs share.
+    Product(Product),
     /// A user's function of the inputs' blocks.
     MapBlocks(MapBlocks),
 }
@@ -243,6 +246,7 @@ impl fmt::Display for Op {
             Op::Rechunk => write!(f, "rechunk"),
             Op::Reduce { op, axes } => write!(f, "{op} over axes {axes:?}"),
             Op::Scan { op, axis } => write!(f, "cumulative {op} along axis {axis}"),
+            Op::Product(p) => write!(f, "product over {} axes in {} panels", p.contracted, p.panels.len()),
             Op::MapBlocks(m) => write!(f, "map_blocks {}", m.name),
         }
     }

@@ -2,19 +2,6 @@
 
 use crate::shape::{AxisChunks, Grid};
 
-/// The same axis with `by` chunks in one.
-pub fn coarsen(axis: &AxisChunks, by: usize) -> AxisChunks {
-    match axis {
-        AxisChunks::Regular { first, size, len } if first == size => {
-            AxisChunks::regular(*len, size.saturating_mul(by))
-        }
-        _ => {
-            let lengths = axis.lengths();
-            AxisChunks::explicit(&lengths.chunks(by.max(1)).map(|c| c.iter().sum()).collect::<Vec<_>>())
-        }
-    }
-}
-
 /// A grid with several chunks in one along the axes where `wanted` is longer than a chunk, up to `elements` in a block; last axis
 /// first. (The consolidation step of Rechunker.)
 pub fn grow(grid: &Grid, wanted: &[usize], elements: usize) -> Grid {
@@ -24,7 +11,7 @@ pub fn grow(grid: &Grid, wanted: &[usize], elements: usize) -> Grid {
         let own = axes[k].max_len().max(1);
         let by = (elements / block.max(1)).min(wanted[k].div_ceil(own));
         if by > 1 {
-            axes[k] = coarsen(&axes[k], by);
+            axes[k] = axes[k].join(by);
         }
     }
     Grid::new(axes)

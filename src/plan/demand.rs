@@ -4,6 +4,7 @@ use super::{Stage, StepId, StepKind};
 use crate::ir::Kernel;
 use crate::shape::Region;
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// Regions asked of one step.
 pub type Regions = SmallVec<[Region; 2]>;
@@ -14,7 +15,7 @@ impl Stage {
     pub fn demands(
         &self,
         region: &Region,
-        in_memory: impl Fn(&StepKind) -> bool,
+        in_memory: impl Fn(&StepKind) -> bool + Copy,
         demands: &mut Vec<Regions>,
     ) {
         demands.resize_with(self.steps.len(), Regions::new);
@@ -25,7 +26,19 @@ impl Stage {
         for (step, r) in kernel_regions(&self.kernel, &self.kernel_inputs, region, mergeable) {
             add(&mut demands[step], r, mergeable(step));
         }
-        for (k, step) in self.steps.iter().enumerate().rev() {
+        self.demand_inputs(0..self.steps.len(), in_memory, demands);
+    }
+
+    /// Adds what these steps need of their inputs for what is demanded of them: all panels of a product.
+    pub fn demand_inputs(
+        &self,
+        steps: Range<StepId>,
+        in_memory: impl Fn(&StepKind) -> bool,
+        demands: &mut [Regions],
+    ) {
+        let mergeable = |step: StepId| !in_memory(&self.steps[step].kind);
+        for k in steps.rev() {
+            let step = &self.steps[k];
             for i in 0..if step.inputs.is_empty() { 0 } else { demands[k].len() } {
                 let own = demands[k][i].clone();
                 if let StepKind::Kernel(kernel) = &step.kind {

@@ -4,9 +4,12 @@
 //! chunks of a file (rows read as columns), every chunk is read many times. Then the data is first copied, in one pass along its
 //! own chunks, to a store cut where both orders cut, from which each task reads just its pieces.
 
-use super::chunking::{coarsen, grow};
+use super::chunking::grow;
+use super::dag::Dag;
 use super::dag::NodeId;
-use super::{Plan, StepKind};
+use super::{Plan, Step, StepKind};
+use crate::dtype::DType;
+use crate::expr::Op;
 use crate::shape::{AxisChunks, Dims, Grid, Region};
 use std::collections::BTreeMap;
 
@@ -20,13 +23,17 @@ const SAMPLES: usize = 32;
 pub struct Exchange {
     /// Tasks of the copying pass: unions of the node's own chunks.
     pub write: Grid,
-    /// Chunks of the store.
-    pub store: Grid,
+    /// Chunks of the store; `None` for one in memory.
+    pub store: Option<Grid>,
 }
+
+/// Bytes of a product that is kept in memory rather than in a store, as a part of the limit.
+const SMALL: u64 = 16;
 
 /// The nodes that the plan reads across their chunks, by their numbers in the graph.
 pub fn find(plan: &Plan, limit: u64) -> BTreeMap<NodeId, Exchange> {
     let mut found = BTreeMap::new();
+    let mut products: BTreeMap<NodeId, (usize, &Step)> = BTreeMap::new();
     for stage in &plan.stages {
         let mut demands = Vec::new();
         let tasks = stage.tasks();
@@ -38,6 +45,9 @@ pub fn find(plan: &Plan, limit: u64) -> BTreeMap<NodeId, Exchange> {
             sampled += 1;
             stage.demands(&stage.grid.region(&stage.task_index(task)), |_| false, &mut demands);
             for (k, step) in stage.steps.iter().enumerate() {
+                if step.product().is_some() {
+                    products.entry(step.node).or_insert((0, step)).0 += demanded(&demands[k]) * step_by;
+                }
                 let Some(grid) = own_chunks(&step.kind) else { continue };
                 for region in &demands[k] {
                     touched[k] += chunk_hull(grid, region).len();
@@ -61,10 +71,46 @@ pub fn find(plan: &Plan, limit: u64) -> BTreeMap<NodeId, Exchange> {
             let write = grow(grid, &extents[k], room);
             let read = grow(&Grid::regular(&step.shape, &extents[k]), &grid.max_block(), room);
             let store = Grid::new(write.axes().iter().zip(read.axes()).map(|(w, r)| w.refine(r)));
-            found.entry(step.node).or_insert(Exchange { write, store });
+            found.entry(step.node).or_insert(Exchange { write, store: Some(store) });
+        }
+    }
+    for (node, (made, step)) in products {
+        let size: usize = step.shape.iter().product();
+        if made > size + size / 4
+            && let Some(grid) = step.product().map(|p| &p.grid)
+        {
+            found.entry(node).or_insert_with(|| kept(grid, step.dtype, limit));
         }
     }
     found
+}
+
+/// Elements of regions.
+fn demanded(regions: &[Region]) -> usize {
+    regions.iter().map(Region::len).sum()
+}
+
+/// The products whose results other products use: they are complete before these begin.
+pub fn of_products(dag: &Dag, limit: u64) -> BTreeMap<NodeId, Exchange> {
+    let mut inside = vec![false; dag.nodes.len()];
+    let mut found = BTreeMap::new();
+    for (id, node) in dag.nodes.iter().enumerate().rev() {
+        let product = matches!(node.op, Op::Product(_));
+        if product && inside[id] {
+            found.insert(id, kept(&node.grid, node.dtype, limit));
+        }
+        if product || inside[id] && !super::lower::breaks_pipeline(&node.op) {
+            node.inputs.iter().for_each(|&input| inside[input] = true);
+        }
+    }
+    found
+}
+
+/// A product that is made once: in memory if it is small.
+fn kept(grid: &Grid, dtype: DType, limit: u64) -> Exchange {
+    let bytes = grid.shape().iter().fold(dtype.size() as u64, |n, &len| n.saturating_mul(len as u64));
+    let store = (bytes > limit / SMALL).then(|| grid.clone());
+    Exchange { write: grid.clone(), store }
 }
 
 /// The chunks along which a step is made, if making part of one costs all of it.
@@ -104,7 +150,7 @@ pub fn group_tiles(fixed: &Grid, item: usize, limit: u64) -> Grid {
         let block: usize = axes.iter().map(|a| a.max_len().max(1)).product::<usize>() * item;
         let by = (bytes / block.max(1)).max(1);
         if by > 1 {
-            axes[k] = coarsen(&axes[k], by);
+            axes[k] = axes[k].join(by);
         }
     }
     Grid::new(axes)

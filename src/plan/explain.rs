@@ -38,6 +38,10 @@ impl Step {
             StepKind::Reshape => "reshape".into(),
             StepKind::Concat { axis, .. } => format!("concatenate along axis {axis}"),
             StepKind::Gather(_) => "gather".into(),
+            StepKind::Product(p) => {
+                let (axes, panels) = (p.product.contracted, p.product.panels.len());
+                format!("product over {axes} axes in {panels} panels")
+            }
             StepKind::MapBlocks { map, .. } => format!("map_blocks {}", map.name),
         }
     }

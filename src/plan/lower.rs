@@ -90,7 +90,7 @@ pub(super) enum RootKind {
 pub fn lower(targets: &[Target], limit: u64) -> Result<Plan> {
     let roots: Vec<Expr> = targets.iter().map(|t| t.expr.clone()).collect();
     let (dag, ids) = Dag::new(&roots);
-    let mut exchanges = BTreeMap::new();
+    let mut exchanges = exchange::of_products(&dag, limit);
     loop {
         let mut plan = attempt(&dag, targets, &ids, &exchanges, limit)?;
         let more = exchange::find(&plan, limit);
@@ -153,7 +153,7 @@ fn levels(dag: &Dag, exchanges: &BTreeMap<NodeId, Exchange>) -> Vec<usize> {
     levels
 }
 
-fn breaks_pipeline(op: &Op) -> bool {
+pub(super) fn breaks_pipeline(op: &Op) -> bool {
     matches!(op, Op::Reduce { .. } | Op::Scan { .. })
 }
 
@@ -169,7 +169,7 @@ fn drafts(
     let mut draft_of: HashMap<NodeId, usize> = HashMap::new();
     for (id, node) in dag.nodes.iter().enumerate() {
         if let Some(exchange) = exchanges.get(&id) {
-            let root = RootKind::Keep(Some(exchange.store.clone()));
+            let root = RootKind::Keep(exchange.store.clone());
             drafts.push(Draft {
                 fixed: true,
                 completes: Some(id),
@@ -254,7 +254,7 @@ fn keeps(dag: &Dag, drafts: &[Draft], exchanges: &BTreeMap<NodeId, Exchange>, li
             }
             let costly = match &node.op {
                 Op::Source(source) => !source.0.in_memory(),
-                Op::MapBlocks(_) => true,
+                Op::MapBlocks(_) | Op::Product(_) => true,
                 _ => false,
             };
             if costly && !exchanges.contains_key(&id) {

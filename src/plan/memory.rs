@@ -148,6 +148,12 @@ fn step_bytes(step: &Step, extent: &[usize]) -> u64 {
         // one copy if the input is not one run, and the result
         StepKind::Reshape => 2 * own,
         StepKind::Concat { .. } => own,
+        // an operand's panel may be copied, and is packed
+        StepKind::Product(p) => {
+            let item = p.dtype.size() as u64;
+            let copies = [0, 1].map(|n| p.panel(n, extent).iter().map(|&n| n as u64).product::<u64>() * item);
+            own + copies[0] + copies[1] + p.room(extent) as u64
+        }
         StepKind::MapBlocks { map, .. } => own * (2 + map.scratch as u64),
     }
 }
@@ -207,6 +213,7 @@ fn input_extents(stage: &Stage, step: &Step, input: usize, extent: &[usize]) -> 
         StepKind::Concat { .. } => vec![clip(extent.into())],
         StepKind::Reshape => vec![reshape_extent(extent, &step.shape, &source.shape)],
         StepKind::Gather(axes) => gather_extents(axes, extent, &step.shape, &source.shape),
+        StepKind::Product(p) => vec![clip(p.maps[input].source_extent(&p.panel(input, extent)))],
         StepKind::MapBlocks { map, grid, inputs } => {
             // every block that a region of this extent can touch, each with its largest input
             let blocks: usize = extent

@@ -18,11 +18,13 @@ mod explain;
 pub mod frame;
 mod lower;
 mod memory;
+mod product;
 mod stage;
 
 pub use demand::Regions;
 pub use lower::{Destination, Target, lower};
 pub use memory::StageMemory;
+pub use product::{ALIGN, ProductStep};
 
 use crate::block::{Block, BlockSink, BlockSource};
 use crate::dtype::DType;
@@ -110,6 +112,8 @@ pub enum StepKind {
     },
     /// The input's elements at per-axis indices.
     Gather(Vec<AxisGather>),
+    /// A product of its two inputs.
+    Product(Box<ProductStep>),
     /// A user's function of whole blocks.
     MapBlocks {
         /// The function.
@@ -302,6 +306,7 @@ impl Stage {
                 if inside.is_empty() { vec![] } else { vec![inside.relative_to(&part)] }
             }
             StepKind::Gather(axes) => gather_demands(axes, region),
+            StepKind::Product(product) => product.demand(input, region),
             StepKind::MapBlocks { map, grid, inputs } => {
                 grid.blocks_in(region).map(|index| block_input(map, grid, &inputs[input], &index)).collect()
             }

@@ -7,10 +7,10 @@ use super::dag::{Dag, NodeId};
 use super::exchange::{self, Exchange};
 use super::lower::{Destination, Draft, RootKind};
 use super::memory::StageMemory;
-use super::{AxisGather, ResultId, Stage, StageRoot, Step, StepId, StepKind, chunking};
+use super::{AxisGather, ProductStep, ResultId, Stage, StageRoot, Step, StepId, StepKind, chunking};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::expr::Op;
+use crate::expr::{Op, Product};
 use crate::ir::{Builder, Value};
 use crate::op::BinaryOp;
 use crate::shape::IndexMap;
@@ -126,11 +126,12 @@ impl<'a> StageBuilder<'a> {
         let store = self
             .steps
             .iter()
-            .find_map(|s| exchanges.get(&s.node).filter(|_| self.done.contains_key(&s.node)));
+            .filter(|s| self.done.contains_key(&s.node))
+            .find_map(|s| exchanges.get(&s.node).and_then(|e| e.store.as_ref()));
         let grid = match store {
-            Some(e) if e.store.ndim() == grid.ndim() => {
+            Some(store) if store.ndim() == grid.ndim() => {
                 let item = self.dag.nodes[group[0].value].dtype.size();
-                chunking::grow(&grid, &e.store.max_block(), exchange::room(limit) / item)
+                chunking::grow(&grid, &store.max_block(), exchange::room(limit) / item)
             }
             _ => grid,
         };
@@ -196,6 +197,9 @@ impl<'a> StageBuilder<'a> {
             }
             let context = if fused { Context::Temporary(id) } else { Context::Step };
             self.boundaries.insert(id);
+            if matches!(node.op, Op::Product(_)) {
+                continue;
+            }
             if fused {
                 self.kernels.insert(context, KernelDraft::new(node.shape.len()));
             }
@@ -264,6 +268,44 @@ impl<'a> StageBuilder<'a> {
         Ok(())
     }
 
+    /// The steps of a product's operands, which only it uses, and what it is.
+    fn product(&mut self, id: NodeId, product: &Product) -> Result<(StepKind, Vec<StepId>)> {
+        let node = &self.dag.nodes[id];
+        let mut inner = StageBuilder::new(self.dag, self.done, 0);
+        let operands = [0, 1].map(|n| {
+            // what only rearranges indices is seen through
+            let input = node.inputs[n];
+            let (base, map) = match &self.dag.nodes[input] {
+                view if let Op::View(map) = &view.op
+                    && !self.is_leaf(input) =>
+                {
+                    (view.inputs[0], map.clone())
+                }
+                whole => (input, IndexMap::identity(whole.shape.len())),
+            };
+            inner.need(base, Context::Step, IndexMap::identity(self.dag.nodes[base].shape.len()));
+            (base, map)
+        });
+        inner.find_uses();
+        inner.emit()?;
+        let first = self.steps.len();
+        let steps = operands.iter().map(|(base, _)| first + inner.step_of[base]).collect();
+        self.steps.extend(inner.steps.into_iter().map(|mut step| {
+            step.inputs.iter_mut().for_each(|input| *input += first);
+            step
+        }));
+        let [a, b] = [0, 1].map(|n| &self.dag.nodes[node.inputs[n]]);
+        let step = ProductStep {
+            product: product.clone(),
+            maps: operands.map(|(_, map)| map),
+            left: product.groups(a.shape.len(), b.shape.len())[1],
+            dtype: a.dtype,
+            grid: node.grid.clone(),
+            inner: first..self.steps.len(),
+        };
+        Ok((StepKind::Product(Box::new(step)), steps))
+    }
+
     /// The step that yields a node's value.
     fn make_step(&mut self, id: NodeId) -> Result<StepId> {
         if let Some(&step) = self.step_of.get(&id) {
@@ -304,6 +346,7 @@ impl<'a> StageBuilder<'a> {
                 });
                 (StepKind::Gather(axes.collect()), inputs(self))
             }
+            Op::Product(product) => self.product(id, product)?,
             Op::MapBlocks(map) => {
                 let (grid, grids) = (node.grid.clone(), node.input_grids.clone());
                 (StepKind::MapBlocks { map: map.clone(), grid, inputs: grids }, inputs(self))

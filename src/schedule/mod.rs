@@ -10,6 +10,7 @@ mod fold;
 pub mod frame;
 mod order;
 pub mod part;
+mod product;
 mod scan;
 mod spill;
 mod stage;

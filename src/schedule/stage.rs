@@ -96,6 +96,7 @@ pub(super) fn run(
             stage,
             results,
             compiled,
+            inside: stage.inside_products(),
             read: stage.read_by_kernels(),
             permits: Permits::new(rt.threads, workers),
         },

@@ -20,6 +20,8 @@ pub(super) struct Prepared<'a> {
     pub results: &'a [Vec<RootResult>],
     /// The compiled kernels of kernel steps.
     pub compiled: Vec<Option<Arc<dyn Executable>>>,
+    /// Whether a product evaluates the step, for each of its panels.
+    pub inside: Vec<bool>,
     /// Whether kernels may read what a step yields.
     pub read: Vec<bool>,
     pub permits: Permits,
@@ -75,8 +77,8 @@ impl Drop for Release<'_> {
 /// One worker's working memory for tasks, reused from task to task.
 pub(super) struct TaskData {
     /// Regions asked of each step, and their blocks once there.
-    demands: Vec<Regions>,
-    blocks: Vec<SmallVec<[Block; 2]>>,
+    pub(super) demands: Vec<Regions>,
+    pub(super) blocks: Vec<SmallVec<[Block; 2]>>,
     /// Bytes read from sources that are no memory.
     pub bytes_read: u64,
 }
@@ -95,7 +97,7 @@ impl TaskData {
     }
 
     /// The block of a step that holds a region, and the region it covers.
-    fn holding(&self, step: StepId, region: &Region) -> Result<(&Block, &Region)> {
+    pub(super) fn holding(&self, step: StepId, region: &Region) -> Result<(&Block, &Region)> {
         let at = self.demands[step].iter().position(|r| r.contains(region));
         match at.and_then(|i| self.blocks[step].get(i).map(|b| (b, &self.demands[step][i]))) {
             Some(found) => Ok(found),
@@ -109,16 +111,22 @@ impl Prepared<'_> {
     pub fn gather(&self, region: &Region, data: &mut TaskData) -> Result<()> {
         let stage = self.stage;
         stage.demands(region, |kind| self.in_memory(kind), &mut data.demands);
-        for (k, step) in stage.steps.iter().enumerate() {
-            for i in 0..data.demands[k].len() {
-                let block = self.evaluate(k, step, &data.demands[k][i].clone(), data)?;
-                data.blocks[k].push(block);
-            }
+        for (k, _) in self.inside.iter().enumerate().filter(|(_, inside)| !**inside) {
+            self.evaluate_all(k, data)?;
         }
         Ok(())
     }
 
-    fn in_memory(&self, kind: &StepKind) -> bool {
+    /// Evaluates all that is demanded of a step.
+    pub(super) fn evaluate_all(&self, k: StepId, data: &mut TaskData) -> Result<()> {
+        for i in 0..data.demands[k].len() {
+            let block = self.evaluate(k, &self.stage.steps[k], &data.demands[k][i].clone(), data)?;
+            data.blocks[k].push(block);
+        }
+        Ok(())
+    }
+
+    pub(super) fn in_memory(&self, kind: &StepKind) -> bool {
         match kind {
             StepKind::Read(source) => source.in_memory(),
             StepKind::ReadResult(id) => matches!(self.results[id.stage][id.root], RootResult::Block(_)),
@@ -153,6 +161,7 @@ impl Prepared<'_> {
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),
+            StepKind::Product(product) => self.product(step, product, region, data),
             StepKind::Gather(axes) => self.gather_axes(step, axes, region, data),
             StepKind::MapBlocks { map, grid, inputs } => {
                 self.map_blocks(step, (map, grid, inputs), region, data)

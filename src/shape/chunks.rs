@@ -169,6 +169,19 @@ impl AxisChunks {
         }
     }
 
+    /// The same axis with `by` chunks in one.
+    pub fn join(&self, by: usize) -> AxisChunks {
+        match self {
+            AxisChunks::Regular { first, size, len } if first == size => {
+                AxisChunks::regular(*len, size.saturating_mul(by))
+            }
+            _ => {
+                let lengths = self.lengths();
+                AxisChunks::explicit(&lengths.chunks(by.max(1)).map(|c| c.iter().sum()).collect::<Vec<_>>())
+            }
+        }
+    }
+
     /// The chunks whose boundaries are those of both. Either may be of any kind; lengths must be equal.
     pub fn refine(&self, other: &AxisChunks) -> AxisChunks {
         if self == other || other.count() <= 1 {

@@ -1,6 +1,7 @@
 //! Conversions between `f16` and `f32`, a chunk at a time.
 
 use super::isa::{Avx2, Avx512, Isa, Level, Portable};
+use super::vectors::Wide;
 use crate::math::{Hard, Soft};
 
 /// The f32 of a half's bits, without branches.
@@ -32,6 +33,8 @@ pub(super) fn narrow(x: f32) -> u16 {
 impl Level for Portable {
     const ISA: Isa = Isa::Portable;
     type Fma = Soft;
+    type Tile<W: Wide> = [[W::V16; 2]; 4];
+    type Row<W: Wide> = [[W::V16; 2]; 1];
 
     #[inline(always)]
     unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32) {
@@ -76,10 +79,12 @@ mod f16c {
     }
 }
 macro_rules! level {
-    ($Level:ident) => {
+    ($Level:ident, $Vector:ident, $rows:literal) => {
         impl Level for $Level {
             const ISA: Isa = Isa::$Level;
             type Fma = Hard;
+            type Tile<W: Wide> = [[W::$Vector; 2]; $rows];
+            type Row<W: Wide> = [[W::$Vector; 2]; 1];
 
             #[inline(always)]
             unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32) {
@@ -111,8 +116,8 @@ macro_rules! level {
         }
     };
 }
-level!(Avx2);
-level!(Avx512);
+level!(Avx2, V32, 6);
+level!(Avx512, V64, 12);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Instruction sets: which there are, and how a loop is compiled for each.
 
+use super::vectors::{Tile, Wide};
 use crate::math::Fma;
 use std::sync::OnceLock;
 
@@ -67,6 +68,10 @@ pub(super) trait Level {
     const ISA: Isa;
     /// How it multiplies and adds.
     type Fma: Fma;
+    /// As many rows of two vectors as registers hold beside what they are made of.
+    type Tile<W: Wide>: Tile<W>;
+    /// One row of two vectors.
+    type Row<W: Wide>: Tile<W>;
     /// Converts N halves; N is a multiple of 8 or 1.
     unsafe fn widen<const N: usize>(x: *const u16, out: *mut f32);
     /// Converts N floats, to nearest even; N as above.

@@ -25,7 +25,9 @@ mod integer;
 mod isa;
 mod lanes;
 mod moves;
+mod product;
 mod unary;
+mod vectors;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ pub use moves::{
     CompactFn, GatherFn, IotaFn, PanelFn, ScatterFn, StreamFn, compact, gather, gather_panel, iota, scatter,
     splat, stream_copy,
 };
+pub use product::{Matrix, Product, ProductFn, product, product_room, product_sum};
 pub use unary::unary;
 
 /// `(x, out, n)`.

@@ -305,6 +305,17 @@ fn operation(
             }
             x.scan(op, axis)
         }
+        OpForm::Product { batch, contracted } => {
+            alike(&inputs)?;
+            let [a, b] = take(inputs)?;
+            // blocks of the result have 256 rows and more
+            let long = |x: &Expr| x.shape().iter().any(|&n| n / 256 > MOST_CHUNKS);
+            if long(&a) || long(&b) {
+                return Err(bad("a product of too many blocks"));
+            }
+            // how it is cut follows from the operands; what does not fit is refused there
+            Expr::product(a, b, batch as usize, contracted as usize)
+        }
         OpForm::MapBlocks { name, halo, scratch } => map_blocks(name, &halo, scratch, inputs, dtype, grid),
     }
 }

@@ -128,6 +128,7 @@ impl Encoder<'_> {
             Op::Rechunk => OpForm::Rechunk,
             Op::Reduce { op, axes } => OpForm::Reduce { op: place(ReduceOp::ALL, *op), axes: axes.to_vec() },
             Op::Scan { op, axis } => OpForm::Scan { op: place(ReduceOp::ALL, *op), axis: *axis },
+            Op::Product(p) => OpForm::Product { batch: p.batch, contracted: p.contracted },
             Op::MapBlocks(map) => map_blocks(map)?,
         })
     }

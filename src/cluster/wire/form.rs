@@ -73,6 +73,7 @@ pub(super) enum OpForm {
     Rechunk,
     Reduce { op: u8, axes: Vec<u8> },
     Scan { op: u8, axis: u8 },
+    Product { batch: u8, contracted: u8 },
     MapBlocks { name: String, halo: Vec<u64>, scratch: u64 },
 }
 

@@ -31,6 +31,7 @@ fn graphs() -> Vec<Vec<Array>> {
         vec![concatenate(&[x.clone(), x.slice(s![..;2, ..])], 0).rechunk([4, 3]), x.take(&[3, 0, 3], 1)],
         vec![x.cumsum(0), x.reshape(&[60]).slice(s![3..;7]), small.clone() * 2.0f32, small.isnan()],
         vec![over_blocks(&[&x]).apply_registered("tripled").sum(..)],
+        vec![x.matmul(&x.t()) + 1.0, x.tensordot(&x.rechunk([6, 3]), (&[0, 1], &[0, 1]))],
         vec![x.mul_add(&x, &x), x.flip(Some(0)).roll(2, 1), Array::full(&[3, 3], 7i16)],
     ]
 }

@@ -3,6 +3,7 @@
 mod elementwise;
 mod folds;
 mod moves;
+mod products;
 
 use crate::{DType, Scalar, for_dtype};
 

@@ -18,6 +18,7 @@ mod rows;
 mod runs;
 mod share;
 mod sort;
+mod spans;
 mod split;
 mod store;
 mod travel;

@@ -18,8 +18,9 @@ use super::keys::Encoder;
 use super::parts::Parts;
 use super::rows::{Collect, Tail, Write, WriteParts};
 use super::runs::Runs;
-use super::share::{Pieces, SHARES, Share, bundled_share, is_by_share, shares_of, units_of_chain};
+use super::share::{Pieces, Share, bundled_share};
 use super::sort::Sort;
+use super::spans::{Open, Span, Unit, own_parts, spans, units};
 use super::store::{Disk, StoredRows};
 use super::window::Windowed;
 use super::zones::Zones;
@@ -35,10 +36,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-
-/// Bytes and rows of a span that is read from files: how a file is cut into spans shapes the folds, so it depends on the file alone.
-const SPAN: usize = 32 << 20;
-const SPAN_ROWS: usize = 1 << 20;
 
 /// What is made of a pipeline's rows. Spans are gathered beside each other, and put together in their order.
 pub(super) trait Gather: Sync {
@@ -161,49 +158,6 @@ pub(super) struct PipelineRun<'a> {
     pub rt: &'a Runtime<'a>,
     pub counters: &'a Counters,
     pub budget: &'a Budget,
-}
-
-/// An input as it is read, and the steps that its rows take.
-pub(super) struct Open<'a> {
-    pub source: Arc<dyn BatchSource>,
-    pub columns: Vec<usize>,
-    pub steps: &'a [Arc<RowStep>],
-    /// Whether it is no result of an earlier pass, whose parts are large enough.
-    pub is_scan: bool,
-    /// The parts that were a span each before a join, if it is the rows of one.
-    pub spans: Option<Arc<[Range<usize>]>>,
-    /// The numbers of the parts that are for this machine, if a join cut them out; spans of others are there without their rows.
-    pub own: Option<Range<usize>>,
-    /// What stands for the number of each span's parts, and how many there are in all, if the spans of several machines make a whole.
-    pub numbers: Option<Arc<[usize]>>,
-}
-
-impl<'a> Open<'a> {
-    /// Columns of the rows of an earlier pass.
-    pub fn new(source: Arc<dyn BatchSource>, columns: Vec<usize>, steps: &'a [Arc<RowStep>]) -> Open<'a> {
-        Open { source, columns, steps, is_scan: false, spans: None, own: None, numbers: None }
-    }
-
-    /// Columns of a source.
-    pub fn scan(source: &Arc<dyn BatchSource>, columns: &[usize], steps: &'a [Arc<RowStep>]) -> Open<'a> {
-        Open { is_scan: true, ..Open::new(source.clone(), columns.to_vec(), steps) }
-    }
-
-    /// All columns of what an earlier pass left.
-    fn rows(left: &Left, steps: &'a [Arc<RowStep>]) -> Result<Open<'a>> {
-        let source: Arc<dyn BatchSource> = match left {
-            Left::Memory(rows) => rows.clone(),
-            Left::Rows(rows, _) => rows.clone(),
-            _ => return Err(Error::internal("a result that is no rows, or gone")),
-        };
-        let columns = (0..source.schema().fields().len()).collect();
-        Ok(Open::new(source, columns, steps))
-    }
-
-    /// How many parts there are, those of other machines counted.
-    pub fn parts(&self) -> usize {
-        self.numbers.as_ref().and_then(|n| n.last().copied()).unwrap_or_else(|| self.source.parts())
-    }
 }
 
 impl PipelineRun<'_> {
@@ -366,25 +320,6 @@ impl PipelineRun<'_> {
         left
     }
 
-    /// The units of some spans.
-    fn units(&self, spans: &[Span]) -> Vec<Unit> {
-        let mut units = vec![];
-        for (input, chain) in self.pipeline.chains.iter().enumerate() {
-            let first = spans.partition_point(|s| s.input < input);
-            let count = spans.partition_point(|s| s.input <= input) - first;
-            if is_by_share(self.pipeline, chain) {
-                let unit = |share| {
-                    let of = shares_of(&(share..share + 1), count);
-                    Unit { spans: first + of.start..first + of.end, of: Some(count) }
-                };
-                units.extend((0..SHARES).map(unit));
-            } else {
-                units.extend((first..first + count).map(|span| Unit { spans: span..span + 1, of: None }));
-            }
-        }
-        units
-    }
-
     /// Spans of inputs, all or those of some units, and the workers that gather them.
     fn pass<'a, G: Gather>(
         &self,
@@ -394,17 +329,17 @@ impl PipelineRun<'_> {
     ) -> Result<Pass<'a>> {
         let rt = self.rt;
         let spans = spans(inputs, G::BY_PART);
-        let (mut of, mut units, mut first_unit) = (0..spans.len(), vec![], 0);
+        let (mut of, mut own, mut first_unit) = (0..spans.len(), vec![], 0);
         if let Some(some) = some {
-            let all = self.units(&spans);
+            let all = units(self.pipeline, &spans);
             // a join gives a piece of every part, come what may
             let whole = matches!(self.pipeline.root, Root::Hand { .. });
-            units = match all.get(some.clone()) {
-                Some(own) if !whole || own.len() == all.len() => own.to_vec(),
+            own = match all.get(some.clone()) {
+                Some(some) if !whole || some.len() == all.len() => some.to_vec(),
                 _ => return Err(Error::internal(format!("units {some:?} of {}", all.len()))),
             };
             first_unit = some.start;
-            of = units.first().map_or(0, |u| u.spans.start)..units.last().map_or(0, |u| u.spans.end);
+            of = own.first().map_or(0, |u| u.spans.start)..own.last().map_or(0, |u| u.spans.end);
         }
         let task_bytes = inputs.iter().map(|i| i.source.read_bytes(&i.columns)).max().unwrap_or(0) as u64;
         if task_bytes > rt.memory_limit {
@@ -420,7 +355,7 @@ impl PipelineRun<'_> {
         let wished = if task_bytes > 0 { rt.threads * 2 } else { rt.threads };
         let room = self.budget.room() / (task_bytes + root.working() as u64).max(1);
         let workers = wished.min(room.clamp(1, 1 << 20) as usize).min(of.len().max(1));
-        Ok(Pass { inputs, spans, of, units, first_unit, reads: task_bytes > 0, workers })
+        Ok(Pass { inputs, spans, of, units: own, first_unit, reads: task_bytes > 0, workers })
     }
 
     /// Takes the rows of every span of a pass into a state, and that to `done`.
@@ -491,34 +426,14 @@ impl PipelineRun<'_> {
             _ => None,
         };
         while let Some((k, probe, parts)) = open.steps.iter().enumerate().find_map(in_parts) {
-            if open.own.is_none() {
-                open.own = self.own_parts(number, &open);
+            if let (None, Share::Spans { units, .. }) = (&open.own, self.share) {
+                open.own = own_parts(self.pipeline, number, units, &open);
             }
             let rest = &open.steps[k + 1..];
             open.steps = &open.steps[..k];
             open = self.join_parts(open, probe, parts, rest)?;
         }
         Ok(open)
-    }
-
-    /// The numbers of the parts of a chain that are for this machine, if it has some of the units only.
-    fn own_parts(&self, number: usize, open: &Open<'_>) -> Option<Range<usize>> {
-        let Pipeline { chains, root, .. } = self.pipeline;
-        let Share::Spans { units, .. } = self.share else { return None };
-        // what a join makes of its ranges of hashes is of all parts
-        if let Root::Hand { .. } = root {
-            return None;
-        }
-        let by_part = is_by_part(root);
-        let first: usize = chains[..number].iter().map(|c| units_of_chain(c, by_part)).sum();
-        let count = units_of_chain(&chains[number], by_part);
-        let of = |unit: usize| unit.clamp(first, first + count) - first;
-        let spans = spans(std::slice::from_ref(open), by_part);
-        let own = of(units.start)..of(units.end);
-        let own =
-            if is_by_share(self.pipeline, &chains[number]) { shares_of(&own, spans.len()) } else { own };
-        let part = |span: usize| spans.get(span).map_or(open.parts(), |span| span.first);
-        Some(part(own.start)..part(own.end))
     }
 
     /// Takes a batch through steps.
@@ -588,68 +503,6 @@ impl Pass<'_> {
     fn unit_of(&self, span: usize) -> usize {
         self.first_unit + self.units.partition_point(|u| u.spans.end <= span)
     }
-}
-
-/// What is shared out between machines.
-#[derive(Clone)]
-struct Unit {
-    spans: Range<usize>,
-    /// Of how many spans it is a share; none if it is a span.
-    of: Option<usize>,
-}
-
-/// Parts that are gathered into one state.
-pub(super) struct Span {
-    /// Number of its input.
-    input: usize,
-    /// Number of the first.
-    pub first: usize,
-    /// Whether that stands for all of them.
-    is_one: bool,
-    /// Inputs and parts.
-    tasks: Vec<(usize, usize)>,
-}
-
-impl Span {
-    /// The numbers of its parts.
-    pub fn parts(&self) -> Range<usize> {
-        self.first..self.first + self.tasks.len()
-    }
-}
-
-/// The parts of all inputs in order, in spans of about [`SPAN`] bytes or [`SPAN_ROWS`] rows; what is in memory has large parts already.
-pub(super) fn spans(inputs: &[Open<'_>], by_part: bool) -> Vec<Span> {
-    let mut spans: Vec<Span> = vec![];
-    let mut before = 0;
-    for (k, input) in inputs.iter().enumerate() {
-        let is_one = input.numbers.is_some();
-        for (mut tasks, mut number) in tasks_of(k, input, by_part) {
-            if let Some(own) = &input.own {
-                tasks.retain(|(_, part)| own.contains(if is_one { &number } else { part }));
-                number = tasks.first().filter(|_| !is_one).map_or(number, |(_, part)| *part);
-            }
-            spans.push(Span { input: k, first: before + number, is_one, tasks });
-        }
-        before += input.parts();
-    }
-    spans
-}
-
-/// The inputs and parts of each span of an input, and the number of the first.
-fn tasks_of(k: usize, input: &Open<'_>, by_part: bool) -> Vec<(Vec<(usize, usize)>, usize)> {
-    let tasks = |parts: &Range<usize>| parts.clone().map(|p| (k, p)).collect();
-    match (&input.spans, &input.numbers) {
-        (Some(of), Some(numbers)) => return of.iter().map(tasks).zip(numbers.iter().copied()).collect(),
-        (Some(of), None) if !by_part => return of.iter().map(|parts| (tasks(parts), parts.start)).collect(),
-        _ => {}
-    }
-    let bytes = input.source.read_bytes(&input.columns);
-    let count = input.source.parts();
-    let rows = input.source.rows().unwrap_or(0) / count.max(1);
-    let by_rows = SPAN_ROWS.checked_div(rows).unwrap_or(usize::MAX);
-    let most = if by_part || !input.is_scan { 1 } else { 1 << 10 };
-    let each = SPAN.checked_div(bytes).unwrap_or(1).min(by_rows).clamp(1, most);
-    (0..count).step_by(each).map(|first| (tasks(&(first..count.min(first + each))), first)).collect()
 }
 
 /// Encoders of a worker, by the pipeline whose table they look in.

@@ -12,8 +12,9 @@
 
 use super::budget::Budget;
 use super::exchange::{self, Exchanged, Joined};
-use super::pipeline::{Left, Open, is_by_part, spans};
+use super::pipeline::{Left, is_by_part};
 use super::ranges::{self, Ranges};
+use super::spans::{Open, spans};
 use super::split::{fits, with_exchanges};
 use super::travel::{bad, bundle, unbundle};
 use super::{Runtime, Tally, group, run_pipelines};

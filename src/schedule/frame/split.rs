@@ -8,7 +8,7 @@
 //!
 //! What decides is known before the run and is the same on every machine: the most rows that there can be, and the width of their columns.
 
-use super::pipeline::{Open, spans};
+use super::spans::{Open, spans};
 use crate::error::{Error, Result};
 use crate::expr::frame::{JoinKind, is_text};
 use crate::plan::frame::{Chain, FramePlan, Input, Pipeline, Probe, Root, RowStep};

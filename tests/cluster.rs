@@ -107,6 +107,13 @@ fn check_all(workers: usize) {
 
     // several stages: a result that the next one reads, chunks that cross
     assert_same(&client, &local, &((&x - x.mean(0)) / x.std(0)), "standardize");
+    // products: of several blocks, of a product, and a small one that is summed in parts
+    let a = (Array::arange(0, 700 * 600, 1) % 1009).cast(F32).reshape(&[700, 600]) * 1.1e-3f32;
+    let a = a.rechunk([300, 100]);
+    assert_same(&client, &local, &a.matmul(&a.t()), "product");
+    assert_same(&client, &local, &(a.t().matmul(&a).matmul(&a.t()) - 1.0f32), "product of a product");
+    let long = (Array::arange(0, 1 << 21, 1) % 1009).cast(F32).rechunk(1 << 17) * 1.1e-3f32;
+    assert_same(&client, &local, &long.dot(&long), "dot");
     let across = x.rechunk([7, 180]);
     assert!(exchanges(&local, &across), "it shall go through a store");
     assert_same(&client, &local, &across, "rechunk");

@@ -5,7 +5,7 @@ use crate::block::{Block, pool};
 use crate::config::{self, IntoBytes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Summary};
-use crate::plan::{self, Plan, Target};
+use crate::plan::{self, Plan, Step, Target};
 use crate::schedule::{self, KernelCache, Runtime};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -193,9 +193,16 @@ impl Session {
         self.kernels.backend().hold(block)
     }
 
-    /// Where the kernel of each of a plan's stages runs.
+    /// Where the kernel of each of a plan's stages runs, and its products.
     pub(crate) fn places<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
-        plan.stages.iter().map(|stage| self.kernels.backend().place(&stage.kernel))
+        let backend = self.kernels.backend();
+        plan.stages.iter().map(|stage| {
+            let products = stage.steps.iter().filter_map(Step::product);
+            let places = products.map(|p| {
+                format!("; its product of {} on {}", p.dtype, backend.place_of_product(p.dtype, p.largest()))
+            });
+            places.fold(backend.place(&stage.kernel), |text, place| text + &place)
+        })
     }
 
     /// Plans targets without running anything.

@@ -22,7 +22,9 @@ impl Array {
     /// Blocks of the result have 256 to 1024 rows and columns where the chunks allow it. A task goes over the contracted axis in panels, so
     /// it holds one block of the result and one panel of each operand, however long the axis is. It costs `2 m n k` operations, and every
     /// block of an operand is asked for once per block of rows or columns of the other; operands that are products themselves are computed
-    /// once. What follows element by element runs in the same pass. The product itself runs on the CPU.
+    /// once. What follows element by element runs in the same pass. On a GPU
+    /// it is computed there, panel by panel, where the adapter's own arithmetic is right, else on the CPU ([`Array::explain`] says where); last bits of
+    /// floats depend on whether the device has a fused multiply-add.
     ///
     /// # Errors
     /// [`ErrorKind::ShapeMismatch`] if the inner lengths differ or the axes before do not broadcast; an array without axes.

@@ -1,6 +1,6 @@
 //! What launches cost on a backend, measured once per machine: so that a kernel runs where it is done first.
 
-use super::{Backend, Launch, Operand, Output};
+use super::{Backend, Launch, Operand, Output, product_sum};
 use crate::block::Block;
 use crate::config::cache_dir;
 use crate::dtype::{DType, Scalar};
@@ -99,6 +99,16 @@ impl Work {
             }
         }
         work
+    }
+
+    /// Of a product of matrices of so many rows, columns and terms, of whose operands so many bytes are there.
+    pub fn of_product(dtype: DType, (m, n, k): (usize, usize, usize), held: f64) -> Work {
+        let [m, n, k] = [m, n, k].map(|n| n as f64);
+        let (item, sums) = (dtype.size() as f64, m * n * product_sum(dtype).size() as f64);
+        let operations = 2.0 * m * n * k;
+        let (operations, wide) = if dtype.size() == 8 { (0.0, operations) } else { (operations, 0.0) };
+        let sent = ((m * k + k * n) * item - held).max(0.0) + sums;
+        Work { sent, held, stored: sums, operations, wide }
     }
 
     /// Of a point of a kernel none of whose inputs are there.

@@ -1,8 +1,9 @@
 //! Two backends as one: what the first cannot run, the second does, and a note says so.
 
 use super::cost::{Rates, Work};
-use super::{Backend, Executable, Held, Launch};
+use super::{Backend, Executable, Held, Launch, Multiply, Product};
 use crate::block::Block;
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Kernel;
 use std::fmt;
@@ -61,6 +62,38 @@ impl Hybrid {
 }
 
 impl Hybrid {
+    /// What the first compiles; nothing, with a note, if it cannot.
+    fn by_first<T>(&self, compile: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        if self.state.failed.load(Relaxed) {
+            return Ok(None);
+        }
+        match compile() {
+            Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. } | ErrorKind::Device { .. }) => {
+                self.state.failed.fetch_or(matches!(why.kind(), ErrorKind::Device { .. }), Relaxed);
+                self.state.note(why);
+                Ok(None)
+            }
+            made => made.map(Some),
+        }
+    }
+
+    /// Where something is computed that the first cannot compile for a reason, if there is one.
+    fn place_of(
+        &self,
+        why: Option<Error>,
+        cheaper: impl FnOnce(&[Rates; 2]) -> String,
+        place: impl Fn(&dyn Backend) -> String,
+    ) -> String {
+        match (why, &self.rates) {
+            (Some(why), _) => format!("{}, since {why}", place(&*self.second)),
+            _ if self.state.failed.load(Relaxed) => {
+                format!("{}, since {} failed", self.second.name(), self.first.name())
+            }
+            (None, Some(rates)) => cheaper(rates),
+            (None, None) => place(&*self.first),
+        }
+    }
+
     /// Where a kernel's points are computed in less time, and how long they take.
     fn cheaper(&self, kernel: &Kernel, rates: &[Rates; 2]) -> String {
         let work = Work::per_point(kernel);
@@ -90,35 +123,41 @@ impl Backend for Hybrid {
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
         let second = self.second.compile(kernel)?;
-        if self.state.failed.load(Relaxed) {
-            return Ok(second);
-        }
-        match self.first.compile(kernel) {
-            Ok(first) => {
-                let state = self.state.clone();
+        Ok(match self.by_first(|| self.first.compile(kernel))? {
+            Some(first) => {
                 let costs = self.rates.map(|rates| (rates, kernel.clone()));
-                Ok(Arc::new(Either { first, second, costs, state, unsuited: AtomicBool::new(false) }))
+                Arc::new(Either { both: Both::new(first, second, &self.state), costs })
             }
-            Err(why) if matches!(why.kind(), ErrorKind::Unsupported { .. } | ErrorKind::Device { .. }) => {
-                self.state.failed.fetch_or(matches!(why.kind(), ErrorKind::Device { .. }), Relaxed);
-                self.state.note(why);
-                Ok(second)
+            None => second,
+        })
+    }
+
+    fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        let second = self.second.product(dtype)?;
+        Ok(match self.by_first(|| self.first.product(dtype))? {
+            Some(first) => {
+                let costs = self.rates.map(|rates| (rates, dtype));
+                Arc::new(EitherProduct { both: Both::new(first, second, &self.state), costs })
             }
-            Err(e) => Err(e),
-        }
+            None => second,
+        })
     }
 
     fn place(&self, kernel: &Kernel) -> String {
-        match self.first.compile(kernel) {
-            Ok(_) if self.state.failed.load(Relaxed) => {
-                format!("{}, since {} failed", self.second.name(), self.first.name())
-            }
-            Ok(_) => match &self.rates {
-                Some(rates) => self.cheaper(kernel, rates),
-                None => self.first.place(kernel),
-            },
-            Err(why) => format!("{}, since {why}", self.second.place(kernel)),
-        }
+        let cheaper = |rates: &_| self.cheaper(kernel, rates);
+        self.place_of(self.first.compile(kernel).err(), cheaper, |backend| backend.place(kernel))
+    }
+
+    fn place_of_product(&self, dtype: DType, extent: (usize, usize, usize)) -> String {
+        let place = |backend: &dyn Backend| backend.place_of_product(dtype, extent);
+        let cheaper = |rates: &[Rates; 2]| {
+            let seconds = rates.map(|r| r.seconds(&Work::of_product(dtype, extent, 0.0)));
+            let (here, there) = (&self.first, &self.second);
+            let place = place(if seconds[0] < seconds[1] { &**here } else { &**there });
+            let [a, b] = seconds.map(|s| s * 1e3);
+            format!("{place}: a panel takes {a:.3} ms on {}, {b:.3} ms on {}", here.name(), there.name())
+        };
+        self.place_of(self.first.product(dtype).err(), cheaper, place)
     }
 
     fn hold(&self, block: &Block) -> Option<Held> {
@@ -131,48 +170,23 @@ impl Backend for Hybrid {
     }
 }
 
-/// A kernel compiled for both.
-struct Either {
-    first: Arc<dyn Executable>,
-    second: Arc<dyn Executable>,
-    /// The rates of both and the kernel, if they decide.
-    costs: Option<([Rates; 2], Kernel)>,
+/// Something compiled for both.
+struct Both<E: ?Sized> {
+    first: Arc<E>,
+    second: Arc<E>,
     state: Arc<State>,
     /// Whether the first found out that it cannot run this one.
     unsuited: AtomicBool,
 }
 
-impl Either {
-    /// Whether the first does a launch in less time.
-    fn suits(&self, launch: &Launch<'_>) -> bool {
-        self.costs.as_ref().is_none_or(|([first, second], kernel)| {
-            let held = self.first.held_bytes(launch) as f64;
-            let there = Work::of_launch(kernel, launch, held);
-            first.seconds(&there) < second.seconds(&Work::of_launch(kernel, launch, 0.0))
-        })
-    }
-}
-
-impl Executable for Either {
-    fn scratch_bytes(&self, shape: &[usize]) -> usize {
-        self.first.scratch_bytes(shape).max(self.second.scratch_bytes(shape))
+impl<E: ?Sized> Both<E> {
+    fn new(first: Arc<E>, second: Arc<E>, state: &Arc<State>) -> Both<E> {
+        Both { first, second, state: state.clone(), unsuited: AtomicBool::new(false) }
     }
 
-    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
-        // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
-        self.either(launch, |executable| unsafe { executable.run(launch) })
-    }
-
-    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
-        // SAFETY: as above.
-        self.either(launch, |executable| unsafe { executable.run_and_hold(launch) })
-    }
-}
-
-impl Either {
-    /// Runs a launch on the first, or else on the second.
-    fn either<T>(&self, launch: &Launch<'_>, run: impl Fn(&dyn Executable) -> Result<T>) -> Result<T> {
-        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) && self.suits(launch) {
+    /// Runs on the first, if it suits that one, or else on the second.
+    fn either<T>(&self, suits: impl FnOnce() -> bool, run: impl Fn(&E) -> Result<T>) -> Result<T> {
+        if !self.state.failed.load(Relaxed) && !self.unsuited.load(Relaxed) && suits() {
             match run(&*self.first) {
                 Err(why) if matches!(why.kind(), ErrorKind::Device { .. }) => {
                     if !self.state.failed.swap(true, Relaxed) {
@@ -193,6 +207,65 @@ impl Either {
             }
         }
         run(&*self.second)
+    }
+}
+
+/// A kernel compiled for both.
+struct Either {
+    both: Both<dyn Executable>,
+    /// The rates of both and the kernel, if they decide.
+    costs: Option<([Rates; 2], Kernel)>,
+}
+
+impl Either {
+    /// Whether the first does a launch in less time.
+    fn suits(&self, launch: &Launch<'_>) -> bool {
+        self.costs.as_ref().is_none_or(|([first, second], kernel)| {
+            let held = self.both.first.held_bytes(launch) as f64;
+            let there = Work::of_launch(kernel, launch, held);
+            first.seconds(&there) < second.seconds(&Work::of_launch(kernel, launch, 0.0))
+        })
+    }
+}
+
+impl Executable for Either {
+    fn scratch_bytes(&self, shape: &[usize]) -> usize {
+        self.both.first.scratch_bytes(shape).max(self.both.second.scratch_bytes(shape))
+    }
+
+    unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
+        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run(launch) })
+    }
+
+    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+        // SAFETY: as above.
+        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run_and_hold(launch) })
+    }
+}
+
+/// A product compiled for both.
+struct EitherProduct {
+    both: Both<dyn Multiply>,
+    /// The rates of both and the dtype, if they decide.
+    costs: Option<([Rates; 2], DType)>,
+}
+
+impl Multiply for EitherProduct {
+    fn scratch_bytes(&self, extent: (usize, usize, usize)) -> usize {
+        self.both.first.scratch_bytes(extent).max(self.both.second.scratch_bytes(extent))
+    }
+
+    unsafe fn run(&self, product: &Product) -> Result<()> {
+        let suits = || {
+            self.costs.is_none_or(|([first, second], dtype)| {
+                let work = |held| Work::of_product(dtype, product.extent, held);
+                let held = self.both.first.held_bytes(product) as f64;
+                first.seconds(&work(held)) < second.seconds(&work(0.0))
+            })
+        };
+        // SAFETY: by the caller's contract; a product that failed has left the sums as they were.
+        self.both.either(suits, |multiply| unsafe { multiply.run(product) })
     }
 }
 

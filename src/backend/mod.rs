@@ -13,10 +13,11 @@ pub mod reference;
 pub mod several;
 
 use crate::block::Block;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
 use crate::shape::Region;
-pub use blockwise_kernels::tile::Records;
+pub use blockwise_kernels::tile::{Matrix, Product, Records, product_room, product_sum};
 pub use device::Device;
 use smallvec::SmallVec;
 use std::fmt;
@@ -32,6 +33,19 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot run it.
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>>;
+
+    /// Compiles the product of matrices of a dtype. The default is the CPU's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot compute it.
+    fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        cpu::Cpu::detect().product(dtype)
+    }
+
+    /// Where a product of so many rows, columns and terms would be computed, for people; and why, where that is not what was asked for.
+    fn place_of_product(&self, _dtype: DType, _extent: (usize, usize, usize)) -> String {
+        self.name()
+    }
 
     /// Where a kernel would run, for people; and why, where that is not what was asked for.
     fn place(&self, _kernel: &Kernel) -> String {
@@ -90,6 +104,46 @@ pub trait Executable: Send + Sync {
         // SAFETY: the caller's.
         unsafe { self.run(launch) }.map(|()| None)
     }
+}
+
+/// A compiled product of matrices: `c += a b`. Holds no state of a launch: threads share it.
+///
+/// ```
+/// use blockwise::backend::{Backend, Matrix, Product, cpu::Cpu};
+/// use blockwise::dtype::DType;
+/// let (a, b, mut c) = ([1f32, 2.0], [3f32, 4.0], [5f32]);
+/// let mut room = vec![0u64; blockwise::backend::product_room(DType::F32, (1, 1, 2)) / 8 + 8];
+/// let room = room.as_mut_ptr().cast::<u8>();
+/// let product = Product {
+///     extent: (1, 1, 2),
+///     a: Matrix { ptr: a.as_ptr().cast(), rows: 8, cols: 4 },
+///     b: Matrix { ptr: b.as_ptr().cast(), rows: 4, cols: 4 },
+///     c: c.as_mut_ptr().cast(),
+///     room: room.wrapping_add(room.align_offset(64)),
+/// };
+/// // SAFETY: the operands have so many elements, and the sum and the room are nobody else's.
+/// unsafe { Cpu::detect().product(DType::F32)?.run(&product) }?;
+/// assert_eq!(c, [16.0]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+pub trait Multiply: Send + Sync {
+    /// Upper bound of the host's memory that a product of so many rows, columns and terms allocates beside what it is given.
+    fn scratch_bytes(&self, _extent: (usize, usize, usize)) -> usize {
+        0
+    }
+
+    /// Bytes of a product's operands that are kept where it is computed ([`Backend::hold`]).
+    fn held_bytes(&self, _product: &Product) -> usize {
+        0
+    }
+
+    /// Adds a product to sums, which are as they were if it fails: of floats with `+`, of integers modulo their size, of bools with `or`. A sum
+    /// is that of runs of 256 terms, each from zero, in order; whether multiplications and additions are fused is the backend's.
+    ///
+    /// # Safety
+    /// For the extent of the product the operands' elements are readable, initialized, of the dtype that this was compiled for, and aligned; the
+    /// sums are initialized, of the dtype [`product_sum`], and nobody else's; so is the room, of [`product_room`] bytes, aligned to 64.
+    unsafe fn run(&self, product: &Product) -> Result<()>;
 }
 
 /// What one run of a kernel works on.

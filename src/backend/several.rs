@@ -1,7 +1,8 @@
 //! Several backends of which every launch goes to one: a machine's GPUs side by side.
 
-use super::{Backend, Executable, Held, Launch};
+use super::{Backend, Executable, Held, Launch, Multiply, Product};
 use crate::block::Block;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::Kernel;
 use std::sync::Arc;
@@ -50,6 +51,13 @@ impl Backend for Several {
         Ok(Arc::new(Dealt { all, turns: self.turns.clone() }))
     }
 
+    fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        // a product does not say where it begins: those that are not alike are not dealt out
+        let all = if self.turns.is_some() { &self.all[..] } else { &self.all[..1] };
+        let all = all.iter().map(|b| b.product(dtype)).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(Dealt { all, turns: self.turns.clone() }))
+    }
+
     fn identity(&self) -> String {
         self.all.iter().map(|b| b.identity()).collect::<Vec<_>>().join(" + ")
     }
@@ -65,13 +73,13 @@ impl Backend for Several {
     }
 }
 
-/// A kernel compiled for all.
-struct Dealt {
-    all: Vec<Arc<dyn Executable>>,
+/// A kernel or product compiled for all.
+struct Dealt<E: ?Sized> {
+    all: Vec<Arc<E>>,
     turns: Option<Arc<AtomicUsize>>,
 }
 
-impl Executable for Dealt {
+impl Executable for Dealt<dyn Executable> {
     fn scratch_bytes(&self, shape: &[usize]) -> usize {
         self.all.iter().map(|e| e.scratch_bytes(shape)).max().unwrap_or(0)
     }
@@ -91,16 +99,35 @@ impl Executable for Dealt {
     }
 }
 
-impl Dealt {
-    /// Whose turn it is.
+impl Dealt<dyn Executable> {
+    /// Whose launch it is.
     fn next(&self, launch: &Launch<'_>) -> &dyn Executable {
-        let number = match &self.turns {
-            Some(turns) => turns.fetch_add(1, Relaxed),
-            None => {
-                let starts = launch.region.start.iter().zip(&launch.region.shape);
-                starts.map(|(start, n)| start / n.max(&1)).sum()
-            }
-        };
+        self.turn(|| {
+            let starts = launch.region.start.iter().zip(&launch.region.shape);
+            starts.map(|(start, n)| start / n.max(&1)).sum()
+        })
+    }
+}
+
+impl Multiply for Dealt<dyn Multiply> {
+    fn scratch_bytes(&self, extent: (usize, usize, usize)) -> usize {
+        self.all.iter().map(|e| e.scratch_bytes(extent)).max().unwrap_or(0)
+    }
+
+    fn held_bytes(&self, product: &Product) -> usize {
+        self.all.iter().map(|e| e.held_bytes(product)).min().unwrap_or(0)
+    }
+
+    unsafe fn run(&self, product: &Product) -> Result<()> {
+        // SAFETY: by the caller's contract.
+        unsafe { self.turn(|| 0).run(product) }
+    }
+}
+
+impl<E: ?Sized> Dealt<E> {
+    /// Whose turn it is, or what has a number if there are no turns.
+    fn turn(&self, number: impl FnOnce() -> usize) -> &E {
+        let number = self.turns.as_ref().map_or_else(number, |turns| turns.fetch_add(1, Relaxed));
         &*self.all[number % self.all.len()]
     }
 }

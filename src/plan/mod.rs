@@ -239,7 +239,9 @@ impl Stage {
     /// Whether kernels may read the memory that each step yields.
     pub fn read_by_kernels(&self) -> Vec<bool> {
         let mut read = vec![false; self.steps.len()];
-        let same = |step: &&Step| matches!(step.kind, StepKind::Kernel(_) | StepKind::Reshape);
+        let same = |step: &&Step| {
+            matches!(step.kind, StepKind::Kernel(_) | StepKind::Reshape | StepKind::Product(_))
+        };
         let inputs = self.steps.iter().filter(same).flat_map(|step| &step.inputs);
         inputs.chain(&self.kernel_inputs).for_each(|&step| read[step] = true);
         read

@@ -58,6 +58,11 @@ impl ProductStep {
         product_room(self.dtype, self.matrix(extent)) + ALIGN
     }
 
+    /// Rows and columns of the largest block, and terms of the largest panel.
+    pub fn largest(&self) -> (usize, usize, usize) {
+        self.matrix(&self.grid.max_block())
+    }
+
     /// Rows and columns of the result, and terms of a panel, for a result of this extent.
     fn matrix(&self, extent: &[usize]) -> (usize, usize, usize) {
         let (rows, cols) = extent[1 + self.product.batch as usize..].split_at(self.left);

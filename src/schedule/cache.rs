@@ -1,6 +1,7 @@
 //! Compiled kernels by code: one expression compiles once, however often and on whatever it runs.
 
-use crate::backend::{Backend, Executable};
+use crate::backend::{Backend, Executable, Multiply};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex};
 pub struct KernelCache {
     backend: Arc<dyn Backend>,
     known: Mutex<HashMap<Kernel, Arc<dyn Executable>>>,
+    products: Mutex<HashMap<DType, Arc<dyn Multiply>>>,
     compiled: AtomicU64,
 }
 
@@ -20,7 +22,12 @@ impl KernelCache {
 
     /// An empty cache.
     pub fn new(backend: Arc<dyn Backend>) -> KernelCache {
-        KernelCache { backend, known: Mutex::default(), compiled: AtomicU64::new(0) }
+        KernelCache {
+            backend,
+            known: Mutex::default(),
+            products: Mutex::default(),
+            compiled: AtomicU64::new(0),
+        }
     }
 
     /// The backend that compiles.
@@ -45,6 +52,20 @@ impl KernelCache {
         }
         known.insert(key, executable.clone());
         Ok(executable)
+    }
+
+    /// The compiled product of matrices of a dtype.
+    ///
+    /// # Errors
+    /// Those of [`Backend::product`].
+    pub fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        let mut products = self.products.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(known) = products.get(&dtype) {
+            return Ok(known.clone());
+        }
+        let product = self.backend.product(dtype)?;
+        products.insert(dtype, product.clone());
+        Ok(product)
     }
 
     /// How many kernels were compiled so far.

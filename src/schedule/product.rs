@@ -1,13 +1,12 @@
 //! A product of a task: its operands come panel by panel, and each panel's product is added to the sums.
 
 use super::steps::{Prepared, TaskData, view_operand};
-use crate::backend::Operand;
+use crate::backend::{Matrix, Operand, Product};
 use crate::block::Block;
 use crate::dtype::{DType, Scalar};
-use crate::error::Result;
-use crate::plan::{ALIGN, ProductStep, Step};
+use crate::error::{Error, Result};
+use crate::plan::{ALIGN, ProductStep, Step, StepId};
 use crate::shape::{Dims, Region, c_strides};
-use blockwise_kernels::tile::{self, Isa, Matrix};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,14 +14,15 @@ use std::sync::Arc;
 impl Prepared<'_> {
     pub(super) fn product(
         &self,
-        step: &Step,
+        k: StepId,
         of: &ProductStep,
         region: &Region,
         data: &mut TaskData,
     ) -> Result<Block> {
+        let step = &self.stage.steps[k];
+        let multiply = self.products[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
         let mut sums = Block::full(&region.shape, Scalar::zero(step.dtype));
         let mut room = Block::uninit(DType::U8, &[of.room(&region.shape)]);
-        let run = tile::product(Isa::detect(), of.dtype);
         for part in 0..region.shape[0] {
             let mut own = region.clone();
             (own.start[0], own.shape[0]) = (region.start[0] + part, 1);
@@ -43,15 +43,16 @@ impl Prepared<'_> {
                 let bytes = extent.0 * extent.1 * step.dtype.size();
                 let (to, room) = (sums.as_mut_ptr(), room.as_mut_ptr());
                 // SAFETY: the operands' views lie in blocks that live until the panel is done; sums and room are this task's, as large as
-                // they must be, and the CPU has the instruction set.
+                // they must be.
                 self.permits.with(|| unsafe {
                     let room = room.add(room.align_offset(ALIGN));
                     for batch in 0..count {
                         let [a, b] = [&views[0], &views[1]].map(|view| view.matrix(batch));
                         let c = to.add((part * count + batch) * bytes);
-                        run(&tile::Product { extent, a, b, c, room });
+                        multiply.run(&Product { extent, a, b, c, room })?;
                     }
-                });
+                    Ok::<_, Error>(())
+                })?;
             }
         }
         for k in of.inner.clone() {

@@ -12,7 +12,7 @@ use crate::block::{Block, BlockSink, pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::op::ReduceOp;
-use crate::plan::{Stage, StageRoot, StepKind};
+use crate::plan::{Stage, StageRoot, Step, StepKind};
 use crate::shape::{Dims, Region};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -77,9 +77,17 @@ pub(super) fn run(
         _ => Ok(None),
     });
     let compiled = compiled.collect::<Result<Vec<_>>>()?;
+    let product = |step: &Step| step.product().map(|p| rt.kernels.product(p.dtype)).transpose();
+    let products = stage.steps.iter().map(product).collect::<Result<Vec<_>>>()?;
     let kernel = rt.kernels.get(&stage.kernel)?;
     let block = stage.grid.max_block();
-    let scratch = compiled.iter().flatten().chain([&kernel]).map(|k| k.scratch_bytes(&block)).max();
+    let for_products = stage
+        .steps
+        .iter()
+        .zip(&products)
+        .filter_map(|(step, multiply)| Some(multiply.as_ref()?.scratch_bytes(step.product()?.largest())));
+    let for_kernels = compiled.iter().flatten().chain([&kernel]).map(|k| k.scratch_bytes(&block));
+    let scratch = for_kernels.chain(for_products).max();
     let task = stage.memory.task + scratch.unwrap_or(0) as u64;
     let workers = workers(stage, task, rt).min(count.max(1));
     // idle buffers count too: make room for what this stage will use
@@ -96,6 +104,7 @@ pub(super) fn run(
             stage,
             results,
             compiled,
+            products,
             inside: stage.inside_products(),
             read: stage.read_by_kernels(),
             permits: Permits::new(rt.threads, workers),

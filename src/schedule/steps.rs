@@ -1,7 +1,7 @@
 //! What a task gets before its kernel: regions inferred from the end backwards, then evaluated forwards.
 
 use super::RootResult;
-use crate::backend::{Executable, Held, Launch, Operand, Output};
+use crate::backend::{Executable, Held, Launch, Multiply, Operand, Output};
 use crate::block::Block;
 use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +20,8 @@ pub(super) struct Prepared<'a> {
     pub results: &'a [Vec<RootResult>],
     /// The compiled kernels of kernel steps.
     pub compiled: Vec<Option<Arc<dyn Executable>>>,
+    /// The compiled products of those that are products.
+    pub products: Vec<Option<Arc<dyn Multiply>>>,
     /// Whether a product evaluates the step, for each of its panels.
     pub inside: Vec<bool>,
     /// Whether kernels may read what a step yields.
@@ -161,7 +163,7 @@ impl Prepared<'_> {
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),
-            StepKind::Product(product) => self.product(step, product, region, data),
+            StepKind::Product(product) => self.product(k, product, region, data),
             StepKind::Gather(axes) => self.gather_axes(step, axes, region, data),
             StepKind::MapBlocks { map, grid, inputs } => {
                 self.map_blocks(step, (map, grid, inputs), region, data)

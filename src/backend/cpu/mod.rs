@@ -17,10 +17,11 @@ mod roots;
 #[cfg(test)]
 mod tests;
 
-use super::{Backend, Executable, Launch, matching};
+use super::{Backend, Executable, Launch, Multiply, Product, matching};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
-use blockwise_kernels::tile::Isa;
+use blockwise_kernels::tile::{self, Isa};
 use program::Program;
 use std::sync::Arc;
 
@@ -66,6 +67,21 @@ impl Backend for Cpu {
         let items = if self.emitter { emit::partition(kernel, self.isa) } else { None };
         let fused = items.map(|items| Program::new(kernel, self.isa, items));
         Ok(Arc::new(Compiled { kernel: kernel.clone(), plain, fused }))
+    }
+
+    fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        Ok(Arc::new(Tiles(tile::product(self.isa, dtype))))
+    }
+}
+
+/// The product of a dtype for an instruction set that this machine has.
+struct Tiles(tile::ProductFn);
+
+impl Multiply for Tiles {
+    unsafe fn run(&self, product: &Product) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { (self.0)(product) };
+        Ok(())
     }
 }
 

@@ -19,9 +19,6 @@ use std::sync::{Arc, Mutex};
 /// Pieces of a launch that are on their way at once.
 const IN_FLIGHT: usize = 2;
 
-/// Most bytes of the buffers of one piece: larger ones gain nothing and overlap less.
-const LARGEST_PIECE: u64 = 128 << 20;
-
 /// Invocations of a workgroup, where the adapter allows.
 const WIDTH: u32 = 256;
 
@@ -94,14 +91,10 @@ impl Compiled {
 
     /// Whether a job's buffers and grids are allowed, and two of it fit the memory limit.
     fn fits(&self, job: &Job) -> bool {
-        let (size, limits) = (job.buffers(), &self.device.limits);
-        let most = (self.device.pool.room() / IN_FLIGHT as u64).min(LARGEST_PIECE);
-        let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let row = limits.max_compute_workgroups_per_dimension as usize;
+        let row = self.device.limits.max_compute_workgroups_per_dimension as usize;
         let grid = row.saturating_mul(row);
         job.piece.len() <= MOST_POINTS
-            && size.total() <= most
-            && size.largest() <= binding
+            && self.device.fits(job.buffers(), IN_FLIGHT)
             && job.dispatches.iter().all(|d| d.counts.groups <= grid)
     }
 
@@ -176,12 +169,8 @@ impl Compiled {
     /// # Safety
     /// That of [`Executable::run`].
     unsafe fn fill(&self, frame: &Frame<'_>, job: &Job, upload: &wgpu::Buffer, words: &[u8]) -> Result<()> {
-        let (device, action) = (&*self.device, "mapping a buffer");
-        let up = job.size.0.next_multiple_of(8);
-        let mapping = device.checked(action, || device.map(upload, wgpu::MapMode::Write, up))?;
-        device.mapped(&mapping, action)?;
-        let view = upload.slice(..up).get_mapped_range_mut();
-        let mut view = view.map_err(|e| device.error(action, e.to_string()))?;
+        let device = &*self.device;
+        let mut view = device.writable(upload, job.size.0.next_multiple_of(8))?;
         view.slice(..words.len()).copy_from_slice(words);
         for (n, word, sent) in &job.inputs {
             let (operand, size) = (&frame.launch.inputs[*n], self.kernel.inputs()[*n].dtype.size());
@@ -231,9 +220,7 @@ impl Compiled {
         let device = &*self.device;
         let Flight { job, buffers, mapping } = flight;
         let read = device.mapped(&mapping, "running a kernel").and_then(|()| {
-            let down = job.size.1.next_multiple_of(8).max(8);
-            let view = buffers.download.slice(..down).get_mapped_range();
-            let view = view.map_err(|e| device.error("reading results", e.to_string()))?;
+            let view = device.readable(&buffers.download, job.size.1.next_multiple_of(8).max(8))?;
             // SAFETY: the caller's.
             unsafe { results.take(frame, &job, &view) };
             Ok(())
@@ -355,7 +342,9 @@ impl Executable for Compiled {
 impl Compiled {
     /// Where a launch's operands are.
     fn homes(&self, launch: &Launch<'_>) -> Homes {
-        Homes::of(&self.device, launch, self.kernel.inputs().iter().map(|input| input.dtype.size()))
+        let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
+        let operands = launch.inputs.iter().zip(sizes);
+        Homes::of(&self.device, operands.map(|(operand, size)| (operand, &*launch.region.shape, size)))
     }
 
     /// # Safety

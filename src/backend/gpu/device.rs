@@ -19,6 +19,9 @@ use std::time::Duration;
 const WELCOME: wgpu::Features =
     wgpu::Features::SHADER_F64.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::PIPELINE_CACHE);
 
+/// Most bytes of the buffers of one piece: larger ones gain nothing and overlap less.
+const LARGEST_PIECE: u64 = 128 << 20;
+
 /// A device with the layout that all kernels share and its pool of buffers.
 pub struct Device {
     pub adapter: Adapter,
@@ -196,8 +199,7 @@ impl Device {
             self.map(&buffers.download, wgpu::MapMode::Read, (4 * words as u64).next_multiple_of(8))
         })?;
         self.mapped(&mapping, "running a kernel")?;
-        let view = buffers.download.slice(..(4 * words as u64).next_multiple_of(8)).get_mapped_range();
-        let view = view.map_err(|e| self.error("reading results", e.to_string()))?;
+        let view = self.readable(&buffers.download, (4 * words as u64).next_multiple_of(8))?;
         let word =
             |k: usize| view.get(4 * k..4 * k + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         Ok((0..words).map(word).collect())
@@ -240,6 +242,27 @@ impl Device {
         let (sender, receiver) = mpsc::channel();
         buffer.slice(..bytes).map_async(mode, move |answer| _ = sender.send(answer));
         receiver
+    }
+
+    /// Waits for a buffer's first bytes to be writable.
+    pub fn writable(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<wgpu::BufferViewMut> {
+        let action = "mapping a buffer";
+        let mapping = self.checked(action, || self.map(buffer, wgpu::MapMode::Write, bytes))?;
+        self.mapped(&mapping, action)?;
+        let view = buffer.slice(..bytes).get_mapped_range_mut();
+        view.map_err(|e| self.error(action, e.to_string()))
+    }
+
+    /// The first bytes of a buffer that is mapped.
+    pub fn readable(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<wgpu::BufferView> {
+        let view = buffer.slice(..bytes).get_mapped_range();
+        view.map_err(|e| self.error("reading results", e.to_string()))
+    }
+
+    /// Whether buffers are allowed, and so many sets of them fit the memory limit.
+    pub fn fits(&self, size: Size, sets: usize) -> bool {
+        let binding = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        size.total() <= (self.pool.room() / sets as u64).min(LARGEST_PIECE) && size.largest() <= binding
     }
 
     /// Waits until a buffer is mapped.

@@ -23,6 +23,7 @@ mod job;
 mod passes;
 mod pipelines;
 mod pool;
+mod product;
 mod resident;
 mod results;
 mod speeds;
@@ -35,9 +36,10 @@ pub use adapters::{Adapter, devices};
 pub use arithmetic::Arithmetic;
 pub use speeds::Speeds;
 
-use super::{Backend, Executable, Held};
+use super::{Backend, Executable, Held, Multiply};
 use crate::block::Block;
 use crate::config::{self, IntoBytes};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
 use device::Device;
@@ -188,6 +190,15 @@ impl Gpu {
         };
         passes.iter().map(text).collect()
     }
+
+    /// The WGSL of the product of matrices of a dtype, for operands that are sent and an adapter of this arithmetic.
+    ///
+    /// # Errors
+    /// As of [`Backend::product`].
+    pub fn product_wgsl(dtype: DType, arithmetic: &Arithmetic) -> Result<String> {
+        let tile = wgsl::product::tile(dtype, &wgpu::Limits::default());
+        wgsl::product::module(dtype, [None; 2], tile, arithmetic)
+    }
 }
 
 impl fmt::Debug for Gpu {
@@ -203,6 +214,10 @@ impl Backend for Gpu {
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(compiled::Compiled::new(self.device.clone(), kernel)?))
+    }
+
+    fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
+        Ok(Arc::new(product::Compiled::new(self.device.clone(), dtype)?))
     }
 
     fn identity(&self) -> String {

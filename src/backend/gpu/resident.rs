@@ -53,18 +53,21 @@ pub struct Homes {
 }
 
 impl Homes {
-    /// Of the inputs of a launch, whose elements have these sizes.
-    pub fn of(device: &Device, launch: &Launch<'_>, sizes: impl Iterator<Item = usize>) -> Homes {
+    /// Of operands, each with the shape of its region and the size of its elements.
+    pub fn of<'a>(
+        device: &Device,
+        operands: impl Iterator<Item = (&'a Operand, &'a [usize], usize)>,
+    ) -> Homes {
         let mut homes = Homes::default();
-        for (operand, size) in launch.inputs.iter().zip(sizes) {
-            let home = homes.home(device, launch, operand, size);
+        for (operand, shape, size) in operands {
+            let home = homes.home(device, operand, shape, size);
             homes.inputs.push(home);
         }
         homes
     }
 
-    fn home(&mut self, device: &Device, launch: &Launch<'_>, operand: &Operand, size: usize) -> Option<Home> {
-        let (from, to) = operand.hull(&launch.region.shape, size);
+    fn home(&mut self, device: &Device, operand: &Operand, shape: &[usize], size: usize) -> Option<Home> {
+        let (from, to) = operand.hull(shape, size);
         let twin = device.pool.twin(from, to)?;
         let slot = match self.twins.iter().position(|t| Arc::ptr_eq(t, &twin)) {
             Some(slot) => slot,
@@ -226,16 +229,8 @@ fn make(device: &Device, block: &Block, size: u64) -> Result<Twin> {
     let upload = || -> Result<()> {
         for (k, part) in block.bytes().chunks(step).enumerate() {
             let padded = (part.len() as u64).next_multiple_of(8);
-            let action = "keeping a block";
-            let mapping =
-                device.checked(action, || device.map(&staging.upload, wgpu::MapMode::Write, padded))?;
-            device.mapped(&mapping, action)?;
-            {
-                let view = staging.upload.slice(..padded).get_mapped_range_mut();
-                let mut view = view.map_err(|e| device.error(action, e.to_string()))?;
-                view.slice(..part.len()).copy_from_slice(part);
-            }
-            device.checked(action, || {
+            device.writable(&staging.upload, padded)?.slice(..part.len()).copy_from_slice(part);
+            device.checked("keeping a block", || {
                 staging.upload.unmap();
                 let mut encoder = device.device.create_command_encoder(&Default::default());
                 encoder.copy_buffer_to_buffer(&staging.upload, 0, &buffer, (k * step) as u64, padded);

@@ -3,6 +3,7 @@
 mod code;
 mod group;
 mod library;
+pub mod product;
 mod reduce;
 mod select;
 mod store;

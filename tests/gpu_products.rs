@@ -6,12 +6,11 @@ mod adapter;
 
 use blockwise::backend::gpu::{Arithmetic, Gpu, GpuBuilder};
 use blockwise::backend::hybrid::Hybrid;
-use blockwise::backend::{Backend, Matrix, Product, cpu::Cpu, product_room};
+use blockwise::backend::{Backend, Matrix, Multiply, Product, cpu::Cpu, product_room};
 use blockwise::dtype::Element;
 use blockwise::event::{Event, Observer};
 use blockwise::prelude::*;
 use half::f16;
-use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -45,9 +44,9 @@ fn matrix<T>(elements: &[T], rows: usize, columns: usize, turned: bool) -> Matri
     Matrix { ptr: elements.as_ptr().cast(), rows: rows as isize * item, cols: cols as isize * item }
 }
 
-/// The sums by a backend, from sums that are there.
+/// The sums by what a backend compiled, from sums that are there.
 fn multiply<T: Element, S: Element>(
-    backend: &dyn Backend,
+    compiled: &dyn Multiply,
     (a, b, c): (&[T], &[T], &[S]),
     extent: Extent,
     turned: [bool; 2],
@@ -65,7 +64,7 @@ fn multiply<T: Element, S: Element>(
         room: room.wrapping_add(room.align_offset(64)),
     };
     // SAFETY: operands, sums and room of the extent.
-    unsafe { backend.product(T::DTYPE)?.run(&product)? };
+    unsafe { compiled.run(&product)? };
     Ok(sums)
 }
 
@@ -108,18 +107,22 @@ const TURNED: [[bool; 2]; 4] = [[false, false], [true, false], [false, true], [t
 
 /// Ways to open a device: as it is; in many pieces; with the least there is.
 const WAYS: [fn(GpuBuilder) -> GpuBuilder; 3] =
-    [|gpu| gpu, |gpu| gpu.memory_limit("64KiB"), GpuBuilder::smallest_limits];
+    [|gpu| gpu, |gpu| gpu.memory_limit("512KiB"), GpuBuilder::smallest_limits];
 
-fn whole<T: Element + PartialEq + Debug>(gpu: &Gpu) {
-    for extent in EXTENTS {
+fn cases() -> impl Iterator<Item = (Extent, [bool; 2])> {
+    EXTENTS.iter().flat_map(|&extent| TURNED.map(|turned| (extent, turned)))
+}
+
+fn whole<T: Element>(gpu: &Gpu) {
+    let on = |backend: &dyn Backend| backend.product(T::DTYPE).expect("whole numbers are everywhere");
+    let (on_the_gpu, on_the_cpu) = (on(gpu), on(&Cpu::detect()));
+    for (extent, turned) in cases() {
         let (m, n, k) = extent;
         let (a, b) = (numbers::<T>(m * k, 1, false), numbers::<T>(k * n, 2, false));
         let c = numbers::<T>(m * n, 3, false);
-        for turned in TURNED {
-            let got = multiply(gpu, (&a, &b, &c), extent, turned).expect("runs");
-            let want = multiply(&Cpu::detect(), (&a, &b, &c), extent, turned).expect("runs");
-            assert!(got == want, "{} {extent:?} {turned:?}", T::DTYPE);
-        }
+        let got = multiply(&*on_the_gpu, (&a, &b, &c), extent, turned).expect("runs");
+        let want = multiply(&*on_the_cpu, (&a, &b, &c), extent, turned).expect("runs");
+        assert!(got == want, "{} {extent:?} {turned:?}", T::DTYPE);
     }
     assert!(gpu.peak_memory() <= gpu.memory_limit());
 }
@@ -151,39 +154,43 @@ fn floats_are_sums_of_runs_to_the_bit() {
     for how in WAYS {
         let Some(gpu) = adapter::open(how) else { return };
         let native = |name: &str| gpu.arithmetic().has(name);
-        for (extent, turned) in EXTENTS.iter().flat_map(|&extent| TURNED.map(|turned| (extent, turned))) {
-            let (m, n, k) = extent;
-            macro_rules! check {
-                ($T:ty, $by_runs:ident, $family:literal) => {
-                    let (a, b) = (numbers::<$T>(m * k, 4, true), numbers::<$T>(k * n, 5, true));
-                    let c = numbers::<$T>(m * n, 6, true);
-                    let got = multiply(&gpu, (&a, &b, &c), extent, turned);
-                    if native(concat!($family, "_add")) && native(concat!($family, "_mul")) {
-                        let wide = |v: &[$T]| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-                        let fused = native(concat!($family, "_fma"));
+        macro_rules! check {
+            ($T:ty, $by_runs:ident, $family:literal) => {
+                let wide = |v: &[$T]| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+                if native(concat!($family, "_add")) && native(concat!($family, "_mul")) {
+                    let compiled = gpu.product(<$T>::DTYPE).expect("compiles");
+                    let fused = native(concat!($family, "_fma"));
+                    for (extent, turned) in cases() {
+                        let (m, n, k) = extent;
+                        let (a, b) = (numbers::<$T>(m * k, 4, true), numbers::<$T>(k * n, 5, true));
+                        let c = numbers::<$T>(m * n, 6, true);
+                        let got = multiply(&*compiled, (&a, &b, &c), extent, turned).expect("runs");
                         let want = $by_runs([&a, &b, &c], extent, turned, fused);
-                        assert!(same(&wide(&got.expect("runs")), &wide(&want)), "{extent:?} {turned:?}");
-                    } else {
-                        let e = got.expect_err("not by integers");
-                        assert!(matches!(e.kind(), ErrorKind::Unsupported { .. }), "{e}");
+                        assert!(same(&wide(&got), &wide(&want)), "{extent:?} {turned:?}");
                     }
-                };
-            }
-            check!(f32, by_runs_f32, "f32");
-            check!(f64, by_runs_f64, "f64");
-            // numbers of half precision are summed in single
-            let (a, b) = (numbers::<f16>(m * k, 7, true), numbers::<f16>(k * n, 8, true));
-            let wide = |v: &[f16]| v.iter().map(|&x| f32::from(x)).collect::<Vec<_>>();
-            let c = numbers::<f32>(m * n, 9, true);
-            let of_halves = multiply(&gpu, (&a, &b, &c), extent, turned);
-            let of_singles = multiply(&gpu, (&wide(&a), &wide(&b), &c), extent, turned);
-            match (of_halves, of_singles) {
-                (Ok(x), Ok(y)) => {
+                } else {
+                    let e = gpu.product(<$T>::DTYPE).map(drop).expect_err("not by integers");
+                    assert!(matches!(e.kind(), ErrorKind::Unsupported { .. }), "{e}");
+                }
+            };
+        }
+        check!(f32, by_runs_f32, "f32");
+        check!(f64, by_runs_f64, "f64");
+        // numbers of half precision are summed in single
+        match (gpu.product(F16), gpu.product(F32)) {
+            (Ok(halves), Ok(singles)) => {
+                for (extent, turned) in cases() {
+                    let (m, n, k) = extent;
+                    let (a, b) = (numbers::<f16>(m * k, 7, true), numbers::<f16>(k * n, 8, true));
+                    let c = numbers::<f32>(m * n, 9, true);
+                    let wide = |v: &[f16]| v.iter().map(|&x| f32::from(x)).collect::<Vec<_>>();
+                    let x = multiply(&*halves, (&a, &b, &c), extent, turned).expect("runs");
+                    let y = multiply(&*singles, (&wide(&a), &wide(&b), &c), extent, turned).expect("runs");
                     let wide = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
                     assert!(same(&wide(&x), &wide(&y)), "{extent:?} {turned:?}");
                 }
-                (x, y) => assert!(x.is_err() && y.is_err()),
             }
+            (halves, singles) => assert!(halves.is_err() && singles.is_err()),
         }
     }
 }
@@ -289,7 +296,9 @@ fn what_an_adapter_does_not_add_right_the_cpu_multiplies() {
 #[test]
 fn a_product_that_fits_nowhere_is_a_typed_error() {
     let Some(gpu) = adapter::open(|gpu| gpu.memory_limit(1000u64)) else { return };
-    let e = multiply::<i32, i32>(&gpu, (&[1], &[2], &[3]), (1, 1, 1), [false; 2]).expect_err("1000 bytes");
+    let compiled = gpu.product(I32).expect("compiles");
+    let e =
+        multiply::<i32, i32>(&*compiled, (&[1], &[2], &[3]), (1, 1, 1), [false; 2]).expect_err("1000 bytes");
     assert!(matches!(e.kind(), ErrorKind::MemoryLimit { limit: 1000, .. }), "{e}");
 }
 

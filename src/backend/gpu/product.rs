@@ -99,7 +99,8 @@ impl Compiled {
 
     /// Bytes before the operands.
     fn params(&self) -> usize {
-        (self.device.limits.min_storage_buffer_offset_alignment as usize).max(4 * wgsl::product::PARAMS)
+        let alignment = self.device.limits.min_storage_buffer_offset_alignment as usize;
+        (4 * wgsl::product::PARAMS).next_multiple_of(alignment.max(16))
     }
 
     /// The extent of pieces, if there is memory for any: terms are cut between runs, which keeps the bits of sums.

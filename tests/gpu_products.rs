@@ -61,6 +61,7 @@ fn multiply<T: Element, S: Element>(
         a: matrix(a, m, k, turned[0]),
         b: matrix(b, k, n, turned[1]),
         c: sums.as_mut_ptr().cast(),
+        fresh: !c.iter().any(|x| x.to_scalar().bits() != 0),
         room: room.wrapping_add(room.align_offset(64)),
     };
     // SAFETY: operands, sums and room of the extent.
@@ -113,13 +114,18 @@ fn cases() -> impl Iterator<Item = (Extent, [bool; 2])> {
     EXTENTS.iter().flat_map(|&extent| TURNED.map(|turned| (extent, turned)))
 }
 
+/// What is there before: zeros, or numbers.
+fn sums<T: Element>((m, n, _): Extent, turned: [bool; 2], seed: usize, hard: bool) -> Vec<T> {
+    if turned[0] == turned[1] { vec![T::default(); m * n] } else { numbers(m * n, seed, hard) }
+}
+
 fn whole<T: Element>(gpu: &Gpu) {
     let on = |backend: &dyn Backend| backend.product(T::DTYPE).expect("whole numbers are everywhere");
     let (on_the_gpu, on_the_cpu) = (on(gpu), on(&Cpu::detect()));
     for (extent, turned) in cases() {
         let (m, n, k) = extent;
         let (a, b) = (numbers::<T>(m * k, 1, false), numbers::<T>(k * n, 2, false));
-        let c = numbers::<T>(m * n, 3, false);
+        let c = sums::<T>(extent, turned, 3, false);
         let got = multiply(&*on_the_gpu, (&a, &b, &c), extent, turned).expect("runs");
         let want = multiply(&*on_the_cpu, (&a, &b, &c), extent, turned).expect("runs");
         assert!(got == want, "{} {extent:?} {turned:?}", T::DTYPE);
@@ -163,7 +169,7 @@ fn floats_are_sums_of_runs_to_the_bit() {
                     for (extent, turned) in cases() {
                         let (m, n, k) = extent;
                         let (a, b) = (numbers::<$T>(m * k, 4, true), numbers::<$T>(k * n, 5, true));
-                        let c = numbers::<$T>(m * n, 6, true);
+                        let c = sums::<$T>(extent, turned, 6, true);
                         let got = multiply(&*compiled, (&a, &b, &c), extent, turned).expect("runs");
                         let want = $by_runs([&a, &b, &c], extent, turned, fused);
                         assert!(same(&wide(&got), &wide(&want)), "{extent:?} {turned:?}");
@@ -182,7 +188,7 @@ fn floats_are_sums_of_runs_to_the_bit() {
                 for (extent, turned) in cases() {
                     let (m, n, k) = extent;
                     let (a, b) = (numbers::<f16>(m * k, 7, true), numbers::<f16>(k * n, 8, true));
-                    let c = numbers::<f32>(m * n, 9, true);
+                    let c = sums::<f32>(extent, turned, 9, true);
                     let wide = |v: &[f16]| v.iter().map(|&x| f32::from(x)).collect::<Vec<_>>();
                     let x = multiply(&*halves, (&a, &b, &c), extent, turned).expect("runs");
                     let y = multiply(&*singles, (&wide(&a), &wide(&b), &c), extent, turned).expect("runs");
@@ -268,8 +274,8 @@ fn operands_that_stay_are_not_sent() {
     ] {
         let sent = gpu.sent_bytes();
         let got = numbers(&kept, &session);
-        // the sums go up, and what follows may read them again
-        assert!(gpu.sent_bytes() - sent <= 2 * 4 * 200 * 100, "{}", gpu.sent_bytes() - sent);
+        // what follows may read the sums
+        assert!(gpu.sent_bytes() - sent <= 4 * 200 * 100, "{}", gpu.sent_bytes() - sent);
         assert_eq!(
             got.as_slice::<i32>().expect("i32"),
             numbers(&plain, &cpu).as_slice::<i32>().expect("i32")

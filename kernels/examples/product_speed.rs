@@ -31,6 +31,7 @@ fn main() {
                 a,
                 b,
                 c: c.as_mut_ptr().cast(),
+                fresh: true,
                 room: room.wrapping_add(room.align_offset(64)),
             };
             let run = product(isa, dtype);

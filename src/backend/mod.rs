@@ -119,6 +119,7 @@ pub trait Executable: Send + Sync {
 ///     a: Matrix { ptr: a.as_ptr().cast(), rows: 8, cols: 4 },
 ///     b: Matrix { ptr: b.as_ptr().cast(), rows: 4, cols: 4 },
 ///     c: c.as_mut_ptr().cast(),
+///     fresh: false,
 ///     room: room.wrapping_add(room.align_offset(64)),
 /// };
 /// // SAFETY: the operands have so many elements, and the sum and the room are nobody else's.

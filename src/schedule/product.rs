@@ -26,7 +26,8 @@ impl Prepared<'_> {
         for part in 0..region.shape[0] {
             let mut own = region.clone();
             (own.start[0], own.shape[0]) = (region.start[0] + part, 1);
-            for panel in of.product.panels_of(own.start[0]) {
+            let panels = of.product.panels_of(own.start[0]);
+            for panel in panels.clone() {
                 let operands = of.operands(&own, &of.product.panels.block(panel));
                 self.evaluate_panel(step, of, &operands, data)?;
                 let groups = of.product.groups(operands[0].ndim(), operands[1].ndim());
@@ -41,7 +42,7 @@ impl Prepared<'_> {
                 let count = region.shape[1..=groups[0]].iter().product::<usize>();
                 let extent = (views[0].rows, views[1].cols, views[0].cols);
                 let bytes = extent.0 * extent.1 * step.dtype.size();
-                let (to, room) = (sums.as_mut_ptr(), room.as_mut_ptr());
+                let (to, room, fresh) = (sums.as_mut_ptr(), room.as_mut_ptr(), panel == panels.start);
                 // SAFETY: the operands' views lie in blocks that live until the panel is done; sums and room are this task's, as large as
                 // they must be.
                 self.permits.with(|| unsafe {
@@ -49,7 +50,7 @@ impl Prepared<'_> {
                     for batch in 0..count {
                         let [a, b] = [&views[0], &views[1]].map(|view| view.matrix(batch));
                         let c = to.add((part * count + batch) * bytes);
-                        multiply.run(&Product { extent, a, b, c, room })?;
+                        multiply.run(&Product { extent, a, b, c, fresh, room })?;
                     }
                     Ok::<_, Error>(())
                 })?;

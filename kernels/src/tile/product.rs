@@ -41,6 +41,8 @@ pub struct Product {
     pub b: Matrix,
     /// The sums, row after row, of the dtype [`product_sum`].
     pub c: *mut u8,
+    /// Whether all of them are 0 still: so they need not be sent to where they are added to.
+    pub fresh: bool,
     /// [`product_room`] bytes to work in, aligned to 64.
     pub room: *mut u8,
 }
@@ -159,7 +161,7 @@ impl<T: Term> Loop for Of<T> {
     #[inline(always)]
     unsafe fn run<L: Level>(product: &Product) {
         // the narrower side may come first; then the product of the transposed operands, in the other order, is the transposed product
-        let Product { extent: (m, n, k), a, b, c, room } = *product;
+        let Product { extent: (m, n, k), a, b, c, room, .. } = *product;
         let c = c.cast::<T::Sum>();
         let (extent, a, b, c) = if n < L::Tile::<T::Wide>::COLS && n < m {
             ((n, m, k), b.turned(), a.turned(), Sums { ptr: c, rows: 1, cols: n })

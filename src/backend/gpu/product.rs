@@ -250,7 +250,9 @@ impl Compiled {
         let size = product_sum(self.dtype).size();
         let row = (product.extent.1 * size) as isize;
         let c = product.c.wrapping_add((i * product.extent.1 + j) * size);
-        let sums = Sums { c, shape: [m, n], size, on_host: [row, size as isize], wide: self.sum_bytes() };
+        let fresh = product.fresh && p == 0;
+        let on_host = [row, size as isize];
+        let sums = Sums { c, fresh, shape: [m, n], size, on_host, wide: self.sum_bytes() };
         let Some(buffers) = device.pool.take(device, self.size((m, n, k)), true)? else {
             return Err(device.error(ACTION, "there is no memory for it"));
         };
@@ -290,9 +292,11 @@ impl Compiled {
                 unsafe { side.pack(size, view.slice(at..at + bytes).as_raw_element_ptr().as_ptr()) };
                 device.sent(bytes as u64);
             }
-            // SAFETY: as above.
-            unsafe { sums.send(view.slice(third..third + down).as_raw_element_ptr().as_ptr()) };
-            device.sent(sums.bytes() as u64);
+            if !sums.fresh {
+                // SAFETY: as above.
+                unsafe { sums.send(view.slice(third..third + down).as_raw_element_ptr().as_ptr()) };
+                device.sent(sums.bytes() as u64);
+            }
         }
         let slots = homes.slots();
         let pipeline = self.pipeline([slots[0], slots[1]])?;
@@ -310,7 +314,13 @@ impl Compiled {
                 device.bind([params, inputs, buffers.output.as_entire_buffer_binding()], &homes.twins);
             let mut encoder = device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(&buffers.upload, 0, &buffers.input, 0, third as u64);
-            encoder.copy_buffer_to_buffer(&buffers.upload, third as u64, &buffers.output, 0, down as u64);
+            match sums.fresh {
+                true => encoder.clear_buffer(&buffers.output, 0, Some(down as u64)),
+                false => {
+                    let from = (&buffers.upload, third as u64);
+                    encoder.copy_buffer_to_buffer(from.0, from.1, &buffers.output, 0, down as u64);
+                }
+            }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let side = wgsl::product::side(self.tile.0);
             pass.set_pipeline(&pipeline);
@@ -332,6 +342,8 @@ impl Compiled {
 /// The sums of a piece: on the host in a larger matrix, on the device in words of their own, row after row.
 struct Sums {
     c: *mut u8,
+    /// Whether they are all 0 still.
+    fresh: bool,
     shape: [usize; 2],
     /// Bytes of a sum on the host.
     size: usize,

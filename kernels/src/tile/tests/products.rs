@@ -53,6 +53,7 @@ fn products_are_those_of_loops() {
                         a: matrix(&first, m, k, turned_a),
                         b: matrix(&second, k, n, turned_b),
                         c: c.as_mut_ptr(),
+                        fresh: false,
                         room: room.wrapping_add(room.align_offset(64)),
                     };
                     // SAFETY: memory of the extent, and a set that the CPU has.
@@ -90,7 +91,16 @@ fn a_product_is_its_transpose_to_the_bit() {
             let room = room.as_mut_ptr().cast::<u8>();
             let room = room.wrapping_add(room.align_offset(64));
             // SAFETY: memory of the extent, and a set that the CPU has.
-            unsafe { product(isa, DType::F32)(&Product { extent, a, b, c: c.as_mut_ptr().cast(), room }) };
+            unsafe {
+                product(isa, DType::F32)(&Product {
+                    extent,
+                    a,
+                    b,
+                    c: c.as_mut_ptr().cast(),
+                    fresh: true,
+                    room,
+                })
+            };
             c
         };
         let matrix = |v: &[f32], rows, cols| Matrix { ptr: v.as_ptr().cast(), rows, cols };

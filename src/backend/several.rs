@@ -128,6 +128,6 @@ impl<E: ?Sized> Dealt<E> {
     /// Whose turn it is, or what has a number if there are no turns.
     fn turn(&self, number: impl FnOnce() -> usize) -> &E {
         let number = self.turns.as_ref().map_or_else(number, |turns| turns.fetch_add(1, Relaxed));
-        &*self.all[number % self.all.len()]
+        &self.all[number % self.all.len()]
     }
 }

@@ -3,31 +3,21 @@
 
 #[path = "common/gpu.rs"]
 mod adapter;
+#[path = "common/fallbacks.rs"]
+mod fallbacks;
 
 use blockwise::backend::cpu::Cpu;
 use blockwise::backend::gpu::{Arithmetic, Gpu, GpuBuilder};
 use blockwise::backend::hybrid::Hybrid;
 use blockwise::backend::{Backend, Launch, Operand, Output, Records};
 use blockwise::dtype::Scalar;
-use blockwise::event::{Event, Observer};
 use blockwise::ir::{Builder, Kernel};
 use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use blockwise::prelude::*;
 use blockwise::shape::{IndexMap, Region};
+use fallbacks::Fallbacks;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-
-/// What a session's kernels could not do on their device.
-#[derive(Default)]
-struct Fallbacks(Mutex<Vec<String>>);
-
-impl Observer for Fallbacks {
-    fn event(&self, event: &Event) {
-        if let Event::Fallback { why } = event {
-            self.0.lock().expect("nobody panics here").push(why.to_string());
-        }
-    }
-}
+use std::sync::Arc;
 
 /// A session on the CPU, one on the GPU, and what the latter leaves to the CPU; nothing without a GPU.
 fn sessions() -> Option<(Session, Session, Arc<Fallbacks>)> {

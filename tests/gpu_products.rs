@@ -3,16 +3,18 @@
 
 #[path = "common/gpu.rs"]
 mod adapter;
+#[path = "common/fallbacks.rs"]
+mod fallbacks;
 
 use blockwise::backend::gpu::{Arithmetic, Gpu, GpuBuilder};
 use blockwise::backend::hybrid::Hybrid;
 use blockwise::backend::{Backend, Matrix, Multiply, Product, cpu::Cpu, product_room};
 use blockwise::dtype::Element;
-use blockwise::event::{Event, Observer};
 use blockwise::prelude::*;
+use fallbacks::Fallbacks;
 use half::f16;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 type Extent = (usize, usize, usize);
 
@@ -197,18 +199,6 @@ fn floats_are_sums_of_runs_to_the_bit() {
                 }
             }
             (halves, singles) => assert!(halves.is_err() && singles.is_err()),
-        }
-    }
-}
-
-/// Keeps why kernels ran elsewhere.
-#[derive(Default)]
-struct Fallbacks(Mutex<Vec<String>>);
-
-impl Observer for Fallbacks {
-    fn event(&self, event: &Event) {
-        if let Event::Fallback { why } = event {
-            self.0.lock().expect("nobody panics here").push(why.to_string());
         }
     }
 }

@@ -272,8 +272,7 @@ impl Multiply for EitherProduct {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Operand, Output, reference::Reference};
-    use crate::dtype::DType;
+    use crate::backend::{Matrix, Operand, Output, reference::Reference};
     use crate::ir::Builder;
     use crate::shape::{IndexMap, Region};
     use smallvec::smallvec;
@@ -294,10 +293,25 @@ mod tests {
             "broken".into()
         }
         fn compile(&self, _: &Kernel) -> Result<Arc<dyn Executable>> {
+            Ok(Arc::new(self.compiled()?))
+        }
+        fn product(&self, _: DType) -> Result<Arc<dyn Multiply>> {
+            Ok(Arc::new(self.compiled()?))
+        }
+    }
+
+    impl Broken {
+        fn compiled(&self) -> Result<Broken> {
             match self.runs {
-                true => Ok(Arc::new(Broken { runs: true })),
+                true => Ok(Broken { runs: true }),
                 false => Err(ErrorKind::Unsupported { what: "this".into(), hint: "that".into() }.into()),
             }
+        }
+    }
+
+    impl Multiply for Broken {
+        unsafe fn run(&self, _: &Product) -> Result<()> {
+            Err(why())
         }
     }
 
@@ -345,14 +359,60 @@ mod tests {
         }
     }
 
+    /// `[1 2] [3 4]' + 5`.
+    fn multiply(compiled: &dyn Multiply) -> f32 {
+        let (a, b, mut c) = ([1f32, 2.0], [3f32, 4.0], 5f32);
+        let mut room = vec![0u64; crate::backend::product_room(DType::F32, (1, 1, 2)) / 8 + 8];
+        let room = room.as_mut_ptr().cast::<u8>();
+        let matrix = |x: &[f32; 2], rows, cols| Matrix { ptr: x.as_ptr().cast(), rows, cols };
+        let product = Product {
+            extent: (1, 1, 2),
+            a: matrix(&a, 8, 4),
+            b: matrix(&b, 4, 4),
+            c: (&raw mut c).cast(),
+            fresh: false,
+            room: room.wrapping_add(room.align_offset(64)),
+        };
+        // SAFETY: operands, sum and room of the extent.
+        unsafe { compiled.run(&product) }.expect("the reference multiplies");
+        c
+    }
+
+    #[test]
+    fn products_that_the_first_cannot_the_second_does_and_says_so_once() {
+        for runs in [false, true] {
+            let backend = Hybrid::new(Arc::new(Broken { runs }), Arc::new(Reference));
+            let compiled = backend.product(DType::F32).expect("the reference multiplies");
+            assert_eq!([multiply(&*compiled), multiply(&*compiled)], [16.0; 2]);
+            let place = backend.place_of_product(DType::F32, (1, 1, 2));
+            assert!(place.starts_with("reference, since"), "{place}");
+            assert_eq!(backend.notes().len(), 1);
+        }
+    }
+
+    #[test]
+    fn products_run_where_they_cost_less() {
+        let backend = Hybrid::by_cost(Arc::new(Broken { runs: true }), Arc::new(Reference), RATES);
+        let compiled = backend.product(DType::F32).expect("compiles");
+        assert_eq!(multiply(&*compiled), 16.0);
+        assert!(backend.notes().is_empty(), "the first was not asked");
+        for (extent, place) in
+            [((1, 1, 2), "reference: a panel takes "), ((512, 512, 4096), "broken: a panel takes ")]
+        {
+            let found = backend.place_of_product(DType::F32, extent);
+            assert!(found.starts_with(place), "{found}");
+        }
+    }
+
+    /// Of one that is slow to start and to reach, and computes fast; and of one that is here.
+    const RATES: [Rates; 2] = [
+        Rates { launch: 1e-3, sent: 1e-9, held: 1e-12, stored: 1e-9, operation: 1e-13, wide: 1e-13 },
+        Rates { launch: 1e-6, sent: 1e-10, held: 1e-10, stored: 1e-10, operation: 1e-10, wide: 1e-10 },
+    ];
+
     #[test]
     fn launches_run_where_they_cost_less() {
-        // one that is slow to start and to reach, and computes fast
-        let far =
-            Rates { launch: 1e-3, sent: 1e-9, held: 1e-12, stored: 1e-9, operation: 1e-13, wide: 1e-13 };
-        let near =
-            Rates { launch: 1e-6, sent: 1e-10, held: 1e-10, stored: 1e-10, operation: 1e-10, wide: 1e-10 };
-        let backend = Hybrid::by_cost(Arc::new(Broken { runs: true }), Arc::new(Reference), [far, near]);
+        let backend = Hybrid::by_cost(Arc::new(Broken { runs: true }), Arc::new(Reference), RATES);
         let chain = |operations: usize| {
             let mut b = Builder::new(1);
             let input = b.input(DType::I32, IndexMap::identity(1));

@@ -1,7 +1,7 @@
 //! The one place that wires the layers together: where and how expressions run.
 
 use crate::backend::{Backend, Device};
-use crate::block::{Block, pool};
+use crate::block::{Block, Held, Lent, pool};
 use crate::config::{self, IntoBytes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Summary};
@@ -189,7 +189,7 @@ impl Session {
     }
 
     /// Keeps a copy of a block where kernels run, if that is not here.
-    pub(crate) fn hold(&self, block: &Block) -> Option<crate::backend::Held> {
+    pub(crate) fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
         self.kernels.backend().hold(block)
     }
 
@@ -218,9 +218,16 @@ impl Session {
     /// # Errors
     /// Planning errors before any work, else the first that a task met.
     pub fn run(&self, targets: &[Target]) -> Result<Vec<Option<Block>>> {
+        let here = |lent: Option<Lent>| lent.map(|lent| lent.here().cloned()).transpose();
+        self.run_anywhere(targets)?.into_iter().map(here).collect()
+    }
+
+    /// The same; blocks whose elements [may stay](plan::Destination::Stay) where kernels run may be there.
+    pub(crate) fn run_anywhere(&self, targets: &[Target]) -> Result<Vec<Option<Lent>>> {
         #[cfg(feature = "cluster")]
         if let Some(cluster) = &self.cluster {
-            return self.turn("compute", |rt| cluster.run(targets, rt));
+            let blocks = self.turn("compute", |rt| cluster.run(targets, rt))?;
+            return Ok(blocks.into_iter().map(|block| block.map(Lent::from)).collect());
         }
         self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
     }

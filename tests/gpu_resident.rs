@@ -226,6 +226,118 @@ fn devices_side_by_side_give_what_one_gives() {
 }
 
 #[test]
+fn what_is_computed_stays_where_it_was_computed() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    let ways: [fn(&Array) -> Array; 4] = [
+        |x| x * 3 + 1,
+        |x| x.slice(s![..;-1, ..]) + x,
+        |x| x.t().slice(s![..90, ..90]) * x.slice(s![5..95, ..]),
+        |x| where_(x.gt(100), x, x * 2),
+    ];
+    for d in [U8, I8, U16, I16, F16, U32, I32, F32, U64, I64, F64] {
+        // whole, in bands, in tiles that are ragged, in tiles whose rows are words
+        for chunks in [[120, 90], [50, 90], [50, 37], [64, 40]] {
+            let plain = ramp(d).rechunk(chunks);
+            let kept = session.persist(&plain).expect("computes");
+            for (n, way) in ways.iter().enumerate() {
+                let (sent, received) = (gpu.sent_bytes(), gpu.received_bytes());
+                let made = session.persist(&way(&kept)).expect("computes");
+                let most = session.compute(&made.max(..)).expect("gpu");
+                let moved = (gpu.sent_bytes() - sent, gpu.received_bytes() - received);
+                // rows of 90 bytes are no words
+                let aligned =
+                    d.size() >= 4 || d.size() == 2 && chunks[1] % 2 == 0 || chunks[1] == 90 && n != 2;
+                if gpu.resident_bytes() > 0 && aligned {
+                    assert!(moved.0 <= 8 && moved.1 <= 2048, "{d} {chunks:?} {n}: {moved:?} bytes");
+                }
+                let want = cpu.compute(&way(&plain)).expect("cpu");
+                assert_eq!(numbers(&most), [want.cast(F64).as_slice::<f64>().map(largest).expect("doubles")]);
+                let got = session.compute(&made).expect("gpu");
+                assert_eq!(numbers(&got), numbers(&want), "{d} {chunks:?} {n}");
+            }
+        }
+    }
+    drop(session);
+    assert_eq!(gpu.resident_bytes(), 0);
+}
+
+fn largest(xs: &[f64]) -> f64 {
+    xs.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+#[test]
+fn what_stays_is_fetched_once_by_whoever_reads_it_here() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    for chunks in [[120, 90], [70, 32]] {
+        let plain = ramp(I32).rechunk(chunks) * 7 - 3;
+        let kept = session.persist(&plain).expect("computes");
+        let want = numbers(&cpu.compute(&plain).expect("cpu"));
+        let received = gpu.received_bytes();
+        // several at once, on another session
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| assert_eq!(numbers(&cpu.compute(&kept).expect("cpu")), want));
+            }
+        });
+        let fetched = gpu.received_bytes() - received;
+        assert!(gpu.resident_bytes() == 0 || fetched == 120 * 90 * 4, "{fetched} bytes");
+        // steps on the host read it, too
+        let odd = kept.take(&[5, 3, 3, 119], 0);
+        let want = plain.take(&[5, 3, 3, 119], 0);
+        let (got, want) = (session.compute(&odd).expect("gpu"), cpu.compute(&want).expect("cpu"));
+        assert_eq!(numbers(&got), numbers(&want));
+        assert!(gpu.received_bytes() - received <= fetched + 2 * got.nbytes() as u64);
+    }
+}
+
+#[test]
+fn what_cannot_stay_comes_back() {
+    // results that other backends compute, and more than there is room for
+    let ways: [fn(GpuBuilder) -> GpuBuilder; 2] =
+        [|gpu| gpu.integers_only(), |gpu| gpu.memory_limit("96KiB")];
+    for how in ways {
+        let Some((gpu, session, cpu)) = sessions(how) else { return };
+        for chunks in [[120, 90], [40, 90], [64, 32]] {
+            let plain = (ramp(F64).rechunk(chunks) / 50.0).sin();
+            let kept = session.persist(&plain).expect("computes");
+            let (got, want) = (session.compute(&(&kept * 2)), cpu.compute(&(&plain * 2)));
+            assert_eq!(numbers(&got.expect("gpu")), numbers(&want.expect("cpu")));
+            assert!(gpu.peak_memory() <= gpu.memory_limit());
+        }
+    }
+}
+
+#[test]
+fn windows_shapes_and_products_of_what_stays() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    let plain = ramp(F32).rechunk([50, 40]) + 1;
+    let kept = session.persist(&plain).expect("computes");
+    let uses = |x: &Array| {
+        vec![
+            x.pad(&[(1, 1), (1, 1)], PadMode::Edge).slice(s![1..-1, 2..]),
+            x.reshape(&[-1]) * 2,
+            x.reshape(&[60, 180]).t() + 1,
+            concatenate(&[x.clone(), x.clone()], 0).slice(s![60..130, ..]),
+            x.matmul(&x.t()),
+            x.cumsum(0),
+            x.rechunk([120, 7]).sum(1),
+        ]
+    };
+    for (n, (kept, plain)) in uses(&kept).iter().zip(uses(&plain)).enumerate() {
+        let (got, want) = (session.compute(kept).expect("gpu"), cpu.compute(&plain).expect("cpu"));
+        assert_eq!(numbers(&got), numbers(&want), "use {n}");
+    }
+    // operands of products stay where they are
+    let again = session.persist(&(&plain * 1)).expect("computes");
+    let (sent, received) = (gpu.sent_bytes(), gpu.received_bytes());
+    session.compute(&again.t().matmul(&again)).expect("gpu");
+    if gpu.resident_bytes() > 0 {
+        let (sent, received) = (gpu.sent_bytes() - sent, gpu.received_bytes() - received);
+        assert!(sent <= 4 * 90 * 90 && received <= 2 * 4 * 90 * 90, "{sent} sent, {received} received");
+    }
+}
+
+#[test]
 fn a_session_on_the_cpu_keeps_nothing_elsewhere() {
     let session = Session::builder().device(Device::cpu()).build().expect("a session");
     let kept = session.persist(&ramp(I32)).expect("computes");

@@ -1,7 +1,7 @@
 //! From expressions to results: `compute`, `compute_into`, `persist`, `store`, `explain`.
 
 use super::Array;
-use crate::block::{Block, BlockSink, MemorySource};
+use crate::block::{Block, BlockSink, Lent, MemorySource};
 use crate::dtype::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::Expr;
@@ -110,9 +110,19 @@ impl Session {
     /// # Errors
     /// As [`Array::compute`].
     pub fn persist(&self, array: &Array) -> Result<Array> {
-        let block = self.compute(array)?;
-        let held = self.hold(&block);
-        let source = MemorySource::new(block, array.chunks()?.clone()).with(held);
+        let target = [Target { expr: array.expr()?.clone(), destination: Destination::Stay }];
+        let run = || match self.run_anywhere(&target) {
+            // what had stayed went with the device: now it is computed elsewhere
+            Err(e) if matches!(e.kind(), ErrorKind::Device { .. }) => self.run_anywhere(&target),
+            done => done,
+        };
+        let lent = run()?.into_iter().flatten().next();
+        let mut lent = lent.ok_or_else(|| Error::internal("a result is missing"))?;
+        if lent.held().is_none() {
+            let block = lent.here()?.clone();
+            lent = Lent::new(block.clone(), self.hold(&block));
+        }
+        let source = MemorySource::new(lent, array.chunks()?.clone());
         Ok(Array { expr: Ok(Expr::source(Arc::new(source))?), meta: array.meta.clone() })
     }
 

@@ -1,8 +1,8 @@
 //! Two backends as one: what the first cannot run, the second does, and a note says so.
 
 use super::cost::{Rates, Work};
-use super::{Backend, Executable, Held, Launch, Multiply, Product};
-use crate::block::Block;
+use super::{Away, Backend, Executable, Launch, Multiply, Product};
+use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Kernel;
@@ -160,9 +160,14 @@ impl Backend for Hybrid {
         self.place_of(self.first.product(dtype).err(), cheaper, place)
     }
 
-    fn hold(&self, block: &Block) -> Option<Held> {
+    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
         let works = !self.state.failed.load(Relaxed);
         works.then(|| self.first.hold(block)).flatten().or_else(|| self.second.hold(block))
+    }
+
+    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+        let works = !self.state.failed.load(Relaxed);
+        works.then(|| self.first.room(block)).flatten()
     }
 
     fn notes(&self) -> Vec<Error> {
@@ -238,9 +243,9 @@ impl Executable for Either {
         self.both.either(|| self.suits(launch), |executable| unsafe { executable.run(launch) })
     }
 
-    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
         // SAFETY: as above.
-        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run_and_hold(launch) })
+        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run_away(launch, away) })
     }
 }
 
@@ -251,21 +256,30 @@ struct EitherProduct {
     costs: Option<([Rates; 2], DType)>,
 }
 
+impl EitherProduct {
+    /// Whether the first does a product in less time.
+    fn suits(&self, product: &Product) -> bool {
+        self.costs.is_none_or(|([first, second], dtype)| {
+            let work = |held| Work::of_product(dtype, product.extent, held);
+            let held = self.both.first.held_bytes(product) as f64;
+            first.seconds(&work(held)) < second.seconds(&work(0.0))
+        })
+    }
+}
+
 impl Multiply for EitherProduct {
     fn scratch_bytes(&self, extent: (usize, usize, usize)) -> usize {
         self.both.first.scratch_bytes(extent).max(self.both.second.scratch_bytes(extent))
     }
 
     unsafe fn run(&self, product: &Product) -> Result<()> {
-        let suits = || {
-            self.costs.is_none_or(|([first, second], dtype)| {
-                let work = |held| Work::of_product(dtype, product.extent, held);
-                let held = self.both.first.held_bytes(product) as f64;
-                first.seconds(&work(held)) < second.seconds(&work(0.0))
-            })
-        };
         // SAFETY: by the caller's contract; a product that failed has left the sums as they were.
-        self.both.either(suits, |multiply| unsafe { multiply.run(product) })
+        self.both.either(|| self.suits(product), |multiply| unsafe { multiply.run(product) })
+    }
+
+    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
+        // SAFETY: as above.
+        self.both.either(|| self.suits(product), |multiply| unsafe { multiply.run_away(product, away) })
     }
 }
 
@@ -350,8 +364,9 @@ mod tests {
             };
             // SAFETY: both arrays have three elements.
             unsafe { executable.run(&launch) }.expect("runs on the reference");
-            // SAFETY: as above; nothing is held.
-            assert!(unsafe { executable.run_and_hold(&launch) }.expect("runs on the reference").is_none());
+            let away = Away { inputs: &[None], result: true };
+            // SAFETY: as above; nothing is away.
+            assert!(unsafe { executable.run_away(&launch, &away) }.expect("runs on the reference").is_none());
             assert_eq!(y, [2, 4, 6]);
             assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
             assert_eq!(backend.notes().len(), 1);

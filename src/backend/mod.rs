@@ -12,7 +12,7 @@ pub mod hybrid;
 pub mod reference;
 pub mod several;
 
-use crate::block::Block;
+use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
@@ -54,7 +54,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Keeps a copy of a block where kernels run, for as long as what this gives lives; `None` if that would spare nothing. The block's
     /// elements must not change meanwhile.
-    fn hold(&self, _block: &Block) -> Option<Held> {
+    fn hold(&self, _block: &Block) -> Option<Arc<dyn Held>> {
+        None
+    }
+
+    /// Makes room where kernels run for the elements of a block, none of which are there yet: the results that launches store in the block may
+    /// then stay there ([`Executable::run_away`]). `None` if there is no such place, or no room. What this gives brings all elements to the block,
+    /// so that must not be asked of it if any was stored in the block's own memory.
+    fn room(&self, _block: &Block) -> Option<Arc<dyn Held>> {
         None
     }
 
@@ -68,9 +75,6 @@ pub trait Backend: Send + Sync + fmt::Debug {
         vec![]
     }
 }
-
-/// A block that is kept where kernels run, until this is dropped.
-pub type Held = Arc<dyn std::any::Any + Send + Sync>;
 
 /// A compiled kernel. Holds no state of a launch: threads share it.
 pub trait Executable: Send + Sync {
@@ -95,14 +99,36 @@ pub trait Executable: Send + Sync {
     /// - no output overlaps an input, except that it may be the very same element of the same point.
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()>;
 
-    /// The same for a kernel whose one store later launches will read: a copy of it stays where it runs for as long as what this gives lives, if there
-    /// is room.
+    /// The same for operands that may be away: what holds an input's elements elsewhere, and a result that may stay where it is computed. What
+    /// this gives, if it gives anything, holds the result of the kernel's one store, of which nothing is in the output's memory until it is
+    /// fetched.
     ///
     /// # Safety
-    /// That of [`Executable::run`]; what was stored does not change, and its memory is nobody else's, until what this gives is dropped.
-    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
-        // SAFETY: the caller's.
+    /// That of [`Executable::run`], for inputs when what holds them has been [fetched](Held::fetch); the output of a result that stays, and its
+    /// memory, are nobody else's until what this gives is dropped.
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
+        away.fetch()?;
+        // SAFETY: the caller's; all inputs are here.
         unsafe { self.run(launch) }.map(|()| None)
+    }
+}
+
+/// What of a launch need not be on the host.
+#[derive(Clone, Copy)]
+pub struct Away<'a> {
+    /// For each input, what holds its elements elsewhere.
+    pub inputs: &'a [Option<&'a dyn Held>],
+    /// Whether the result of the kernel's one store may stay where it is computed.
+    pub result: bool,
+}
+
+impl Away<'_> {
+    /// Brings all inputs here.
+    ///
+    /// # Errors
+    /// Those of [`Held::fetch`].
+    pub fn fetch(&self) -> Result<()> {
+        self.inputs.iter().flatten().try_for_each(|held| held.fetch())
     }
 }
 
@@ -143,8 +169,18 @@ pub trait Multiply: Send + Sync {
     ///
     /// # Safety
     /// For the extent of the product the operands' elements are readable, initialized, of the dtype that this was compiled for, and aligned; the
-    /// sums are initialized, of the dtype [`product_sum`], and nobody else's; so is the room, of [`product_room`] bytes, aligned to 64.
+    /// sums are initialized, of the dtype [`product_sum`], all 0 if they are said to be fresh, and nobody else's; so is the room, of [`product_room`] bytes, aligned to 64.
     unsafe fn run(&self, product: &Product) -> Result<()>;
+
+    /// The same for operands that may be away: what holds their elements elsewhere.
+    ///
+    /// # Safety
+    /// That of [`Multiply::run`], for operands when what holds them has been [fetched](Held::fetch).
+    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
+        away.iter().flatten().try_for_each(|held| held.fetch())?;
+        // SAFETY: the caller's; both operands are here.
+        unsafe { self.run(product) }
+    }
 }
 
 /// What one run of a kernel works on.

@@ -1,7 +1,7 @@
 //! Several backends of which every launch goes to one: a machine's GPUs side by side.
 
-use super::{Backend, Executable, Held, Launch, Multiply, Product};
-use crate::block::Block;
+use super::{Away, Backend, Executable, Launch, Multiply, Product};
+use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::Kernel;
@@ -62,14 +62,28 @@ impl Backend for Several {
         self.all.iter().map(|b| b.identity()).collect::<Vec<_>>().join(" + ")
     }
 
-    fn hold(&self, block: &Block) -> Option<Held> {
+    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
         // whichever of them gets the launch has it, if it has room
-        let held: Vec<Held> = self.all.iter().filter_map(|b| b.hold(block)).collect();
-        (!held.is_empty()).then(|| Arc::new(held) as Held)
+        let held: Vec<_> = self.all.iter().filter_map(|b| b.hold(block)).collect();
+        (!held.is_empty()).then(|| Arc::new(All(held)) as Arc<dyn Held>)
+    }
+
+    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+        // a result is where it was computed: the others would not find it
+        if let [one] = &self.all[..] { one.room(block) } else { None }
     }
 
     fn notes(&self) -> Vec<Error> {
         self.all.iter().flat_map(|b| b.notes()).collect()
+    }
+}
+
+/// Copies of a block that is here.
+struct All(Vec<Arc<dyn Held>>);
+
+impl Held for All {
+    fn fetch(&self) -> Result<()> {
+        self.0.iter().try_for_each(|held| held.fetch())
     }
 }
 
@@ -93,9 +107,9 @@ impl Executable for Dealt<dyn Executable> {
         unsafe { self.next(launch).run(launch) }
     }
 
-    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
         // SAFETY: by the caller's contract.
-        unsafe { self.next(launch).run_and_hold(launch) }
+        unsafe { self.next(launch).run_away(launch, away) }
     }
 }
 
@@ -121,6 +135,11 @@ impl Multiply for Dealt<dyn Multiply> {
     unsafe fn run(&self, product: &Product) -> Result<()> {
         // SAFETY: by the caller's contract.
         unsafe { self.turn(|| 0).run(product) }
+    }
+
+    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
+        // SAFETY: by the caller's contract.
+        unsafe { self.turn(|| 0).run_away(product, away) }
     }
 }
 

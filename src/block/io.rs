@@ -4,7 +4,6 @@ use super::tensor::Block;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::shape::{Grid, Region};
-use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +21,63 @@ pub struct Address {
     pub stamp: [u64; 2],
 }
 
+/// Keeps a block's elements where kernels run, until it is dropped.
+pub trait Held: Send + Sync {
+    /// Brings the elements to the block's own memory, if they have not been there yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if the device was lost, and they with it.
+    fn fetch(&self) -> Result<()>;
+
+    /// Notes that all elements have been stored: from now on they may be brought to the block whenever their place is needed.
+    fn complete(&self) {}
+}
+
+/// A block whose elements may still be where kernels run.
+#[derive(Clone)]
+pub struct Lent {
+    // goes first: memory that is used again must not be taken for what was held
+    held: Option<Arc<dyn Held>>,
+    block: Block,
+}
+
+impl Lent {
+    /// A block, and what holds its elements elsewhere.
+    pub fn new(block: Block, held: Option<Arc<dyn Held>>) -> Lent {
+        Lent { held, block }
+    }
+
+    /// What holds the elements elsewhere, if anything does.
+    pub fn held(&self) -> Option<&Arc<dyn Held>> {
+        self.held.as_ref()
+    }
+
+    /// The block when its elements are here.
+    ///
+    /// # Errors
+    /// Those of [`Held::fetch`].
+    pub fn here(&self) -> Result<&Block> {
+        self.held.as_ref().map_or(Ok(()), |held| held.fetch())?;
+        Ok(&self.block)
+    }
+
+    /// The block, whose elements may not be there: for where it lies alone.
+    pub(crate) fn outline(&self) -> &Block {
+        &self.block
+    }
+
+    /// The part in a region, which must lie inside.
+    pub fn slice(&self, region: &Region) -> Lent {
+        Lent { held: self.held.clone(), block: self.block.slice(region) }
+    }
+}
+
+impl From<Block> for Lent {
+    fn from(block: Block) -> Lent {
+        Lent { held: None, block }
+    }
+}
+
 /// Something that yields any region of an array: a file, a user's array, a computed intermediate.
 ///
 /// A source is immutable while it is used: two reads of one region give the same elements.
@@ -37,6 +93,14 @@ pub trait BlockSource: Send + Sync + fmt::Debug {
 
     /// Reads a region, which lies inside the shape. The block has the region's shape.
     fn read(&self, region: &Region) -> Result<Block>;
+
+    /// The same for a kernel, which may run where the elements are.
+    ///
+    /// # Errors
+    /// Those of [`BlockSource::read`].
+    fn lend(&self, region: &Region) -> Result<Lent> {
+        self.read(region).map(Lent::from)
+    }
 
     /// Upper bound of the memory that reading any region of this extent takes, result and decoding buffers together;
     /// 0 if reading gives a view of memory that is there anyway.
@@ -89,17 +153,14 @@ pub trait BlockSink: Send + Sync + fmt::Debug {
 
 /// A block in memory as a source, with the chunks that tasks should take.
 pub struct MemorySource {
-    block: Block,
+    block: Lent,
     grid: Grid,
-    /// Whatever is to live as long.
-    #[allow(dead_code, reason = "held for its drop")]
-    with: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for MemorySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemorySource")
-            .field("block", &self.block)
+            .field("block", self.block.outline())
             .field("grid", &self.grid)
             .finish_non_exhaustive()
     }
@@ -107,25 +168,16 @@ impl fmt::Debug for MemorySource {
 
 impl MemorySource {
     /// A source over a block, cut as `grid` says.
-    pub fn new(block: Block, grid: Grid) -> MemorySource {
-        debug_assert_eq!(grid.shape().as_slice(), block.shape());
-        MemorySource { block, grid, with: None }
-    }
-
-    /// The same, which keeps something as long as it lives itself: a copy of the block elsewhere.
-    pub fn with(self, kept: Option<Arc<dyn Any + Send + Sync>>) -> MemorySource {
-        MemorySource { with: kept, ..self }
-    }
-
-    /// The whole block.
-    pub fn block(&self) -> &Block {
-        &self.block
+    pub fn new(block: impl Into<Lent>, grid: Grid) -> MemorySource {
+        let block = block.into();
+        debug_assert_eq!(grid.shape().as_slice(), block.outline().shape());
+        MemorySource { block, grid }
     }
 }
 
 impl BlockSource for MemorySource {
     fn dtype(&self) -> DType {
-        self.block.dtype()
+        self.block.outline().dtype()
     }
 
     fn grid(&self) -> &Grid {
@@ -137,6 +189,10 @@ impl BlockSource for MemorySource {
     }
 
     fn read(&self, region: &Region) -> Result<Block> {
+        self.block.here().map(|block| block.slice(region))
+    }
+
+    fn lend(&self, region: &Region) -> Result<Lent> {
         Ok(self.block.slice(region))
     }
 

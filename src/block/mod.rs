@@ -16,5 +16,5 @@ pub use bound::{Bound, Comparison, Facts};
 #[cfg(feature = "frame")]
 pub(crate) use buffer::give_back;
 pub use buffer::{Buffer, pool};
-pub use io::{Address, BlockSink, BlockSource, MemorySource};
+pub use io::{Address, BlockSink, BlockSource, Held, Lent, MemorySource};
 pub use tensor::{Block, BlockRef};

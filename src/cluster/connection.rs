@@ -199,7 +199,7 @@ impl Connection {
             .map(|t| Target {
                 expr: t.expr.clone(),
                 destination: match &t.destination {
-                    Destination::Into(_) => Destination::Memory,
+                    Destination::Into(_) | Destination::Stay => Destination::Memory,
                     other => other.clone(),
                 },
             })

@@ -121,7 +121,7 @@ impl<'a> Inbox<'a> {
                     self.summary.finishing += started.elapsed();
                     None
                 }
-                Destination::Memory => Some(self.block(arrays, id)?),
+                Destination::Memory | Destination::Stay => Some(self.block(arrays, id)?),
                 Destination::Into(out) => {
                     let block = self.block(arrays, id)?;
                     out.clone().copy_from(&Region::whole(block.shape()), &block);

@@ -49,7 +49,7 @@ impl Step {
 
 fn root_label(root: &StageRoot) -> String {
     match root {
-        StageRoot::Memory { dtype } => format!("store {dtype} in memory"),
+        StageRoot::Memory { dtype, .. } => format!("store {dtype} in memory"),
         StageRoot::Into(block) => format!("store {} into the caller's memory", block.dtype()),
         StageRoot::Sink(sink) => format!("write {}", sink.label()),
         StageRoot::Spill { grid, .. } => format!("spill in chunks {grid}"),

@@ -33,6 +33,8 @@ pub struct Target {
 pub enum Destination {
     /// A new block in memory.
     Memory,
+    /// A new block whose elements may stay where kernels run.
+    Stay,
     /// A block that the caller lends: same dtype and shape.
     Into(Block),
     /// A sink.
@@ -196,7 +198,7 @@ fn drafts(
         drafts.push(Draft { order, completes: Some(id), ..draft });
     }
     for (t, (target, &id)) in targets.iter().zip(ids).enumerate() {
-        if let (Destination::Memory, Some(&d)) = (&target.destination, draft_of.get(&id))
+        if let (Destination::Memory | Destination::Stay, Some(&d)) = (&target.destination, draft_of.get(&id))
             && drafts[d].target.is_none()
         {
             drafts[d].target = Some(t);

@@ -71,7 +71,7 @@ fn root_bytes(stage: &Stage, root: &StageRoot, running: bool) -> u64 {
     let shape = stage.grid.shape();
     let elements: u64 = shape.iter().map(|&n| n as u64).product();
     match root {
-        StageRoot::Memory { dtype } | StageRoot::Scan { dtype, .. } => elements * dtype.size() as u64,
+        StageRoot::Memory { dtype, .. } | StageRoot::Scan { dtype, .. } => elements * dtype.size() as u64,
         StageRoot::Into(_) | StageRoot::Sink(_) | StageRoot::Spill { .. } => 0,
         StageRoot::Reduce { op, dtype, axes } => {
             let kept = (0..shape.len()).filter(|k| !axes.contains(k));

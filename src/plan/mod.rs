@@ -186,6 +186,8 @@ pub enum StageRoot {
     Memory {
         /// Dtype.
         dtype: DType,
+        /// Whether its elements may stay where kernels run.
+        stays: bool,
     },
     /// A block that the caller gave to be filled.
     Into(Block),

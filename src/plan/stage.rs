@@ -92,7 +92,8 @@ impl<'a> StageBuilder<'a> {
                 RootKind::Store(destination) => {
                     main.builder.store(value);
                     match destination {
-                        Destination::Memory => StageRoot::Memory { dtype },
+                        Destination::Memory => StageRoot::Memory { dtype, stays: false },
+                        Destination::Stay => StageRoot::Memory { dtype, stays: true },
                         Destination::Into(block) => StageRoot::Into(block.clone()),
                         Destination::Sink(sink) => StageRoot::Sink(sink.clone()),
                     }
@@ -101,7 +102,7 @@ impl<'a> StageBuilder<'a> {
                     main.builder.store(value);
                     match store {
                         Some(grid) => StageRoot::Spill { dtype, grid: grid.clone() },
-                        None => StageRoot::Memory { dtype },
+                        None => StageRoot::Memory { dtype, stays: false },
                     }
                 }
                 RootKind::Reduce { op, axes } => {

@@ -20,7 +20,7 @@ mod workers;
 pub use cache::KernelCache;
 pub use workers::in_task;
 
-use crate::block::{Block, BlockSource, pool};
+use crate::block::{BlockSource, Lent, pool};
 use crate::error::Result;
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{Plan, StageRoot};
@@ -90,8 +90,8 @@ impl Tally {
 
 /// What a finished root left for later stages and the caller.
 pub(crate) enum RootResult {
-    /// A block in memory.
-    Block(Block),
+    /// A block in memory, or where kernels run.
+    Block(Lent),
     /// Chunks in a spill store.
     Spilled(Arc<dyn BlockSource>),
     /// Nothing here: it went to a sink or the caller's block.
@@ -110,7 +110,7 @@ impl Runtime<'_> {
 ///
 /// # Errors
 /// The first error in the order of stages and spans that any task met; sinks are then left unfinished, to be dropped.
-pub fn run(plan: &Plan, rt: &Runtime<'_>) -> Result<(Vec<Option<Block>>, Summary)> {
+pub fn run(plan: &Plan, rt: &Runtime<'_>) -> Result<(Vec<Option<Lent>>, Summary)> {
     let tally = Tally::start(rt);
     let tasks = plan.stages.iter().map(|s| s.tasks()).sum();
     rt.tell(Event::RunStarted { stages: plan.stages.len(), tasks });
@@ -127,7 +127,7 @@ fn run_stages(
     rt: &Runtime<'_>,
     counters: &Counters,
     times: &mut Summary,
-) -> Result<Vec<Option<Block>>> {
+) -> Result<Vec<Option<Lent>>> {
     let mut results: Vec<Vec<RootResult>> = Vec::new();
     for (n, stage) in plan.stages.iter().enumerate() {
         let started = Instant::now();

@@ -52,7 +52,7 @@ impl Inputs {
 
     /// A result that is in memory.
     pub fn set_block(&mut self, id: ResultId, block: Block) {
-        self.0[id.stage][id.root] = RootResult::Block(block);
+        self.0[id.stage][id.root] = RootResult::Block(block.into());
     }
 
     /// A result of which at least what the part reads is in this store.

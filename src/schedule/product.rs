@@ -2,7 +2,7 @@
 
 use super::steps::{Prepared, TaskData, view_operand};
 use crate::backend::{Matrix, Operand, Product};
-use crate::block::Block;
+use crate::block::{Block, Held, Lent};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::plan::{ALIGN, ProductStep, Step, StepId};
@@ -34,10 +34,10 @@ impl Prepared<'_> {
                 let mut views = Vec::with_capacity(2);
                 for (n, operand) in operands.iter().enumerate() {
                     let from = step.inputs[n];
-                    let (block, covers) = data.holding(from, &of.maps[n].source_region(operand))?;
-                    let view = view_operand(block, covers, &of.maps[n], operand);
+                    let (lent, covers) = data.lent(from, &of.maps[n].source_region(operand))?;
+                    let view = view_operand(lent.outline(), covers, &of.maps[n], operand);
                     let split = groups[0] + groups[if n == 0 { 1 } else { 2 }];
-                    views.push(Flat::new(block, view, operand.shape.clone(), groups[0]..split));
+                    views.push(Flat::new(lent, view, operand.shape.clone(), groups[0]..split)?);
                 }
                 let count = region.shape[1..=groups[0]].iter().product::<usize>();
                 let extent = (views[0].rows, views[1].cols, views[0].cols);
@@ -50,7 +50,8 @@ impl Prepared<'_> {
                     for batch in 0..count {
                         let [a, b] = [&views[0], &views[1]].map(|view| view.matrix(batch));
                         let c = to.add((part * count + batch) * bytes);
-                        multiply.run(&Product { extent, a, b, c, fresh, room })?;
+                        let held = [&views[0], &views[1]].map(|view| view.held.as_deref());
+                        multiply.run_away(&Product { extent, a, b, c, fresh, room }, held)?;
                     }
                     Ok::<_, Error>(())
                 })?;
@@ -87,6 +88,8 @@ impl Prepared<'_> {
 
 /// Matrices along the axes of a batch.
 struct Flat {
+    /// What holds the elements where products are computed, if they are there.
+    held: Option<Arc<dyn Held>>,
     /// What the elements lie in.
     _memory: Block,
     first: Operand,
@@ -98,14 +101,15 @@ struct Flat {
 
 impl Flat {
     /// The elements at `view` in a block, with the axes in `rows` as one, and those behind them; in a copy if they cannot be walked so.
-    fn new(block: &Block, view: Operand, shape: Dims, rows: Range<usize>) -> Flat {
+    fn new(lent: &Lent, view: Operand, shape: Dims, rows: Range<usize>) -> Result<Flat> {
         let walk = |strides: &[isize]| {
             let of = |axes: Range<usize>| walked(&shape[axes.clone()], &strides[axes]);
             Some([of(rows.clone())?, of(rows.end..shape.len())?])
         };
-        let (memory, first, strides) = match walk(&view.strides) {
-            Some(strides) => (block.clone(), view, strides),
+        let (held, memory, first, strides) = match walk(&view.strides) {
+            Some(strides) => (lent.held().cloned(), lent.outline().clone(), view, strides),
             None => {
+                let block = lent.here()?;
                 let size = block.dtype().size() as isize;
                 let strides: SmallVec<[isize; 4]> = view.strides.iter().map(|s| s / size).collect();
                 // SAFETY: the view's elements lie in the block.
@@ -119,12 +123,13 @@ impl Flat {
                     inner as isize * size
                 };
                 let walked = [of(rows.clone()), of(rows.end..shape.len())];
-                (copy.clone(), Operand { ptr: copy.as_ptr() as *mut u8, strides }, walked)
+                (None, copy.clone(), Operand { ptr: copy.as_ptr() as *mut u8, strides }, walked)
             }
         };
         let len = |axes: &[usize]| axes.iter().product();
         let (count, cols) = (len(&shape[rows.clone()]), len(&shape[rows.end..]));
-        Flat { _memory: memory, first, batch: shape[..rows.start].into(), rows: count, cols, strides }
+        let batch = shape[..rows.start].into();
+        Ok(Flat { held, _memory: memory, first, batch, rows: count, cols, strides })
     }
 
     /// The matrix at a place of the batch, in C order.

@@ -7,16 +7,16 @@ use super::spill::SpillStore;
 use super::steps::{Permits, Prepared, TaskData, operand};
 use super::workers::run_spans;
 use super::{Counters, RootResult, Runtime};
-use crate::backend::{Executable, Operand, Output};
-use crate::block::{Block, BlockSink, pool};
+use crate::backend::{Away, Executable, Operand, Output};
+use crate::block::{Block, BlockSink, Held, Lent, pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::op::ReduceOp;
 use crate::plan::{Stage, StageRoot, Step, StepKind};
 use crate::shape::{Dims, Region};
 use smallvec::SmallVec;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Stored results of a stage above this size bypass the cache.
@@ -24,8 +24,8 @@ const STREAMING: usize = 8 << 20;
 
 /// Where a root's results go while the stage runs.
 enum RootRun {
-    /// Into a block, each task at its region.
-    Store(Block),
+    /// Into a block, each task at its region, or where kernels run.
+    Store(Block, Option<Room>),
     Sink(Arc<dyn BlockSink>),
     Spill(Arc<SpillStore>),
     /// Into the accumulators of a span; merged here unless the spans are handed out.
@@ -38,6 +38,35 @@ enum RootRun {
     },
     /// Handed out, each task's block.
     Out,
+}
+
+/// Room for a block where kernels run.
+struct Room {
+    whole: Arc<dyn Held>,
+    /// What holds the results of tasks that stayed.
+    stayed: Mutex<Vec<Arc<dyn Held>>>,
+    /// Whether some came to the block.
+    came: AtomicBool,
+}
+
+impl Room {
+    /// Notes where a task's result is.
+    fn note(&self, held: Option<Arc<dyn Held>>) {
+        match held {
+            Some(held) => self.stayed.lock().unwrap_or_else(|e| e.into_inner()).push(held),
+            None => self.came.store(true, Relaxed),
+        }
+    }
+
+    /// What holds the block, if all of it stayed; otherwise all of it is in the block.
+    fn finish(self) -> Result<Option<Arc<dyn Held>>> {
+        if !self.came.into_inner() {
+            self.whole.complete();
+            return Ok(Some(self.whole));
+        }
+        let stayed = self.stayed.into_inner().unwrap_or_else(|e| e.into_inner());
+        stayed.iter().try_for_each(|held| held.fetch()).map(|()| None)
+    }
 }
 
 struct StageRun<'a> {
@@ -97,7 +126,7 @@ pub(super) fn run(
     let roots = (0..stage.roots.len())
         .map(|n| start_root(stage, n, part, rt, workers))
         .collect::<Result<Vec<_>>>()?;
-    let stored: usize = roots.iter().map(|r| if let RootRun::Store(b) = r { b.nbytes() } else { 0 }).sum();
+    let stored: usize = roots.iter().map(|r| if let RootRun::Store(b, _) = r { b.nbytes() } else { 0 }).sum();
     let run = StageRun {
         number,
         prepared: Prepared {
@@ -130,7 +159,7 @@ pub(super) fn run(
             run.span(span, tasks, worker, data, stop)
         },
     )?;
-    Ok(run.roots.into_iter().map(finish_root).collect())
+    run.roots.into_iter().map(finish_root).collect()
 }
 
 /// How many tasks of so many bytes may run at once: twice the threads where files are read or written, as far as memory admits.
@@ -159,8 +188,14 @@ fn start_root(
     Ok(match &stage.roots[number] {
         StageRoot::Sink(_) if part.is_some_and(|p| p.outlet.takes_sink(number)) => RootRun::Out,
         StageRoot::Memory { .. } | StageRoot::Into(_) | StageRoot::Spill { .. } if partly => RootRun::Out,
-        StageRoot::Memory { dtype } => RootRun::Store(Block::uninit(*dtype, &shape)),
-        StageRoot::Into(block) => RootRun::Store(block.clone()),
+        StageRoot::Memory { dtype, stays } => {
+            let block = Block::uninit(*dtype, &shape);
+            let alone = *stays && stage.roots.len() == 1;
+            let whole = alone.then(|| rt.kernels.backend().room(&block)).flatten();
+            let room = |whole| Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) };
+            RootRun::Store(block, whole.map(room))
+        }
+        StageRoot::Into(block) => RootRun::Store(block.clone(), None),
         StageRoot::Sink(sink) => RootRun::Sink(sink.clone()),
         StageRoot::Spill { dtype, grid } => {
             RootRun::Spill(Arc::new(SpillStore::create(&rt.temp_dir, *dtype, grid.clone())?))
@@ -177,15 +212,19 @@ fn start_root(
     })
 }
 
-fn finish_root(root: RootRun) -> RootResult {
-    match root {
-        RootRun::Store(block) | RootRun::Scan { block: Some(block), .. } => RootResult::Block(block),
+fn finish_root(root: RootRun) -> Result<RootResult> {
+    Ok(match root {
+        RootRun::Store(block, room) => {
+            let held = room.map(Room::finish).transpose()?.flatten();
+            RootResult::Block(Lent::new(block, held))
+        }
+        RootRun::Scan { block: Some(block), .. } => RootResult::Block(block.into()),
         RootRun::Spill(store) => RootResult::Spilled(store),
-        RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(*whole)),
+        RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(*whole).into()),
         RootRun::Sink(_) | RootRun::Out | RootRun::Fold(_, None) | RootRun::Scan { block: None, .. } => {
             RootResult::Gone
         }
-    }
+    })
 }
 
 impl StageRun<'_> {
@@ -209,8 +248,13 @@ impl StageRun<'_> {
             }
             let start = self.timed.then(Instant::now);
             data.bytes_read = 0;
-            let outcome = self.task(task, &mut span, data);
+            let mut outcome = self.task(task, &mut span, data);
             data.clear();
+            if outcome.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::Device { .. })) {
+                // what steps had left on a device that was lost is made again, wherever kernels run now
+                outcome = self.task(task, &mut span, data);
+                data.clear();
+            }
             let written = outcome?;
             if data.bytes_read > 0 {
                 self.counters.bytes_read.fetch_add(data.bytes_read, Relaxed);
@@ -252,7 +296,7 @@ impl StageRun<'_> {
         let mut outputs: SmallVec<[Output; 3]> = SmallVec::new();
         for ((root, fold), k) in self.roots.iter().zip(&mut span.folds).zip(0..) {
             outputs.push(match root {
-                RootRun::Store(block) | RootRun::Scan { block: Some(block), .. } => {
+                RootRun::Store(block, _) | RootRun::Scan { block: Some(block), .. } => {
                     Output::Store(part(block, &region))
                 }
                 RootRun::Sink(_) | RootRun::Spill(_) | RootRun::Out | RootRun::Scan { block: None, .. } => {
@@ -266,7 +310,11 @@ impl StageRun<'_> {
             });
         }
         let space: Dims = stage.grid.shape();
-        self.prepared.launch(
+        let room = self
+            .roots
+            .iter()
+            .find_map(|r| if let RootRun::Store(_, room) = r { room.as_ref() } else { None });
+        let held = self.prepared.launch(
             &stage.kernel,
             &stage.kernel_inputs,
             (&region, &space),
@@ -274,8 +322,13 @@ impl StageRun<'_> {
             self.streaming,
             data,
             // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
-            |launch| unsafe { self.kernel.run(launch) },
+            |launch, inputs| unsafe {
+                self.kernel.run_away(launch, &Away { inputs, result: room.is_some() })
+            },
         )?;
+        if let Some(room) = room {
+            room.note(held);
+        }
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
         for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {
@@ -302,7 +355,7 @@ impl StageRun<'_> {
                     let block = temporaries.next().ok_or_else(|| Error::internal("no block to spill"))?;
                     self.counters.bytes_spilled.fetch_add(store.write(&region, &block)?, Relaxed);
                 }
-                RootRun::Store(_) | RootRun::Fold(..) => {}
+                RootRun::Store(..) | RootRun::Fold(..) => {}
             }
         }
         Ok(written)

@@ -1,8 +1,8 @@
 //! What a task gets before its kernel: regions inferred from the end backwards, then evaluated forwards.
 
 use super::RootResult;
-use crate::backend::{Executable, Held, Launch, Multiply, Operand, Output};
-use crate::block::Block;
+use crate::backend::{Away, Executable, Launch, Multiply, Operand, Output};
+use crate::block::{Block, Held, Lent};
 use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BlockContext, MapBlocks};
@@ -80,7 +80,7 @@ impl Drop for Release<'_> {
 pub(super) struct TaskData {
     /// Regions asked of each step, and their blocks once there.
     pub(super) demands: Vec<Regions>,
-    pub(super) blocks: Vec<SmallVec<[Block; 2]>>,
+    pub(super) blocks: Vec<SmallVec<[Lent; 2]>>,
     /// Bytes read from sources that are no memory.
     pub bytes_read: u64,
 }
@@ -98,8 +98,14 @@ impl TaskData {
         }
     }
 
-    /// The block of a step that holds a region, and the region it covers.
-    pub(super) fn holding(&self, step: StepId, region: &Region) -> Result<(&Block, &Region)> {
+    /// The block of a step that holds a region, when its elements are here, and the region it covers.
+    fn holding(&self, step: StepId, region: &Region) -> Result<(&Block, &Region)> {
+        let (lent, covers) = self.lent(step, region)?;
+        Ok((lent.here()?, covers))
+    }
+
+    /// The same, wherever its elements are.
+    pub(super) fn lent(&self, step: StepId, region: &Region) -> Result<(&Lent, &Region)> {
         let at = self.demands[step].iter().position(|r| r.contains(region));
         match at.and_then(|i| self.blocks[step].get(i).map(|b| (b, &self.demands[step][i]))) {
             Some(found) => Ok(found),
@@ -136,12 +142,12 @@ impl Prepared<'_> {
         }
     }
 
-    fn evaluate(&self, k: StepId, step: &Step, region: &Region, data: &mut TaskData) -> Result<Block> {
+    fn evaluate(&self, k: StepId, step: &Step, region: &Region, data: &mut TaskData) -> Result<Lent> {
         match &step.kind {
             StepKind::Read(source) => {
-                let block = source.read(region)?;
+                let block = source.lend(region)?;
                 if !source.in_memory() {
-                    data.bytes_read += block.nbytes() as u64;
+                    data.bytes_read += block.outline().nbytes() as u64;
                 }
                 Ok(block)
             }
@@ -150,39 +156,38 @@ impl Prepared<'_> {
                 let mut out = Block::uninit(step.dtype, &region.shape);
                 let executable = self.compiled[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
                 let outputs = [Output::Store(operand(&mut out, step.dtype))];
+                let result = self.read[k];
                 // SAFETY: the output is a fresh block of the region's shape, which nobody changes and which lives as long as what holds it.
-                let run = |launch: &Launch<'_>| unsafe {
-                    match self.read[k] {
-                        true => executable.run_and_hold(launch),
-                        false => executable.run(launch).map(|()| None),
-                    }
+                let run = |launch: &Launch<'_>, inputs: &[Option<&dyn Held>]| unsafe {
+                    executable.run_away(launch, &Away { inputs, result })
                 };
                 let held =
                     self.launch(kernel, &step.inputs, (region, &step.shape), &outputs, false, data, run)?;
-                Ok(held.map_or_else(|| out.clone(), |held| with(held, &out)))
+                Ok(Lent::new(out, held))
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),
-            StepKind::Product(product) => self.product(k, product, region, data),
-            StepKind::Gather(axes) => self.gather_axes(step, axes, region, data),
+            StepKind::Product(product) => self.product(k, product, region, data).map(Lent::from),
+            StepKind::Gather(axes) => self.gather_axes(step, axes, region, data).map(Lent::from),
             StepKind::MapBlocks { map, grid, inputs } => {
-                self.map_blocks(step, (map, grid, inputs), region, data)
+                self.map_blocks(step, (map, grid, inputs), region, data).map(Lent::from)
             }
         }
     }
 
-    fn read_result(&self, id: ResultId, region: &Region, data: &mut TaskData) -> Result<Block> {
+    fn read_result(&self, id: ResultId, region: &Region, data: &mut TaskData) -> Result<Lent> {
         match &self.results[id.stage][id.root] {
             RootResult::Block(block) => Ok(block.slice(region)),
             RootResult::Spilled(source) => {
                 data.bytes_read += (region.len() * source.dtype().size()) as u64;
-                source.read(region)
+                source.lend(region)
             }
             RootResult::Gone => Err(Error::internal("a result that is needed was dropped")),
         }
     }
 
-    /// Launches a kernel on the blocks of its inputs' steps: `run` gets inputs as [`Executable::run`] demands, beside these outputs.
+    /// Launches a kernel on the blocks of its inputs' steps: `run` gets inputs as [`Executable::run_away`] demands, with what holds them, beside
+    /// these outputs.
     pub fn launch<T>(
         &self,
         kernel: &Kernel,
@@ -191,25 +196,31 @@ impl Prepared<'_> {
         outputs: &[Output],
         streaming: bool,
         data: &TaskData,
-        run: impl FnOnce(&Launch<'_>) -> Result<T>,
+        run: impl FnOnce(&Launch<'_>, &[Option<&dyn Held>]) -> Result<T>,
     ) -> Result<T> {
         let mut operands: SmallVec<[Operand; 6]> = SmallVec::new();
+        let mut held: SmallVec<[Option<&dyn Held>; 6]> = SmallVec::new();
         for (input, &step) in kernel.inputs().iter().zip(inputs) {
             let needed = input.map.source_region(region);
-            let (block, covers) = data.holding(step, &needed)?;
-            operands.push(view_operand(block, covers, &input.map, region));
+            let (lent, covers) = data.lent(step, &needed)?;
+            operands.push(view_operand(lent.outline(), covers, &input.map, region));
+            held.push(lent.held().map(|held| &**held));
         }
         let launch = Launch { region, shape, inputs: &operands, outputs, slots: 0, streaming };
-        // every input's block covers what its map reads for the region (`holding` checked it), and blocks are initialized
-        self.permits.with(|| run(&launch))
+        // every input's block covers what its map reads for the region (`lent` checked it), and blocks are initialized once they are here
+        self.permits.with(|| run(&launch, &held))
     }
 
-    fn reshape(&self, step: &Step, region: &Region, data: &TaskData) -> Result<Block> {
+    fn reshape(&self, step: &Step, region: &Region, data: &TaskData) -> Result<Lent> {
         let source_shape = &self.stage.steps[step.inputs[0]].shape;
         let hull = crate::plan::reshape_hull(region, &step.shape, source_shape);
-        let (block, covers) = data.holding(step.inputs[0], &hull)?;
+        let (lent, covers) = data.lent(step.inputs[0], &hull)?;
+        let part = lent.slice(&hull.relative_to(covers));
         // the hull is one run of the source's C order: its elements, flat, start at the hull's first
-        let flat = block.slice(&hull.relative_to(covers)).to_contiguous();
+        let (flat, held) = match part.outline().is_contiguous() {
+            true => (part.outline().clone(), part.held().cloned()),
+            false => (part.here()?.to_contiguous(), None),
+        };
         let of = |strides: &[isize], start: &[usize]| -> usize {
             strides.iter().zip(start).map(|(&s, &i)| s as usize * i).sum()
         };
@@ -222,7 +233,7 @@ impl Prepared<'_> {
             let ptr = flat.as_ptr().offset(first as isize * size);
             Block::from_foreign(step.dtype, &region.shape, &strides, ptr, Arc::new(flat.clone()))
         };
-        Ok(view)
+        Ok(Lent::new(view, held))
     }
 
     fn concat(
@@ -231,7 +242,7 @@ impl Prepared<'_> {
         (axis, starts): (usize, &[usize]),
         region: &Region,
         data: &TaskData,
-    ) -> Result<Block> {
+    ) -> Result<Lent> {
         let mut out: Option<Block> = None;
         for (&from, &start) in step.inputs.iter().zip(starts) {
             let mut part = Region::whole(&self.stage.steps[from].shape);
@@ -241,15 +252,15 @@ impl Prepared<'_> {
                 continue;
             }
             let needed = inside.relative_to(&part);
-            let (block, covers) = data.holding(from, &needed)?;
-            let piece = block.slice(&needed.relative_to(covers));
+            let (lent, covers) = data.lent(from, &needed)?;
+            let piece = lent.slice(&needed.relative_to(covers));
             if inside == *region {
                 return Ok(piece);
             }
             let out = out.get_or_insert_with(|| Block::uninit(step.dtype, &region.shape));
-            out.copy_from(&inside.relative_to(region), &piece);
+            out.copy_from(&inside.relative_to(region), piece.here()?);
         }
-        out.ok_or_else(|| Error::internal("a region outside all parts"))
+        out.map(Lent::from).ok_or_else(|| Error::internal("a region outside all parts"))
     }
 
     fn gather_axes(
@@ -364,15 +375,6 @@ fn copy_pairs<T: crate::dtype::Element>(out: &mut Block, source: &Block, pairs: 
             to[[i].as_slice()] = from[[j].as_slice()];
         }
     }
-}
-
-/// A block with what holds a copy of it where kernels run.
-fn with(held: Held, block: &Block) -> Block {
-    let (shape, strides) = (block.shape(), block.strides());
-    // what holds the copy goes first: until then the memory is not used again
-    let owner = Arc::new((held, block.clone()));
-    // SAFETY: the elements are the block's, which lives as long.
-    unsafe { Block::from_foreign(block.dtype(), shape, strides, block.as_ptr(), owner) }
 }
 
 /// A block written in C order by a kernel over its own shape.

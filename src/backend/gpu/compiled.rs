@@ -5,11 +5,12 @@ use super::geometry::c_steps;
 use super::job::{Frame, Job, MOST_POINTS, most_slots};
 use super::passes::Pass;
 use super::pool::Buffers;
-use super::resident::{Home, Homes, Seed};
+use super::resident::{Home, Homes, Seat};
 use super::results::Results;
 use super::strided;
 use super::wgsl::{self, Form, Layout};
-use crate::backend::{Executable, Held, Launch, Operand, Output, matching};
+use crate::backend::{Away, Executable, Launch, Operand, Output, matching};
+use crate::block::Held;
 use crate::error::{ErrorKind, Result};
 use crate::ir::Kernel;
 use crate::shape::Region;
@@ -120,13 +121,14 @@ impl Compiled {
     /// That of [`Executable::run`].
     unsafe fn fill_and_submit(&self, frame: &Frame<'_>, job: &Job, buffers: &Buffers) -> Result<Mapping> {
         let device = &*self.device;
-        let (up, down) = (job.size.0.next_multiple_of(8), job.size.1.next_multiple_of(8).max(8));
+        let (up, down) = (job.size.0.next_multiple_of(8), job.back());
         let most = device.limits.max_compute_workgroups_per_dimension as usize;
         let mut words = vec![0u8; job.inputs_from(frame.alignment)];
         let mut dispatches = vec![];
         for ((number, ..), dispatch) in frame.passes.iter().zip(&job.dispatches) {
             let (ranks, homes) = (dispatch.axes.ranks, frame.homes.slots());
-            let pipeline = self.pipeline((*number, Form { ranks, homes, turn: dispatch.turn.clone() }))?;
+            let (turn, placed) = (dispatch.turn.clone(), dispatch.placed);
+            let pipeline = self.pipeline((*number, Form { ranks, homes, turn, placed }))?;
             let row = dispatch.counts.groups.min(most);
             let own = dispatch.words(&pipeline.layout, frame, job, row);
             let own: Vec<u8> = own.iter().flat_map(|w| w.to_le_bytes()).collect();
@@ -154,11 +156,8 @@ impl Compiled {
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(row as u32, rows as u32, 1);
             }
+            // of a result that stays these are any bytes, which come when it is stored
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down);
-            if let (Some(seed), Some(dispatch)) = (&frame.homes.result, job.dispatches.first()) {
-                let from = (&buffers.output, dispatch.results[0]);
-                seed.copy((frame.launch.region, &job.piece), &mut encoder, from);
-            }
             device.queue.submit([encoder.finish()]);
             device.map(&buffers.download, wgpu::MapMode::Read, down)
         })
@@ -208,7 +207,9 @@ impl Compiled {
         } else {
             part(from, (job.size.0 as usize) - from)
         };
-        let parts = [part(params, words * 4), inputs, buffers.output.as_entire_buffer_binding()];
+        let seat = frame.homes.result.as_ref();
+        let results = seat.map_or(&buffers.output, |seat| &seat.twin.buffer);
+        let parts = [part(params, words * 4), inputs, results.as_entire_buffer_binding()];
         self.device.bind(parts, &frame.homes.twins)
     }
 
@@ -220,22 +221,16 @@ impl Compiled {
         let device = &*self.device;
         let Flight { job, buffers, mapping } = flight;
         let read = device.mapped(&mapping, "running a kernel").and_then(|()| {
-            let view = device.readable(&buffers.download, job.size.1.next_multiple_of(8).max(8))?;
-            // SAFETY: the caller's.
-            unsafe { results.take(frame, &job, &view) };
+            if frame.homes.result.is_none() {
+                let view = device.readable(&buffers.download, job.back())?;
+                // SAFETY: the caller's.
+                unsafe { results.take(frame, &job, &view) };
+                device.received(job.size.1);
+            }
+            buffers.download.unmap();
             Ok(())
         });
-        match read {
-            Ok(()) => {
-                buffers.download.unmap();
-                device.pool.give(buffers);
-                Ok(())
-            }
-            Err(e) => {
-                device.pool.forget(buffers);
-                Err(e)
-            }
-        }
+        device.pool.done(buffers, read)
     }
 
     /// The pieces of a launch, if there is memory for any.
@@ -330,12 +325,25 @@ impl Executable for Compiled {
         unsafe { self.run_with(launch, &self.homes(launch)) }
     }
 
-    unsafe fn run_and_hold(&self, launch: &Launch<'_>) -> Result<Option<Held>> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
         let mut homes = self.homes(launch);
-        homes.result = Seed::new(&self.device, &self.kernel, launch);
+        let elsewhere = homes.inputs.iter().zip(away.inputs).filter(|(home, _)| home.is_none());
+        elsewhere.filter_map(|(_, held)| *held).try_for_each(|held| held.fetch())?;
+        if away.result {
+            homes.result = Seat::new(&self.device, &self.kernel, launch, &homes.twins);
+        }
+        if let Some(seat) = &homes.result {
+            let runs = self.runs(launch, &homes)?;
+            let mut pieces =
+                runs.iter().flat_map(|(frame, pieces)| pieces.iter().map(|p| (frame.within(p), &p.shape)));
+            if !pieces.all(|(within, shape)| seat.takes(&within, shape)) {
+                drop(runs);
+                homes.result = None;
+            }
+        }
         // SAFETY: the caller's.
         unsafe { self.run_with(launch, &homes) }?;
-        Ok(homes.result.and_then(Seed::grown))
+        Ok(homes.result.map(Seat::taken))
     }
 }
 

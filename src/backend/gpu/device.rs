@@ -33,8 +33,9 @@ pub struct Device {
     pub pool: Pool,
     /// Bindings for twins.
     pub homes: usize,
-    /// Bytes of elements that were sent.
+    /// Bytes of elements that were sent, and that came back.
     sent: AtomicU64,
+    received: AtomicU64,
     /// What was compiled, if it is kept.
     compiled: Option<Pipelines>,
     /// What it computes natively.
@@ -104,7 +105,7 @@ impl Device {
         let pool = Pool::new(memory_limit);
         let arithmetic = Arithmetic::default();
         let adapter = adapter.clone();
-        let sent = AtomicU64::new(0);
+        let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
         let mut opened = Device {
             adapter,
             device,
@@ -115,6 +116,7 @@ impl Device {
             pool,
             homes,
             sent,
+            received,
             compiled: None,
             arithmetic,
             failure,
@@ -130,6 +132,11 @@ impl Device {
     /// Counts bytes of elements that were sent; all so far.
     pub fn sent(&self, bytes: u64) -> u64 {
         self.sent.fetch_add(bytes, Relaxed) + bytes
+    }
+
+    /// Counts bytes of results that came back; all so far.
+    pub fn received(&self, bytes: u64) -> u64 {
+        self.received.fetch_add(bytes, Relaxed) + bytes
     }
 
     /// A bind group: parameters, inputs, results, and the twins that are read.

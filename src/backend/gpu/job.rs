@@ -62,6 +62,8 @@ pub struct Dispatch {
     pub axes: Axes,
     /// What is read by tiles.
     pub turn: Option<Turn>,
+    /// Whether the result's points are stored where its strides say, not in their order.
+    pub placed: bool,
     /// First byte of the parameters in the buffer.
     pub params: usize,
     /// First word of each result.
@@ -219,6 +221,10 @@ impl<'a> Frame<'a> {
             step[axis] = 1;
             steps.push(step);
         }
+        let seat = self.homes.result.as_ref();
+        // the result's, if it is not stored in the order of the points
+        let placed = seat.filter(|seat| !seat.is_run(shape));
+        steps.extend(placed.map(|seat| seat.home.steps.iter().map(|&s| s as usize).collect::<Dims>()));
         let mut dispatches = vec![];
         let (mut up, mut down) = (0, 0);
         for (p, (_, pass, _)) in self.passes.iter().enumerate() {
@@ -247,7 +253,7 @@ impl<'a> Frame<'a> {
             }
             let operands = steps.len() * (2 + axes.ranks.both());
             let words = word::COUNT + axes.ranks.both() + operands + results.len();
-            dispatches.push(Dispatch { axes, turn, params: up, results, counts });
+            dispatches.push(Dispatch { axes, turn, placed: placed.is_some(), params: up, results, counts });
             up += (words * 4).next_multiple_of(self.alignment);
         }
         let mut at = 0;
@@ -258,7 +264,9 @@ impl<'a> Frame<'a> {
             inputs.push((n, up / 4 + at, sent));
             at += bytes.div_ceil(4);
         }
-        let size = ((up + 4 * at) as u64, 4 * down as u64);
+        // a result that stays is stored where it stays
+        let down = if seat.is_some() { 0 } else { 4 * down as u64 };
+        let size = ((up + 4 * at) as u64, down);
         Job { piece: piece.clone(), inputs, dispatches, size }
     }
 }
@@ -267,6 +275,11 @@ impl Job {
     /// The buffers it needs.
     pub fn buffers(&self) -> Size {
         Size::of(self.size.0, self.size.1)
+    }
+
+    /// Bytes that the host reads, of a buffer that is mapped.
+    pub fn back(&self) -> u64 {
+        self.size.1.next_multiple_of(8).max(8)
     }
 
     /// First byte of the inputs: the parameters end there.
@@ -301,11 +314,7 @@ impl Dispatch {
         let base = job.inputs_from(frame.alignment) / 4;
         for &(n, at) in &layout.inputs {
             words[at] = match &frame.homes.inputs[n] {
-                Some(home) => {
-                    let within = frame.within(&job.piece);
-                    let ahead = within.iter().zip(&home.steps).map(|(&i, &s)| i as isize * s);
-                    (home.first + ahead.sum::<isize>()) as u32
-                }
+                Some(home) => home.at(&frame.within(&job.piece)) as u32,
                 None => {
                     job.inputs.iter().find(|(k, ..)| *k == n).map_or(0, |(_, word, _)| word - base) as u32
                 }
@@ -326,6 +335,12 @@ impl Dispatch {
         }
         for (k, &result) in self.results.iter().enumerate() {
             words[layout.outputs + k] = result as u32;
+        }
+        if let Some(seat) = &frame.homes.result {
+            words[layout.outputs] = seat.word(&frame.within(&job.piece));
+        }
+        if let (Some(at), Some(steps)) = (layout.place, self.axes.steps.last()) {
+            put(&mut words, at, steps);
         }
         words
     }

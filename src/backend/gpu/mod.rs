@@ -36,8 +36,8 @@ pub use adapters::{Adapter, devices};
 pub use arithmetic::Arithmetic;
 pub use speeds::Speeds;
 
-use super::{Backend, Executable, Held, Multiply};
-use crate::block::Block;
+use super::{Backend, Executable, Multiply};
+use crate::block::{Block, Held};
 use crate::config::{self, IntoBytes};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -176,6 +176,11 @@ impl Gpu {
         self.device.sent(0)
     }
 
+    /// Bytes of results that came back from the device so far.
+    pub fn received_bytes(&self) -> u64 {
+        self.device.received(0)
+    }
+
     /// The WGSL of each of a kernel's passes, for contiguous operands and an adapter of this arithmetic.
     ///
     /// # Errors
@@ -225,7 +230,11 @@ impl Backend for Gpu {
         format!("{} {} {}; {}", adapter.name, adapter.api, adapter.driver, self.device.arithmetic)
     }
 
-    fn hold(&self, block: &Block) -> Option<Held> {
+    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
         resident::hold(&self.device, block)
+    }
+
+    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+        resident::room(&self.device, block)
     }
 }

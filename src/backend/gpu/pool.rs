@@ -1,10 +1,10 @@
 //! Buffers of a device: those that pieces pass through are reused, twins of the host's memory stay; all are counted against its memory limit.
 
 use super::device::Device;
-use super::resident::Twin;
+use super::resident::{Hold, Twin};
 use crate::error::{ErrorKind, Result};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 /// The buffers that a piece passes through.
 pub struct Buffers {
@@ -54,8 +54,10 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     free: Vec<Buffers>,
-    /// By the address of what they are copies of, with their bytes.
-    twins: BTreeMap<usize, (Arc<Twin>, u64)>,
+    /// Buffers of twins that are gone, with their bytes.
+    spare: Vec<(wgpu::Buffer, u64)>,
+    /// By the address of what they stand for.
+    twins: BTreeMap<usize, Kept>,
     /// Addresses of twins, the one that was last read last.
     order: Vec<usize>,
     used: u64,
@@ -64,11 +66,19 @@ struct State {
     peak: u64,
 }
 
+struct Kept {
+    twin: Arc<Twin>,
+    /// Bytes of its buffer.
+    size: u64,
+    /// What can bring its elements to the host, if it is all there is of them.
+    hold: Weak<Hold>,
+}
+
 impl State {
     /// Lets go of the twin that was not read for longest and that nobody reads now.
     fn evict(&mut self) -> bool {
         let idle =
-            |start: &&usize| self.twins.get(start).is_none_or(|(twin, _)| Arc::strong_count(twin) == 1);
+            |start: &&usize| self.twins.get(start).is_none_or(|kept| Arc::strong_count(&kept.twin) == 1);
         let Some(start) = self.order.iter().find(idle).copied() else { return false };
         self.remove(start);
         true
@@ -76,11 +86,27 @@ impl State {
 
     fn remove(&mut self, start: usize) {
         self.order.retain(|s| *s != start);
-        if let Some((twin, size)) = self.twins.remove(&start) {
-            self.used -= size;
+        if let Some(Kept { twin, size, .. }) = self.twins.remove(&start) {
             self.resident -= size;
-            drop(twin);
+            match Arc::into_inner(twin) {
+                Some(twin) => self.spare.push((twin.buffer, size)),
+                // it goes with whoever still reads it
+                None => self.used -= size,
+            }
         }
+    }
+
+    /// Lets go of a buffer that nothing uses; whether there was one.
+    fn shrink(&mut self) -> bool {
+        if let Some((buffer, size)) = self.spare.pop() {
+            buffer.destroy();
+            self.used -= size;
+            return true;
+        }
+        let Some(buffers) = self.free.pop() else { return false };
+        self.used -= buffers.size.total();
+        buffers.destroy();
+        true
     }
 
     fn take(&mut self, size: u64) {
@@ -121,11 +147,7 @@ impl Pool {
             if let Some(k) = state.free.iter().position(|b| b.size == size) {
                 return Ok(Some(state.free.swap_remove(k)));
             }
-            while state.used + size.total() > self.limit {
-                let Some(buffers) = state.free.pop() else { break };
-                state.used -= buffers.size.total();
-                buffers.destroy();
-            }
+            while state.used + size.total() > self.limit && state.shrink() {}
             if state.used + size.total() <= self.limit {
                 break;
             }
@@ -153,6 +175,15 @@ impl Pool {
         self.returned.notify_all();
     }
 
+    /// Takes buffers back that nothing uses any more, and whose state is known if something went well.
+    pub fn done(&self, buffers: Buffers, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Ok(()) => self.give(buffers),
+            Err(_) => self.forget(buffers),
+        }
+        outcome
+    }
+
     /// Forgets buffers whose state is not known.
     pub fn forget(&self, buffers: Buffers) {
         self.lock().used -= buffers.size.total();
@@ -173,8 +204,8 @@ impl Pool {
     /// The twin of memory that holds these addresses.
     pub fn twin(&self, from: usize, to: usize) -> Option<Arc<Twin>> {
         let mut state = self.lock();
-        let (start, (twin, _)) = state.twins.range(..=from).next_back()?;
-        let (start, twin) = (*start, twin.clone());
+        let (start, kept) = state.twins.range(..=from).next_back()?;
+        let (start, twin) = (*start, kept.twin.clone());
         if to > start + twin.bytes {
             return None;
         }
@@ -183,33 +214,27 @@ impl Pool {
         Some(twin)
     }
 
-    /// Makes room for a twin of so many bytes, of older ones if need be; whether there is.
-    pub fn reserve_twin(&self, size: u64) -> bool {
+    /// Makes room for a twin of so many bytes, of older ones if they are to make way; `None` if there is none. With a buffer, if one is left over.
+    pub fn reserve_twin(&self, size: u64, evict: bool) -> Option<Option<wgpu::Buffer>> {
         let mut state = self.lock();
         while state.resident + size > self.limit / 2 {
-            if !state.evict() {
-                return false;
+            if !(evict && state.evict()) {
+                return None;
             }
         }
+        // it counts already
+        if let Some(k) = state.spare.iter().position(|(_, spare)| *spare == size) {
+            state.resident += size;
+            return Some(Some(state.spare.swap_remove(k).0));
+        }
         while state.used + size > self.limit {
-            let Some(buffers) = state.free.pop() else { return false };
-            state.used -= buffers.size.total();
-            buffers.destroy();
+            if !(evict || !state.spare.is_empty()) || !state.shrink() {
+                return None;
+            }
         }
         state.take(size);
         state.resident += size;
-        true
-    }
-
-    /// Takes room for a twin of so many bytes that nothing else has; whether there is.
-    pub fn reserve_spare(&self, size: u64) -> bool {
-        let mut state = self.lock();
-        let spare = state.resident + size <= self.limit / 2 && state.used + size <= self.limit;
-        if spare {
-            state.take(size);
-            state.resident += size;
-        }
-        spare
+        Some(None)
     }
 
     /// Gives room back that was reserved.
@@ -226,7 +251,24 @@ impl Pool {
         let start = twin.start;
         state.remove(start);
         state.order.push(start);
-        state.twins.insert(start, (twin, size));
+        state.twins.insert(start, Kept { twin, size, hold: Weak::new() });
+    }
+
+    /// Notes what can bring a twin's elements to the host.
+    pub fn held_by(&self, start: usize, hold: Weak<Hold>) {
+        if let Some(kept) = self.lock().twins.get_mut(&start) {
+            kept.hold = hold;
+        }
+    }
+
+    /// What can bring the elements to the host of the twin that was not read for longest, of those that are all there is of theirs.
+    pub fn oldest_away(&self) -> Option<Arc<Hold>> {
+        let state = self.lock();
+        let hold = |start| state.twins.get(start)?.hold.upgrade();
+        let holds: Vec<Arc<Hold>> = state.order.iter().filter_map(hold).collect();
+        // whoever fetches one needs the pool
+        drop(state);
+        holds.into_iter().find(|hold| hold.is_away())
     }
 
     /// Lets go of a twin.

@@ -5,6 +5,7 @@ use super::pool::{Buffers, Size};
 use super::resident::{Home, Homes};
 use super::{strided, wgsl};
 use crate::backend::{Matrix, Multiply, Operand, Product};
+use crate::block::Held;
 use crate::dtype::DType;
 use crate::error::{ErrorKind, Result};
 use blockwise_kernels::tile::product_sum;
@@ -228,6 +229,14 @@ impl Multiply for Compiled {
         }
         Ok(())
     }
+
+    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
+        let homes = self.homes(product);
+        let elsewhere = homes.inputs.iter().zip(away).filter(|(home, _)| home.is_none());
+        elsewhere.filter_map(|(_, held)| held).try_for_each(|held| held.fetch())?;
+        // SAFETY: the caller's; what was found stays where it is until it has been fetched.
+        unsafe { self.run(product) }
+    }
 }
 
 impl Compiled {
@@ -257,16 +266,8 @@ impl Compiled {
             return Err(device.error(ACTION, "there is no memory for it"));
         };
         // SAFETY: the caller's.
-        match unsafe { self.through(&sides, homes, &sums, &buffers) } {
-            Ok(()) => {
-                device.pool.give(buffers);
-                Ok(())
-            }
-            Err(e) => {
-                device.pool.forget(buffers);
-                Err(e)
-            }
-        }
+        let done = unsafe { self.through(&sides, homes, &sums, &buffers) };
+        device.pool.done(buffers, done)
     }
 
     /// # Safety
@@ -335,6 +336,7 @@ impl Compiled {
         // SAFETY: the caller's; the view has all sums.
         unsafe { sums.receive(&device.readable(&buffers.download, down as u64)?) };
         buffers.download.unmap();
+        device.received(sums.bytes() as u64);
         Ok(())
     }
 }

@@ -1,35 +1,40 @@
-//! Blocks that stay on the device: copies of the host's memory, which kernels read instead of having it sent.
+//! Blocks that stay on the device: kernels read them there instead of having them sent, and leave results there instead of sending them back.
 //!
-//! A twin is known by the address of the memory that it is a copy of: an operand that lies inside reads the twin. The host's memory stays valid,
-//! so a twin may go at any time: whatever does not find it sends what it needs.
+//! A twin is known by the address of the memory that it stands for: an operand that lies inside reads the twin. Most twins are copies. Those may go
+//! at any time: whatever does not find one sends what it needs. A twin that is all there is of its elements stays until they are fetched.
 
 use super::device::Device;
 use super::geometry::c_steps;
 use super::pool::Size;
 use super::strided;
-use crate::backend::{Held, Launch, Operand, Output};
-use crate::block::Block;
+use crate::backend::reference::unravel;
+use crate::backend::{Launch, Operand, Output};
+use crate::block::{Block, Held};
 use crate::error::Result;
 use crate::ir::{Kernel, Root};
-use crate::shape::Region;
+use crate::shape::Dims;
 use smallvec::SmallVec;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Most twins that one kernel reads; operands in others are sent.
 pub const MOST_HOMES: usize = 4;
 
-/// Bytes that go to a twin at a time.
+/// Bytes that go to a twin, or come from it, at a time.
 const STEP: usize = 16 << 20;
 
-/// A copy of a block's memory.
+const KEEPING: &str = "keeping a block";
+const FETCHING: &str = "fetching a block";
+
+/// What stands for a block's memory.
 pub struct Twin {
     /// The address of the memory.
     pub start: usize,
     /// Bytes of it.
     pub bytes: usize,
-    /// The copy.
+    /// The elements.
     pub buffer: wgpu::Buffer,
+    /// Whether results of launches are stored here that belong to the memory.
+    room: bool,
 }
 
 /// Where an operand is on the device.
@@ -48,8 +53,8 @@ pub struct Home {
 pub struct Homes {
     pub twins: Vec<Arc<Twin>>,
     pub inputs: Vec<Option<Home>>,
-    /// What becomes a twin of the launch's one result.
-    pub result: Option<Seed>,
+    /// Where the launch's one result stays.
+    pub result: Option<Seat>,
 }
 
 impl Homes {
@@ -77,9 +82,7 @@ impl Homes {
                 self.twins.len() - 1
             }
         };
-        let elements = |bytes: isize| bytes / size as isize;
-        let first = elements(operand.ptr.addr().wrapping_sub(twin.start) as isize);
-        Some(Home { slot, first, steps: operand.strides.iter().map(|&s| elements(s)).collect() })
+        Some(Home::within(&twin, slot, operand, size))
     }
 
     /// The bindings of inputs, by number: what a kernel's text depends on.
@@ -88,117 +91,290 @@ impl Homes {
     }
 }
 
-/// Gives a twin back when dropped; until then its memory stays as it is.
-struct Hold {
+impl Home {
+    /// Of an operand that lies inside a twin.
+    fn within(twin: &Twin, slot: usize, operand: &Operand, size: usize) -> Home {
+        let elements = |bytes: isize| bytes / size as isize;
+        let first = elements(operand.ptr.addr().wrapping_sub(twin.start) as isize);
+        Home { slot, first, steps: operand.strides.iter().map(|&s| elements(s)).collect() }
+    }
+
+    /// The element of a point, counted from the region's first one.
+    pub fn at(&self, within: &[usize]) -> isize {
+        self.first + within.iter().zip(&self.steps).map(|(&i, &s)| i as isize * s).sum::<isize>()
+    }
+}
+
+/// A twin, or a part of one, that is held.
+pub struct Hold {
     device: Arc<Device>,
-    start: usize,
-    /// The memory, if nobody else sees to it.
+    this: Weak<Hold>,
+    /// Of a twin that goes when this is dropped: its address.
+    own: Option<usize>,
+    /// What has not been fetched yet.
+    away: Mutex<Option<Far>>,
+    /// The memory, if nobody else sees to it; until the twin is gone it stays as it is.
     _block: Option<Block>,
+}
+
+impl Hold {
+    fn new(device: &Arc<Device>, own: Option<usize>, away: Option<Far>, block: Option<Block>) -> Arc<Hold> {
+        let (device, away, _block) = (device.clone(), Mutex::new(away), block);
+        Arc::new_cyclic(|this| Hold { device, this: this.clone(), own, away, _block })
+    }
+
+    /// Whether there is something to fetch.
+    pub fn is_away(&self) -> bool {
+        self.away.lock().unwrap_or_else(|e| e.into_inner()).is_some()
+    }
+}
+
+impl Held for Hold {
+    fn complete(&self) {
+        if let Some(start) = self.own {
+            self.device.pool.held_by(start, self.this.clone());
+        }
+    }
+
+    fn fetch(&self) -> Result<()> {
+        let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(far) = &*away {
+            far.fetch(&self.device)?;
+            *away = None;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.device.pool.drop_twin(self.start);
+        *self.away.get_mut().unwrap_or_else(|e| e.into_inner()) = None;
+        if let Some(start) = self.own {
+            self.device.pool.drop_twin(start);
+        }
     }
 }
 
-/// A twin in the making: pieces of a launch copy to it what they come to.
-pub struct Seed {
-    device: Arc<Device>,
-    twin: Option<Arc<Twin>>,
-    /// Bytes that are reserved for it, until it is a twin.
-    size: u64,
+/// Elements that are on the device alone. The twin does not go while this lives.
+struct Far {
+    twin: Arc<Twin>,
+    /// The element at the start of the box, in the memory.
+    memory: *mut u8,
+    shape: Dims,
+    /// Bytes from one element to the next along each axis.
+    strides: SmallVec<[isize; 4]>,
     /// Bytes of an element.
-    element: usize,
-    /// Whether a piece could not be copied.
-    broken: AtomicBool,
+    size: usize,
 }
 
-impl Seed {
-    /// Of the one store of a launch, if its memory is in C order and there is room beside what is there.
-    pub fn new(device: &Arc<Device>, kernel: &Kernel, launch: &Launch<'_>) -> Option<Seed> {
-        let ([Root::Store { value }], [Output::Store(operand)]) = (kernel.roots(), launch.outputs) else {
+// SAFETY: the memory is nobody's but `fetch`'s, which runs under a lock; see `Executable::run_away`.
+unsafe impl Send for Far {}
+
+impl Far {
+    /// Brings the elements to the memory, a few runs of it at a time.
+    fn fetch(&self, device: &Device) -> Result<()> {
+        // axes that make up a run of the memory
+        let (mut run, mut outer) = (self.size, self.shape.len());
+        while outer > 0 && (self.shape[outer - 1] == 1 || self.strides[outer - 1] == run as isize) {
+            outer -= 1;
+            run *= self.shape[outer];
+        }
+        let step = device.step();
+        let Some(staging) = device.pool.take(device, Size::of(0, step as u64), true)? else {
+            return Err(device.error(FETCHING, "there is no memory for the way"));
+        };
+        // parts of runs, by bytes from the first element; words of the device have up to 3 bytes before, and as many behind
+        let most = step - 8;
+        let start = |n: usize| {
+            let at = unravel(n, &self.shape[..outer]);
+            at.iter().zip(&self.strides).map(|(&i, &s)| i * s as usize).sum::<usize>()
+        };
+        let runs = (0..self.shape[..outer].iter().product()).map(start);
+        let parts = runs
+            .flat_map(|run_start| (0..run).step_by(most).map(move |at| (run_start + at, most.min(run - at))));
+        let fetch = || {
+            let mut group: SmallVec<[(usize, usize); 8]> = SmallVec::new();
+            for part in parts {
+                if group.first().is_some_and(|first| part.0 + part.1 > first.0 + most) {
+                    self.bring(device, &group, &staging.download)?;
+                    group.clear();
+                }
+                group.push(part);
+            }
+            self.bring(device, &group, &staging.download)
+        };
+        let done = fetch();
+        device.pool.done(staging, done)
+    }
+
+    /// Brings parts of the memory, bytes from its first element and how many, by a buffer that has room from the first to the last.
+    fn bring(&self, device: &Device, parts: &[(usize, usize)], download: &wgpu::Buffer) -> Result<()> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(()) };
+        let own = self.memory.addr() - self.twin.start;
+        let start = (own + first.0) & !3;
+        let bytes = (own + last.0 + last.1 - start) as u64;
+        let (copied, mapped) = (bytes.next_multiple_of(4), bytes.next_multiple_of(8));
+        let mapping = device.checked(FETCHING, || {
+            let mut encoder = device.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(&self.twin.buffer, start as u64, download, 0, copied);
+            device.queue.submit([encoder.finish()]);
+            device.map(download, wgpu::MapMode::Read, mapped)
+        })?;
+        device.mapped(&mapping, FETCHING)?;
+        {
+            let view = device.readable(download, mapped)?;
+            for &(at, n) in parts {
+                let from = &view[own + at - start..][..n];
+                // SAFETY: the memory has these bytes, which nobody else touches before they are fetched.
+                unsafe { from.as_ptr().copy_to_nonoverlapping(self.memory.add(at), n) };
+            }
+        }
+        download.unmap();
+        device.received(bytes);
+        Ok(())
+    }
+}
+
+/// Where a launch's result stays: in room that was made for it, or in a twin of its own.
+pub struct Seat {
+    device: Arc<Device>,
+    pub twin: Arc<Twin>,
+    pub home: Home,
+    /// Bytes that are reserved for a new twin, until it is one.
+    reserved: u64,
+    result: Operand,
+    shape: Dims,
+    /// Bytes of an element.
+    size: usize,
+}
+
+impl Seat {
+    /// Of the one store of a launch that reads some twins.
+    pub fn new(
+        device: &Arc<Device>,
+        kernel: &Kernel,
+        launch: &Launch<'_>,
+        read: &[Arc<Twin>],
+    ) -> Option<Seat> {
+        let ([Root::Store { value }], [Output::Store(result)]) = (kernel.roots(), launch.outputs) else {
             return None;
         };
-        let (shape, element) = (&launch.region.shape, kernel.dtype(*value).size());
-        let steps = strided::bytes(&c_steps(shape, |_| false), element);
-        let axes = shape.iter().zip(operand.strides.iter().zip(&steps));
-        if launch.region.is_empty() || axes.into_iter().any(|(&n, (own, step))| n != 1 && own != step) {
+        let (shape, size) = (&launch.region.shape, kernel.dtype(*value).size());
+        if launch.region.is_empty() {
             return None;
         }
-        let bytes = launch.region.len() * element;
-        let size = device.twin_size(bytes)?;
-        if !device.pool.reserve_spare(size) {
+        let seat = |twin: Arc<Twin>, reserved| Seat {
+            device: device.clone(),
+            home: Home::within(&twin, 0, result, size),
+            twin,
+            reserved,
+            result: result.clone(),
+            shape: shape.clone(),
+            size,
+        };
+        let (from, to) = result.hull(shape, size);
+        if let Some(twin) = device.pool.twin(from, to) {
+            let free = twin.room && !read.iter().any(|other| Arc::ptr_eq(other, &twin));
+            return free.then(|| seat(twin, 0));
+        }
+        let steps = strided::bytes(&c_steps(shape, |_| false), size);
+        let axes = shape.iter().zip(result.strides.iter().zip(&steps));
+        if axes.into_iter().any(|(&n, (own, step))| n != 1 && own != step) {
             return None;
         }
-        let (start, broken) = (operand.ptr.addr(), AtomicBool::new(false));
-        let mut seed = Seed { device: device.clone(), twin: None, size, element, broken };
-        let buffer = device.checked("allocating buffers", || device.twin_buffer(size)).ok()?;
-        seed.twin = Some(Arc::new(Twin { start, bytes, buffer }));
-        Some(seed)
+        let bytes = device.twin_size(launch.region.len() * size)?;
+        let twin = device.reserve((from, launch.region.len() * size), bytes, false, false)?;
+        Some(seat(Arc::new(twin), bytes))
     }
 
-    /// Copies a piece's result, which begins at a word of a buffer.
-    pub fn copy(
-        &self,
-        (region, piece): (&Region, &Region),
-        encoder: &mut wgpu::CommandEncoder,
-        (from, word): (&wgpu::Buffer, usize),
-    ) {
-        let Some(twin) = &self.twin else { return };
-        let (whole, shape) = (&region.shape, &piece.shape);
-        // a run of the region: of one axis, with one step of those before and all of those behind
-        let cut = (0..whole.len()).rfind(|&a| shape[a] != whole[a]);
-        let is_run = cut.is_none_or(|cut| shape[..cut].iter().all(|n| *n == 1));
-        let ahead = piece.start.iter().zip(&region.start).zip(c_steps(whole, |_| false));
-        let first = ahead.map(|((p, r), step)| (p - r) * step).sum::<usize>() * self.element;
-        let bytes = piece.len() * self.element;
-        // what follows the last element is nobody's
-        let bytes = if first + bytes == twin.bytes { bytes.next_multiple_of(4) } else { bytes };
-        if is_run && first.is_multiple_of(4) && bytes.is_multiple_of(4) {
-            encoder.copy_buffer_to_buffer(from, 4 * word as u64, &twin.buffer, first as u64, bytes as u64);
-        } else {
-            self.broken.store(true, Relaxed);
+    /// The word that a piece begins at which begins at a point of the region.
+    pub fn word(&self, within: &[usize]) -> u32 {
+        (self.home.at(within) as usize * self.size / 4) as u32
+    }
+
+    /// Whether a piece's elements follow each other.
+    pub fn is_run(&self, piece: &[usize]) -> bool {
+        let own = c_steps(piece, |_| false);
+        let mut axes = piece.iter().zip(self.home.steps.iter().zip(own));
+        axes.all(|(&n, (&step, own))| n == 1 || step == own as isize)
+    }
+
+    /// Whether a piece that begins at a point of the region has all the words that it has a part of.
+    pub fn takes(&self, within: &[usize], piece: &[usize]) -> bool {
+        // elements of a word
+        let per = 4usize.div_ceil(self.size);
+        let whole = |n: isize| n % per as isize == 0;
+        let first = self.home.at(within);
+        let bytes = (first as usize + piece.iter().product::<usize>()) * self.size;
+        let mut long = piece.iter().zip(&self.home.steps).filter(|(n, _)| **n != 1).rev();
+        let last = |&(n, step): &(&usize, &isize)| *step == 1 && whole(*n as isize);
+        per == 1
+            || whole(first)
+                && (self.is_run(piece) && (bytes % 4 == 0 || bytes == self.twin.bytes)
+                    || long.next().as_ref().is_some_and(last) && long.all(|(_, step)| whole(*step)))
+    }
+
+    /// What holds the result, when all pieces are stored.
+    pub fn taken(mut self) -> Arc<dyn Held> {
+        let own = (self.reserved > 0).then_some(self.twin.start);
+        if own.is_some() {
+            self.device.pool.keep_twin(self.twin.clone(), std::mem::take(&mut self.reserved));
         }
-    }
-
-    /// The twin, when all pieces have come back.
-    pub fn grown(mut self) -> Option<Held> {
-        let twin = if self.broken.load(Relaxed) { None } else { self.twin.take() }?;
-        let start = twin.start;
-        self.device.pool.keep_twin(twin, std::mem::take(&mut self.size));
-        Some(Arc::new(Hold { device: self.device.clone(), start, _block: None }))
+        let far = Far {
+            twin: self.twin.clone(),
+            memory: self.result.ptr,
+            shape: self.shape.clone(),
+            strides: self.result.strides.clone(),
+            size: self.size,
+        };
+        Hold::new(&self.device, own, Some(far), None)
     }
 }
 
-impl Drop for Seed {
+impl Drop for Seat {
     fn drop(&mut self) {
-        if self.size > 0 {
-            self.device.pool.unreserve(self.size);
+        if self.reserved > 0 {
+            self.device.pool.unreserve(self.reserved);
         }
     }
 }
 
-/// Makes a twin of a block, if there is room: half of the device's limit is for twins, and the oldest make room for new ones. `None` if it is
-/// too large, not in C order, or the device has other troubles: then its elements are sent when they are needed.
-pub fn hold(device: &Arc<Device>, block: &Block) -> Option<Held> {
+/// Makes room for a block's elements, all of which are still to come: older copies make way. `None` where [`hold`] gives none.
+pub fn room(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
+    let (twin, size) = of_block(device, block, true)?;
+    let twin = Arc::new(twin);
+    device.pool.keep_twin(twin.clone(), size);
+    let far = Far {
+        memory: block.as_ptr().cast_mut(),
+        shape: SmallVec::from_slice(&[twin.bytes]),
+        strides: SmallVec::from_slice(&[1]),
+        size: 1,
+        twin,
+    };
+    Some(Hold::new(device, Some(far.twin.start), Some(far), Some(block.clone())))
+}
+
+/// An empty twin of a block, and the bytes that are reserved for it.
+fn of_block(device: &Device, block: &Block, room: bool) -> Option<(Twin, u64)> {
     if !block.is_contiguous() || block.is_empty() {
         return None;
     }
     let size = device.twin_size(block.nbytes())?;
-    let reserved = device.pool.reserve_twin(size);
-    let twin = reserved.then(|| make(device, block, size))?;
-    match twin {
-        Ok(twin) => {
-            device.pool.keep_twin(Arc::new(twin), size);
-            let (start, _block) = (block.as_ptr().addr(), Some(block.clone()));
-            Some(Arc::new(Hold { device: device.clone(), start, _block }))
-        }
-        Err(_) => {
-            device.pool.unreserve(size);
-            None
-        }
+    let twin = device.reserve((block.as_ptr().addr(), block.nbytes()), size, room, true)?;
+    Some((twin, size))
+}
+
+/// Makes a twin of a block, if there is room: half of the device's limit is for twins, and the oldest copies make way for new ones. `None` if it is
+/// too large, not in C order, or the device has other troubles: then its elements are sent when they are needed.
+pub fn hold(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
+    let (twin, size) = of_block(device, block, false)?;
+    if send(device, block, &twin).is_err() {
+        device.pool.unreserve(size);
+        return None;
     }
+    let own = Some(twin.start);
+    device.pool.keep_twin(Arc::new(twin), size);
+    Some(Hold::new(device, own, None, Some(block.clone())))
 }
 
 impl Device {
@@ -209,31 +385,55 @@ impl Device {
         (self.homes > 0 && size <= most).then_some(size)
     }
 
-    fn twin_buffer(&self, size: u64) -> wgpu::Buffer {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage,
-            mapped_at_creation: false,
-        })
+    /// A twin of memory at an address, with a buffer of so many bytes, which are reserved; nothing is in it. Older copies make way for it, if they
+    /// are to.
+    fn reserve(&self, (start, bytes): (usize, usize), size: u64, room: bool, evict: bool) -> Option<Twin> {
+        use wgpu::BufferUsages as Use;
+        let usage = Use::STORAGE | Use::COPY_DST | Use::COPY_SRC;
+        let (label, mapped_at_creation) = (None, false);
+        let reserved = loop {
+            match self.pool.reserve_twin(size, evict) {
+                Some(reserved) => break reserved,
+                // what is fetched may go
+                None if evict => self.pool.oldest_away()?.fetch().ok()?,
+                None => return None,
+            }
+        };
+        let buffer = match reserved {
+            Some(buffer) => Ok(buffer),
+            None => self.checked("allocating buffers", || {
+                self.device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
+            }),
+        };
+        match buffer {
+            Ok(buffer) => Some(Twin { start, bytes, buffer, room }),
+            Err(_) => {
+                self.pool.unreserve(size);
+                None
+            }
+        }
+    }
+
+    /// Bytes of a twin that are on their way at once.
+    fn step(&self) -> usize {
+        STEP.min(self.pool.limit() as usize / 16).next_power_of_two().max(4096)
     }
 }
 
-fn make(device: &Device, block: &Block, size: u64) -> Result<Twin> {
-    let buffer = device.checked("allocating buffers", || device.twin_buffer(size))?;
-    let step = STEP.min(device.pool.limit() as usize / 16).next_power_of_two().max(4096);
+/// Sends a block's elements to its twin.
+fn send(device: &Device, block: &Block, twin: &Twin) -> Result<()> {
+    let step = device.step();
     let Some(staging) = device.pool.take(device, Size::of(step as u64, 0), true)? else {
-        return Err(device.error("keeping a block", "there is no memory for the way"));
+        return Err(device.error(KEEPING, "there is no memory for the way"));
     };
     let upload = || -> Result<()> {
         for (k, part) in block.bytes().chunks(step).enumerate() {
             let padded = (part.len() as u64).next_multiple_of(8);
             device.writable(&staging.upload, padded)?.slice(..part.len()).copy_from_slice(part);
-            device.checked("keeping a block", || {
+            device.checked(KEEPING, || {
                 staging.upload.unmap();
                 let mut encoder = device.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(&staging.upload, 0, &buffer, (k * step) as u64, padded);
+                encoder.copy_buffer_to_buffer(&staging.upload, 0, &twin.buffer, (k * step) as u64, padded);
                 device.queue.submit([encoder.finish()]);
             })?;
             device.sent(part.len() as u64);
@@ -241,10 +441,6 @@ fn make(device: &Device, block: &Block, size: u64) -> Result<Twin> {
         Ok(())
     };
     let done = upload();
-    match done {
-        // whoever takes it next waits until it can be written
-        Ok(()) => device.pool.give(staging),
-        Err(_) => device.pool.forget(staging),
-    }
-    done.map(|()| Twin { start: block.as_ptr().addr(), bytes: block.nbytes(), buffer })
+    // whoever takes it next waits until it can be written
+    device.pool.done(staging, done)
 }

@@ -1,7 +1,7 @@
 //! A device that goes away.
 
 use super::*;
-use crate::backend::{Launch, Operand, Output};
+use crate::backend::{Away, Launch, Operand, Output};
 use crate::dtype::DType;
 use crate::error::ErrorKind;
 use crate::ir::Builder;
@@ -71,21 +71,55 @@ fn what_a_lost_device_was_to_hold_takes_no_room() {
             slots: 0,
             streaming: false,
         };
+        let away = Away { inputs: &[None], result: true };
         // SAFETY: both have an element for every point, and outlive what holds them.
-        unsafe { executable.run_and_hold(&launch) }
+        unsafe { executable.run_away(&launch, &away) }
     };
     let (mut x, mut y) = (vec![7u16; 1001], vec![0u16; 1001]);
+    let mut z = vec![0u16; 1001];
     let held = run(&mut x, &mut y).expect("runs");
-    assert!(y.iter().all(|&y| y == 14));
+    let stays = held.is_some();
+    // not here before somebody asks
+    assert!(y.iter().all(|&y| y == if stays { 0 } else { 14 }));
     let room = gpu.resident_bytes();
     assert_eq!((held.is_some(), room), (gpu.device.homes > 0, if held.is_some() { 2016 } else { 0 }));
     // what was stored is read where it is
     let sent = gpu.sent_bytes();
-    run(&mut y, &mut x).expect("runs");
-    assert_eq!((x[1000], gpu.sent_bytes() == sent), (28, held.is_some()));
+    let next = run(&mut y, &mut z).expect("runs");
+    next.iter().for_each(|held| held.fetch().expect("it is there"));
+    drop(next);
+    assert_eq!((z[1000], gpu.sent_bytes() == sent), (28, stays));
+    if let Some(held) = &held {
+        held.fetch().expect("it is there");
+    }
+    assert!(y.iter().all(|&y| y == 14));
     drop(held);
     assert_eq!(gpu.resident_bytes(), 0);
     gpu.device.device.destroy();
     assert!(run(&mut x, &mut y).is_err());
     assert_eq!(gpu.resident_bytes(), 0);
+}
+
+#[test]
+fn what_stayed_on_a_device_that_was_lost_is_a_typed_error_and_what_did_not_goes_on() {
+    let Ok(gpu) = Gpu::detect() else {
+        eprintln!("SKIPPED, NOT TESTED ON A GPU: there is none");
+        return;
+    };
+    let both = crate::backend::hybrid::Hybrid::new(
+        Arc::new(gpu.clone()),
+        Arc::new(crate::backend::cpu::Cpu::detect()),
+    );
+    let session = crate::Session::builder().backend(Arc::new(both)).threads(2).build().expect("a session");
+    let x = crate::Array::arange(0, 10_000, 1) * 3;
+    let kept = session.persist(&x).expect("computes");
+    let away = gpu.resident_bytes() > 0;
+    gpu.device.device.destroy();
+    match session.compute(&(&kept + 1)) {
+        Err(e) => assert!(away && matches!(e.kind(), ErrorKind::Device { .. }), "{e}"),
+        Ok(_) => assert!(!away),
+    }
+    // on the CPU from now on
+    let most = session.persist(&x).and_then(|x| session.compute(&(x.max(..) + 1))).expect("computes");
+    assert_eq!(most.to_scalar::<i64>().expect("one"), 29_998);
 }

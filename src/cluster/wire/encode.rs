@@ -34,7 +34,7 @@ pub fn encode(targets: &[Target], limit: u64, shards: usize, scratch: &mut Scrat
     for target in targets {
         let node = out.node_of(&target.expr)?;
         let to = match &target.destination {
-            Destination::Memory | Destination::Into(_) => ToForm::Memory,
+            Destination::Memory | Destination::Stay | Destination::Into(_) => ToForm::Memory,
             Destination::Sink(sink) => match sink.address() {
                 Some(at) => ToForm::Workers { grid: grid(sink.grid()), address: address(at)? },
                 None => ToForm::Client { grid: grid(sink.grid()) },

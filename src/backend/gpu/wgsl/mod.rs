@@ -33,12 +33,14 @@ pub struct Form {
     pub homes: SmallVec<[Option<u8>; 6]>,
     /// What is read by tiles.
     pub turn: Option<Turn>,
+    /// Whether a store's points go where strides say, not in their order.
+    pub placed: bool,
 }
 
 impl Form {
     /// Of a pass whose inputs are all sent.
     pub fn sent(outer: usize, inner: usize) -> Form {
-        Form { ranks: Ranks { outer, inner }, homes: SmallVec::new(), turn: None }
+        Form { ranks: Ranks { outer, inner }, homes: SmallVec::new(), turn: None, placed: false }
     }
 }
 
@@ -87,12 +89,15 @@ pub struct Layout {
     pub indices: Vec<(u8, usize)>,
     /// Each result's first word.
     pub outputs: usize,
+    /// Steps of the result, if its points go where they say.
+    pub place: Option<usize>,
     /// Number of words.
     pub len: usize,
 }
 
 impl Layout {
-    fn new(kernel: &Kernel, used: &[bool], ranks: Ranks, outputs: usize) -> Layout {
+    fn new(kernel: &Kernel, used: &[bool], Form { ranks, placed, .. }: &Form, outputs: usize) -> Layout {
+        let ranks = *ranks;
         let mut len = word::COUNT + ranks.both();
         let mut take = |n: usize| {
             len += n;
@@ -107,7 +112,8 @@ impl Layout {
             }
         }
         let outputs = take(outputs);
-        Layout { ranks, inputs, indices, outputs, len }
+        let place = placed.then(|| take(ranks.both()));
+        Layout { ranks, inputs, indices, outputs, place, len }
     }
 }
 
@@ -124,7 +130,7 @@ pub fn module(
 ) -> Result<Module> {
     let values = pass.values(kernel);
     let used = used(kernel, &values);
-    let layout = Layout::new(kernel, &used, form.ranks, pass.results(kernel));
+    let layout = Layout::new(kernel, &used, form, pass.results(kernel));
     let own = match pass {
         Pass::Store { roots } if form.turn.is_some() => {
             turned::main(kernel, &stored(kernel, roots), (&layout, form), width)

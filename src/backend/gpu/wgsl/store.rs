@@ -13,13 +13,21 @@ pub fn points(dtypes: impl Iterator<Item = DType>) -> usize {
 pub(super) fn main(kernel: &Kernel, stored: &[Value], layout: &Layout, width: u32) -> String {
     let points = points(stored.iter().map(|v| kernel.dtype(*v)));
     let first = format!("    let first = (block * {width}u + lane) * {points}u;\n");
-    format!("{}{first}{}}}\n", entry(width), from_first(kernel, stored, layout))
+    format!("{}{}{first}{}}}\n", place(layout), entry(width), from_first(kernel, stored, layout))
+}
+
+/// The function that finds the place of a point's element in the result, if that is not the point's number.
+pub(super) fn place(layout: &Layout) -> String {
+    let Some(at) = layout.place else { return String::new() };
+    let (coordinates, offset) = (super::coordinates(layout.ranks), super::offset(layout, at));
+    format!("fn place(outer: u32) -> u32 {{\n{coordinates}    return {offset};\n}}\n\n")
 }
 
 /// Lines that compute and store the points of an invocation, from `first` on.
 pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> String {
     let points = points(stored.iter().map(|v| kernel.dtype(*v)));
     let (mut text, outer) = (String::new(), param(word::OUTER));
+    let place = |n: &str| if layout.place.is_some() { format!("place({n})") } else { n.to_owned() };
     let small = |d: DType| d.size() < 4;
     for (k, v) in stored.iter().enumerate().filter(|(_, v)| small(kernel.dtype(**v))) {
         let words = points * kernel.dtype(*v).size() / 4;
@@ -34,7 +42,7 @@ pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> 
             let (per, bits) = (4 / d.size(), 8 * d.size());
             _ = writeln!(text, "        w{k}[k / {per}u] |= {raw} << ((k % {per}u) * {bits}u);");
         } else {
-            let at = format!("{} + n * {}u", param(layout.outputs + k), super::words(d));
+            let at = format!("{} + {} * {}u", param(layout.outputs + k), place("n"), super::words(d));
             _ = writeln!(text, "        let r{k} = {raw};\n    {}", write_words(d, &at, &format!("r{k}")));
         }
     }
@@ -44,10 +52,12 @@ pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> 
         let (words, per) = (points * d.size() / 4, 4 / d.size());
         for w in 0..words {
             let (base, from) = (param(layout.outputs + k), w * per);
-            _ = writeln!(
-                text,
-                "    if first + {from}u < {outer} {{ output[{base} + first / {per}u + {w}u] = w{k}[{w}]; }}"
-            );
+            let at = match layout.place {
+                // of a lane's one word
+                Some(_) => format!("place(first) / {per}u"),
+                None => format!("first / {per}u + {w}u"),
+            };
+            _ = writeln!(text, "    if first + {from}u < {outer} {{ output[{base} + {at}] = w{k}[{w}]; }}");
         }
     }
     text

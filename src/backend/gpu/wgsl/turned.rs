@@ -40,6 +40,7 @@ pub(super) fn main(
             SIDE + 1
         );
     }
+    text.push_str(&store::place(layout));
     text.push_str(&entry(width));
     _ = writeln!(
         text,
@@ -116,6 +117,7 @@ mod tests {
             ranks: Ranks { outer: 3, inner: 0 },
             homes: [None, Some(0), Some(1)].as_slice().into(),
             turn: Some(Turn { axis: 1, inputs: [1u8, 2].as_slice().into() }),
+            placed: false,
         };
         let pass = &Pass::of(&kernel)[0];
         let text =

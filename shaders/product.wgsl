@@ -1,14 +1,12 @@
 // Adds a product of matrices to sums, tile by tile. A workgroup of WIDTH x WIDTH lanes has a tile of SIDE x SIDE sums, of which a lane has those of every
 // WIDTH-th row and column: neighbouring lanes read and write neighbours.
 //
-// What stands before this says what elements are (Element, zero), where they lie (left_element, right_element, sum_element, put_sum), and how
-// they are multiplied and added (multiply_add, add).
+// What stands before this says what elements are (Element, zero), where they lie (left_element, right_element, sum_element, put_sum), how
+// they are multiplied and added (multiply_add, add), and how many terms are summed from zero (RUN).
 
 const SIDE = 4u * WIDTH;
 // tiles of the operands lie term after term; rows are longer by one, so that they begin in different banks of memory
 const ROW = SIDE + 1u;
-// terms that are summed from zero
-const RUN = 256u;
 
 var<workgroup> left: array<Element, DEPTH * ROW>;
 var<workgroup> right: array<Element, DEPTH * ROW>;
@@ -22,11 +20,11 @@ fn place(t: u32, turned: bool) -> vec2<u32> {
     return select(vec2<u32>(t / DEPTH, t % DEPTH), vec2<u32>(t % SIDE, t / SIDE), turned);
 }
 
-// Adds a run's sum.
-fn add_to(row: u32, column: u32, run: Element) {
+// Adds a run's sum. Of those that are 0 still it does not matter what is there.
+fn add_to(row: u32, column: u32, run: Element, fresh: bool) {
     if row < rows() && column < columns() {
-        let i = row * columns() + column;
-        put_sum(i, add(sum_element(i), run));
+        let i = params[10] + row * params[11] + column;
+        put_sum(i, add(select(sum_element(i), zero(), fresh), run));
     }
 }
 
@@ -88,9 +86,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let c1 = c0 + WIDTH;
         let c2 = c1 + WIDTH;
         let c3 = c2 + WIDTH;
-        add_to(r0, c0, s00); add_to(r0, c1, s01); add_to(r0, c2, s02); add_to(r0, c3, s03);
-        add_to(r1, c0, s10); add_to(r1, c1, s11); add_to(r1, c2, s12); add_to(r1, c3, s13);
-        add_to(r2, c0, s20); add_to(r2, c1, s21); add_to(r2, c2, s22); add_to(r2, c3, s23);
-        add_to(r3, c0, s30); add_to(r3, c1, s31); add_to(r3, c2, s32); add_to(r3, c3, s33);
+        let fresh = run == 0u && params[12] == 1u;
+        add_to(r0, c0, s00, fresh); add_to(r0, c1, s01, fresh); add_to(r0, c2, s02, fresh); add_to(r0, c3, s03, fresh);
+        add_to(r1, c0, s10, fresh); add_to(r1, c1, s11, fresh); add_to(r1, c2, s12, fresh); add_to(r1, c3, s13, fresh);
+        add_to(r2, c0, s20, fresh); add_to(r2, c1, s21, fresh); add_to(r2, c2, s22, fresh); add_to(r2, c3, s23, fresh);
+        add_to(r3, c0, s30, fresh); add_to(r3, c1, s31, fresh); add_to(r3, c2, s32, fresh); add_to(r3, c3, s33, fresh);
     }
 }

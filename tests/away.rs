@@ -81,7 +81,7 @@ impl Backend for Faraway {
         Ok(Arc::new(Compiled { of, size, inner: Reference.compile(kernel)? }))
     }
 
-    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, _: bool) -> Option<Arc<dyn Held>> {
         let (parts, at) = (Arc::<Mutex<Vec<Arc<Stored>>>>::default(), block.as_ptr().expose_provenance());
         self.rooms.lock().expect("nobody panics here").push((at..at + block.nbytes(), parts.clone()));
         Some(Arc::new(Whole { parts, at, rooms: self.rooms.clone(), _block: block.clone() }))

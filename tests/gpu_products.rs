@@ -343,3 +343,36 @@ fn products_are_valid_wgsl() {
         }
     }
 }
+
+#[test]
+fn sums_in_room_made_for_them_come_when_another_adds_to_them() {
+    let Some(gpu) = adapter::open(|gpu| gpu.memory_limit("2MiB")) else { return };
+    let extent @ (m, n, k) = (70, 45, 300);
+    let (a, b) = (numbers::<i32>(m * k, 1, false), numbers::<i32>(k * n, 2, false));
+    let [here, there] = [Cpu::detect().product(I32), gpu.product(I32)].map(|p| p.expect("compiles"));
+    let mut sums = Block::from_vec(vec![0i32; m * n]);
+    let Some(room) = gpu.room(&sums, false) else { return };
+    let mut scratch = vec![0u64; product_room(I32, extent) / 8 + 8];
+    let scratch = scratch.as_mut_ptr().cast::<u8>();
+    let mut product = Product {
+        extent,
+        a: matrix(&a, m, k, false),
+        b: matrix(&b, k, n, false),
+        c: sums.as_ptr().cast_mut(),
+        fresh: true,
+        room: scratch.wrapping_add(scratch.align_offset(64)),
+    };
+    let mut add = |multiply: &dyn Multiply, fresh| {
+        product.fresh = fresh;
+        // SAFETY: operands, sums and scratch of the extent; the block is nobody else's.
+        unsafe { multiply.run_away(&product, [None; 2], Some(&*room)) }.expect("multiplies")
+    };
+    assert!(add(&*there, true) && add(&*there, false));
+    let received = gpu.received_bytes();
+    assert!(!add(&*here, false));
+    assert_eq!(gpu.received_bytes() - received, (4 * m * n) as u64);
+    let want = multiply(&*here, (&a, &b, &vec![0i32; m * n]), extent, [false; 2]).expect("multiplies");
+    drop(room);
+    let got = std::mem::replace(&mut sums, Block::scalar(0i32.into()));
+    assert!(got.as_slice::<i32>().expect("sums").iter().zip(&want).all(|(sum, one)| *sum == 3 * one));
+}

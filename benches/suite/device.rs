@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | resident | inputs stay on the device (`persist`); a result that is an array comes back | what copies inside the device, or back to the host, take for the same bytes: whichever is longer |
 //! | inside | as resident, of rows whose result is an array; its largest element comes back | what copies inside the device take for as many bytes as are read |
+//! | kept | as resident, of rows whose result is an array; the result stays, too | what copies inside the device take for the same bytes |
 //! | streamed | inputs are sent, results come back | what copies to the device, or back, take for the same bytes: whichever is longer |
 //!
 //! The device's copies are measured in the same run, on as many bytes as an input has.
@@ -106,6 +107,9 @@ impl OnGpu {
             lines.push(line("inside", "ceiling").took(read / self.speeds.copy, Some(read)));
             let timed = || time_inside(suite, &(row.build)(&kept)[0]);
             lines.push(self.watched(line("inside", "blockwise"), (read, true), timed));
+            lines.push(line("kept", "ceiling").took(traffic / self.speeds.copy, Some(traffic)));
+            let timed = || self.time_kept(suite, &(row.build)(&kept)[0]);
+            lines.push(self.watched(line("kept", "blockwise"), (traffic, true), timed));
         }
         Ok(lines)
     }
@@ -128,6 +132,23 @@ impl OnGpu {
             }
             Err(e) => line.checked(Some(e.to_string())),
         }
+    }
+}
+
+impl OnGpu {
+    /// Checks, then times a result that stays on the device.
+    fn time_kept(&self, suite: &Suite, result: &Array) -> Result<(f64, Option<String>), Error> {
+        let kept = suite.session.persist(result)?;
+        let (got, want) = (suite.session.compute(&kept)?, suite.session.compute(result)?);
+        drop(kept);
+        let bits = |block: &Block| block.as_slice::<f32>().map(|xs| xs.iter().map(|x| x.to_bits()).collect());
+        let (got, want): (Vec<u32>, Vec<u32>) = (bits(&got)?, bits(&want)?);
+        let wrong = (got != want).then(|| "what stayed differs from what came back".to_owned());
+        let before = self.gpu.received_bytes();
+        let seconds = best_of(suite.options.repeat, || (), || suite.session.persist(result))?;
+        let came = self.gpu.received_bytes() - before;
+        let moved = (came > 1 << 16).then(|| format!("{came} bytes of what should stay came back"));
+        Ok((seconds, wrong.or(moved)))
     }
 }
 

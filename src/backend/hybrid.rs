@@ -165,9 +165,9 @@ impl Backend for Hybrid {
         works.then(|| self.first.hold(block)).flatten().or_else(|| self.second.hold(block))
     }
 
-    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
         let works = !self.state.failed.load(Relaxed);
-        works.then(|| self.first.room(block)).flatten()
+        works.then(|| self.first.room(block, lasts)).flatten()
     }
 
     fn notes(&self) -> Vec<Error> {
@@ -277,9 +277,14 @@ impl Multiply for EitherProduct {
         self.both.either(|| self.suits(product), |multiply| unsafe { multiply.run(product) })
     }
 
-    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
-        // SAFETY: as above.
-        self.both.either(|| self.suits(product), |multiply| unsafe { multiply.run_away(product, away) })
+    unsafe fn run_away(
+        &self,
+        product: &Product,
+        away: [Option<&dyn Held>; 2],
+        sums: Option<&dyn Held>,
+    ) -> Result<bool> {
+        // SAFETY: as above; sums that a product may have changed in their room are gone with the device.
+        self.both.either(|| self.suits(product), |multiply| unsafe { multiply.run_away(product, away, sums) })
     }
 }
 

@@ -59,9 +59,9 @@ pub trait Backend: Send + Sync + fmt::Debug {
     }
 
     /// Makes room where kernels run for the elements of a block, none of which are there yet: the results that launches store in the block may
-    /// then stay there ([`Executable::run_away`]). `None` if there is no such place, or no room. What this gives brings all elements to the block,
+    /// then stay there ([`Executable::run_away`], [`Multiply::run_away`]). What is there for longest makes way for what lasts longer than a task. `None` if there is no such place, or no room. What this gives brings all elements to the block,
     /// so that must not be asked of it if any was stored in the block's own memory.
-    fn room(&self, _block: &Block) -> Option<Arc<dyn Held>> {
+    fn room(&self, _block: &Block, _lasts: bool) -> Option<Arc<dyn Held>> {
         None
     }
 
@@ -172,14 +172,22 @@ pub trait Multiply: Send + Sync {
     /// sums are initialized, of the dtype [`product_sum`], all 0 if they are said to be fresh, and nobody else's; so is the room, of [`product_room`] bytes, aligned to 64.
     unsafe fn run(&self, product: &Product) -> Result<()>;
 
-    /// The same for operands that may be away: what holds their elements elsewhere.
+    /// The same for operands that may be away: what holds their elements elsewhere, and [room](Backend::room) for the sums, none of which are in it
+    /// as long as they are fresh. Whether the sums stay in the room; if they do not, they are in their own memory, and what is in the room does
+    /// not count any more. A product that fails may have changed sums that are in the room.
     ///
     /// # Safety
-    /// That of [`Multiply::run`], for operands when what holds them has been [fetched](Held::fetch).
-    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
-        away.iter().flatten().try_for_each(|held| held.fetch())?;
-        // SAFETY: the caller's; both operands are here.
-        unsafe { self.run(product) }
+    /// That of [`Multiply::run`], for operands and sums when what holds them has been [fetched](Held::fetch).
+    unsafe fn run_away(
+        &self,
+        product: &Product,
+        away: [Option<&dyn Held>; 2],
+        sums: Option<&dyn Held>,
+    ) -> Result<bool> {
+        let sums = sums.filter(|_| !product.fresh);
+        away.into_iter().chain([sums]).flatten().try_for_each(|held| held.fetch())?;
+        // SAFETY: the caller's; operands and sums are here.
+        unsafe { self.run(product) }.map(|()| false)
     }
 }
 

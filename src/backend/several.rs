@@ -68,9 +68,9 @@ impl Backend for Several {
         (!held.is_empty()).then(|| Arc::new(All(held)) as Arc<dyn Held>)
     }
 
-    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
         // a result is where it was computed: the others would not find it
-        if let [one] = &self.all[..] { one.room(block) } else { None }
+        if let [one] = &self.all[..] { one.room(block, lasts) } else { None }
     }
 
     fn notes(&self) -> Vec<Error> {
@@ -137,9 +137,14 @@ impl Multiply for Dealt<dyn Multiply> {
         unsafe { self.turn(|| 0).run(product) }
     }
 
-    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
+    unsafe fn run_away(
+        &self,
+        product: &Product,
+        away: [Option<&dyn Held>; 2],
+        sums: Option<&dyn Held>,
+    ) -> Result<bool> {
         // SAFETY: by the caller's contract.
-        unsafe { self.turn(|| 0).run_away(product, away) }
+        unsafe { self.turn(|| 0).run_away(product, away, sums) }
     }
 }
 

@@ -18,11 +18,13 @@ impl Prepared<'_> {
         of: &ProductStep,
         region: &Region,
         data: &mut TaskData,
-    ) -> Result<Block> {
+    ) -> Result<Lent> {
         let step = &self.stage.steps[k];
         let multiply = self.products[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
         let mut sums = Block::full(&region.shape, Scalar::zero(step.dtype));
         let mut room = Block::uninit(DType::U8, &[of.room(&region.shape)]);
+        // where products are computed, for the sums of one matrix
+        let mut there = None;
         for part in 0..region.shape[0] {
             let mut own = region.clone();
             (own.start[0], own.shape[0]) = (region.start[0] + part, 1);
@@ -43,6 +45,9 @@ impl Prepared<'_> {
                 let extent = (views[0].rows, views[1].cols, views[0].cols);
                 let bytes = extent.0 * extent.1 * step.dtype.size();
                 let (to, room, fresh) = (sums.as_mut_ptr(), room.as_mut_ptr(), panel == panels.start);
+                if fresh && self.read[k] && region.shape[0] * count == 1 {
+                    there = self.backend.room(&sums, false);
+                }
                 // SAFETY: the operands' views lie in blocks that live until the panel is done; sums and room are this task's, as large as
                 // they must be.
                 self.permits.with(|| unsafe {
@@ -51,7 +56,10 @@ impl Prepared<'_> {
                         let [a, b] = [&views[0], &views[1]].map(|view| view.matrix(batch));
                         let c = to.add((part * count + batch) * bytes);
                         let held = [&views[0], &views[1]].map(|view| view.held.as_deref());
-                        multiply.run_away(&Product { extent, a, b, c, fresh, room }, held)?;
+                        let product = Product { extent, a, b, c, fresh, room };
+                        if !multiply.run_away(&product, held, there.as_deref())? {
+                            there = None;
+                        }
                     }
                     Ok::<_, Error>(())
                 })?;
@@ -60,7 +68,7 @@ impl Prepared<'_> {
         for k in of.inner.clone() {
             data.blocks[k].clear();
         }
-        Ok(sums)
+        Ok(Lent::new(sums, there))
     }
 
     /// Evaluates the steps of the operands for one panel, in place of what they had.

@@ -137,6 +137,7 @@ pub(super) fn run(
             inside: stage.inside_products(),
             read: stage.read_by_kernels(),
             permits: Permits::new(rt.threads, workers),
+            backend: &**rt.kernels.backend(),
         },
         kernel,
         roots,
@@ -191,7 +192,7 @@ fn start_root(
         StageRoot::Memory { dtype, stays } => {
             let block = Block::uninit(*dtype, &shape);
             let alone = *stays && stage.roots.len() == 1;
-            let whole = alone.then(|| rt.kernels.backend().room(&block)).flatten();
+            let whole = alone.then(|| rt.kernels.backend().room(&block, true)).flatten();
             let room = |whole| Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) };
             RootRun::Store(block, whole.map(room))
         }

@@ -1,7 +1,7 @@
 //! What a task gets before its kernel: regions inferred from the end backwards, then evaluated forwards.
 
 use super::RootResult;
-use crate::backend::{Away, Executable, Launch, Multiply, Operand, Output};
+use crate::backend::{Away, Backend, Executable, Launch, Multiply, Operand, Output};
 use crate::block::{Block, Held, Lent};
 use crate::dtype::{DType, for_dtype};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +27,8 @@ pub(super) struct Prepared<'a> {
     /// Whether kernels may read what a step yields.
     pub read: Vec<bool>,
     pub permits: Permits,
+    /// What kernels and products are compiled by.
+    pub backend: &'a dyn Backend,
 }
 
 /// Bounds how many kernels run at once; reads and writes are not counted.
@@ -167,7 +169,7 @@ impl Prepared<'_> {
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),
-            StepKind::Product(product) => self.product(k, product, region, data).map(Lent::from),
+            StepKind::Product(product) => self.product(k, product, region, data),
             StepKind::Gather(axes) => self.gather_axes(step, axes, region, data).map(Lent::from),
             StepKind::MapBlocks { map, grid, inputs } => {
                 self.map_blocks(step, (map, grid, inputs), region, data).map(Lent::from)

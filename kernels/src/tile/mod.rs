@@ -44,7 +44,7 @@ pub use moves::{
     CompactFn, GatherFn, IotaFn, PanelFn, ScatterFn, StreamFn, compact, gather, gather_panel, iota, scatter,
     splat, stream_copy,
 };
-pub use product::{Matrix, Product, ProductFn, product, product_room, product_sum};
+pub use product::{Matrix, Product, ProductFn, RUN as PRODUCT_RUN, product, product_room, product_sum};
 pub use unary::unary;
 
 /// `(x, out, n)`.

@@ -13,7 +13,7 @@ use super::vectors::{Tile, Wide};
 use crate::{DType, f16};
 
 /// Terms that are summed from zero.
-const RUN: usize = 256;
+pub const RUN: usize = 256;
 /// Rows of `a` that are packed at once.
 const ROWS: usize = 1024;
 /// Bytes of `b` that are packed at once, about half of a second-level cache.

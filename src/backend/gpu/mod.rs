@@ -234,7 +234,7 @@ impl Backend for Gpu {
         resident::hold(&self.device, block)
     }
 
-    fn room(&self, block: &Block) -> Option<Arc<dyn Held>> {
-        resident::room(&self.device, block)
+    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
+        resident::room(&self.device, block, lasts)
     }
 }

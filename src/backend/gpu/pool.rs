@@ -228,7 +228,7 @@ impl Pool {
             return Some(Some(state.spare.swap_remove(k).0));
         }
         while state.used + size > self.limit {
-            if !(evict || !state.spare.is_empty()) || !state.shrink() {
+            if !evict && state.spare.is_empty() || !state.shrink() {
                 return None;
             }
         }

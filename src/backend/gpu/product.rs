@@ -2,19 +2,16 @@
 
 use super::device::Device;
 use super::pool::{Buffers, Size};
-use super::resident::{Home, Homes};
+use super::resident::{Home, Homes, Twin};
 use super::{strided, wgsl};
 use crate::backend::{Matrix, Multiply, Operand, Product};
 use crate::block::Held;
 use crate::dtype::DType;
 use crate::error::{ErrorKind, Result};
-use blockwise_kernels::tile::product_sum;
+use blockwise_kernels::tile::{PRODUCT_RUN as RUN, product_sum};
 use smallvec::smallvec;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-
-/// Terms that are summed from zero.
-const RUN: usize = 256;
 
 /// Most terms of a piece. Mesa's software adapter ends all loops of an invocation after 65 535 rounds.
 const MOST_TERMS: usize = 1 << 15;
@@ -90,10 +87,21 @@ impl Compiled {
         Homes::of(&self.device, operands.iter().map(|(operand, shape)| (operand, &shape[..], size)))
     }
 
-    /// Bytes up and down for a piece none of whose operands is there.
-    fn size(&self, (m, n, k): Extent) -> Size {
+    /// The room that was made for a product's sums, and the first of them there. Sums that are wider on the device have none.
+    fn seat(&self, product: &Product) -> Option<(Arc<Twin>, usize)> {
+        let (size, (m, n, _)) = (product_sum(self.dtype).size(), product.extent);
+        let sums = Operand { ptr: product.c, strides: smallvec![(n * size) as isize, size as isize] };
+        let (from, to) = sums.hull(&[m, n], size);
+        let twin = self.device.pool.twin(from, to).filter(|twin| twin.room && size == self.sum_bytes())?;
+        let first = Home::within(&twin, 0, &sums, size).first;
+        Some((twin, first as usize))
+    }
+
+    /// Bytes up and down for a piece none of whose operands is there; its sums may be.
+    fn size(&self, (m, n, k): Extent, stays: bool) -> Size {
         let words = |elements: usize| elements.saturating_mul(self.dtype.size()).next_multiple_of(8);
         let sums = m.saturating_mul(n).saturating_mul(self.sum_bytes()).next_multiple_of(8);
+        let sums = if stays { 0 } else { sums };
         let operands = words(m.saturating_mul(k)).saturating_add(words(n.saturating_mul(k)));
         Size::of((self.params() + operands.saturating_add(sums)) as u64, sums as u64)
     }
@@ -105,11 +113,11 @@ impl Compiled {
     }
 
     /// The extent of pieces, if there is memory for any: terms are cut between runs, which keeps the bits of sums.
-    fn piece(&self, extent: Extent) -> Option<Extent> {
+    fn piece(&self, extent: Extent, stays: bool) -> Option<Extent> {
         let side = wgsl::product::side(self.tile.0);
         let grid = self.device.limits.max_compute_workgroups_per_dimension as usize * side;
         let (mut m, mut n, mut k) = (extent.0.min(grid), extent.1.min(grid), extent.2.min(MOST_TERMS));
-        while !self.device.fits(self.size((m, n, k)), 1) {
+        while !self.device.fits(self.size((m, n, k), stays), 1) {
             if k > RUN && k >= m.max(n) {
                 k = (k / 2).next_multiple_of(RUN);
             } else if m.max(n) > 1 {
@@ -183,7 +191,7 @@ impl Side {
 impl Multiply for Compiled {
     fn scratch_bytes(&self, extent: Extent) -> usize {
         // of what goes in several pieces the sums are kept as they were
-        let whole = self.piece(extent) == Some(extent);
+        let whole = self.piece(extent, false) == Some(extent);
         let sums = extent.0 * extent.1 * product_sum(self.dtype).size();
         (1 << 16) + if whole { 0 } else { sums }
     }
@@ -196,28 +204,59 @@ impl Multiply for Compiled {
     }
 
     unsafe fn run(&self, product: &Product) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.run_into(product, None) }
+    }
+
+    unsafe fn run_away(
+        &self,
+        product: &Product,
+        away: [Option<&dyn Held>; 2],
+        sums: Option<&dyn Held>,
+    ) -> Result<bool> {
+        let homes = self.homes(product);
+        let elsewhere = homes.inputs.iter().zip(away).filter(|(home, _)| home.is_none());
+        elsewhere.filter_map(|(_, held)| held).try_for_each(|held| held.fetch())?;
+        // of no terms nothing would be stored there
+        let seat = sums.filter(|_| product.extent.2 > 0).and_then(|_| self.seat(product));
+        let stays = seat.is_some();
+        if let Some(sums) = sums.filter(|_| !stays && !product.fresh) {
+            sums.fetch()?;
+        }
+        // SAFETY: the caller's; what was found stays where it is until it has been fetched.
+        unsafe { self.run_into(product, seat) }.map(|()| stays)
+    }
+}
+
+impl Compiled {
+    /// Adds a product to sums in their own memory, or in room for them from an element on.
+    ///
+    /// # Safety
+    /// That of [`Multiply::run`], of sums in their own memory.
+    unsafe fn run_into(&self, product: &Product, seat: Option<(Arc<Twin>, usize)>) -> Result<()> {
         let (m, n, k) = product.extent;
         if m == 0 || n == 0 || k == 0 {
             return Ok(());
         }
         self.device.alive(ACTION)?;
-        let piece = self.piece(product.extent).ok_or_else(|| ErrorKind::MemoryLimit {
+        let stays = seat.is_some();
+        let piece = self.piece(product.extent, stays).ok_or_else(|| ErrorKind::MemoryLimit {
             op: format!("a product of matrices on {}", self.device.adapter.name),
-            needed: self.size((1, 1, k.min(RUN))).total(),
+            needed: self.size((1, 1, k.min(RUN)), stays).total(),
             limit: self.device.pool.limit(),
-            chunks: "one sum of 256 terms".into(),
+            chunks: format!("one sum of {RUN} terms"),
         })?;
         let homes = self.homes(product);
         let bytes = m * n * product_sum(self.dtype).size();
         // SAFETY: the caller's: so many bytes of sums are there, and are nobody else's.
-        let saved = (piece != product.extent)
+        let saved = (piece != product.extent && !stays)
             .then(|| unsafe { std::slice::from_raw_parts(product.c, bytes) }.to_vec());
         for i in (0..m).step_by(piece.0) {
             for j in (0..n).step_by(piece.1) {
                 for p in (0..k).step_by(piece.2) {
                     let extent = (piece.0.min(m - i), piece.1.min(n - j), piece.2.min(k - p));
                     // SAFETY: the caller's, of a part.
-                    if let Err(e) = unsafe { self.piece_of(product, &homes, (i, j, p), extent) } {
+                    if let Err(e) = unsafe { self.piece_of(product, (&homes, &seat), (i, j, p), extent) } {
                         if let Some(saved) = saved {
                             // SAFETY: as many bytes as were read.
                             unsafe { saved.as_ptr().copy_to_nonoverlapping(product.c, bytes) };
@@ -230,24 +269,14 @@ impl Multiply for Compiled {
         Ok(())
     }
 
-    unsafe fn run_away(&self, product: &Product, away: [Option<&dyn Held>; 2]) -> Result<()> {
-        let homes = self.homes(product);
-        let elsewhere = homes.inputs.iter().zip(away).filter(|(home, _)| home.is_none());
-        elsewhere.filter_map(|(_, held)| held).try_for_each(|held| held.fetch())?;
-        // SAFETY: the caller's; what was found stays where it is until it has been fetched.
-        unsafe { self.run(product) }
-    }
-}
-
-impl Compiled {
     /// Adds the part of a product that begins at a row, a column and a term.
     ///
     /// # Safety
-    /// That of [`Multiply::run`].
+    /// That of [`Compiled::run_into`].
     unsafe fn piece_of(
         &self,
         product: &Product,
-        homes: &Homes,
+        (homes, seat): (&Homes, &Option<(Arc<Twin>, usize)>),
         (i, j, p): Extent,
         (m, n, k): Extent,
     ) -> Result<()> {
@@ -256,47 +285,63 @@ impl Compiled {
             self.side(product.a, &homes.inputs[0], (i, p), (m, k), false),
             self.side(product.b, &homes.inputs[1], (j, p), (n, k), true),
         ];
-        let size = product_sum(self.dtype).size();
-        let row = (product.extent.1 * size) as isize;
-        let c = product.c.wrapping_add((i * product.extent.1 + j) * size);
-        let fresh = product.fresh && p == 0;
-        let on_host = [row, size as isize];
-        let sums = Sums { c, fresh, shape: [m, n], size, on_host, wide: self.sum_bytes() };
-        let Some(buffers) = device.pool.take(device, self.size((m, n, k)), true)? else {
+        let (size, ahead) = (product_sum(self.dtype).size(), i * product.extent.1 + j);
+        let place = match seat {
+            Some((twin, first)) => Sums::There { twin, first: first + ahead, row: product.extent.1 },
+            None => Sums::Here {
+                c: product.c.wrapping_add(ahead * size),
+                size,
+                on_host: [(product.extent.1 * size) as isize, size as isize],
+                wide: self.sum_bytes(),
+            },
+        };
+        let sums = (place, [m, n], product.fresh && p == 0);
+        let Some(buffers) = device.pool.take(device, self.size((m, n, k), seat.is_some()), true)? else {
             return Err(device.error(ACTION, "there is no memory for it"));
         };
         // SAFETY: the caller's.
-        let done = unsafe { self.through(&sides, homes, &sums, &buffers) };
+        let done = unsafe { self.through(&sides, homes, sums, &buffers) };
         device.pool.done(buffers, done)
     }
 
     /// # Safety
-    /// That of [`Multiply::run`].
-    unsafe fn through(&self, sides: &[Side; 2], homes: &Homes, sums: &Sums, buffers: &Buffers) -> Result<()> {
+    /// That of [`Compiled::run_into`]; the sums have this shape, and are all 0 if they are fresh, wherever they are.
+    unsafe fn through(
+        &self,
+        sides: &[Side; 2],
+        homes: &Homes,
+        (sums, [m, n], fresh): (Sums<'_>, [usize; 2], bool),
+        buffers: &Buffers,
+    ) -> Result<()> {
         let device = &*self.device;
         let size = self.dtype.size();
-        let [m, n] = sums.shape;
         let from = self.params();
         let second = from + sides[0].sent(size).next_multiple_of(8);
         let third = second + sides[1].sent(size).next_multiple_of(8);
-        let down = sums.bytes().next_multiple_of(8);
+        let (bytes, layout) = match &sums {
+            Sums::Here { wide, .. } => (m * n * wide, [0, n]),
+            Sums::There { first, row, .. } => (0, [*first, *row]),
+        };
+        let (up, down) =
+            (if fresh { 0 } else { bytes.next_multiple_of(8) }, bytes.next_multiple_of(8).max(8));
         let mut words = vec![0, m as u32, n as u32, sides[0].terms as u32];
         words.extend(sides[0].words(0));
         words.extend(sides[1].words((second - from) / 4));
+        words.extend([layout[0] as u32, layout[1] as u32, u32::from(fresh)]);
         {
-            let mut view = device.writable(&buffers.upload, (third + down) as u64)?;
-            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-            view.slice(..bytes.len()).copy_from_slice(&bytes);
+            let mut view = device.writable(&buffers.upload, (third + up) as u64)?;
+            let params: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+            view.slice(..params.len()).copy_from_slice(&params);
             for (side, at) in sides.iter().zip([from, second]) {
                 let bytes = side.sent(size);
                 // SAFETY: the operand's elements are readable, and the slice has room for as many.
                 unsafe { side.pack(size, view.slice(at..at + bytes).as_raw_element_ptr().as_ptr()) };
                 device.sent(bytes as u64);
             }
-            if !sums.fresh {
+            if up > 0 {
                 // SAFETY: as above.
-                unsafe { sums.send(view.slice(third..third + down).as_raw_element_ptr().as_ptr()) };
-                device.sent(sums.bytes() as u64);
+                unsafe { sums.send([m, n], view.slice(third..third + up).as_raw_element_ptr().as_ptr()) };
+                device.sent(bytes as u64);
             }
         }
         let slots = homes.slots();
@@ -306,21 +351,21 @@ impl Compiled {
             offset: offset as u64,
             size: wgpu::BufferSize::new((end - offset) as u64),
         };
+        let results = match &sums {
+            Sums::Here { .. } => &buffers.output,
+            Sums::There { twin, .. } => &twin.buffer,
+        };
         let mapping = device.checked(ACTION, || {
             buffers.upload.unmap();
             let params = part(0, 4 * wgsl::product::PARAMS);
             // where both operands stay, the binding is the parameters again
             let inputs = if third > from { part(from, third) } else { params.clone() };
-            let group =
-                device.bind([params, inputs, buffers.output.as_entire_buffer_binding()], &homes.twins);
+            let group = device.bind([params, inputs, results.as_entire_buffer_binding()], &homes.twins);
             let mut encoder = device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(&buffers.upload, 0, &buffers.input, 0, third as u64);
-            match sums.fresh {
-                true => encoder.clear_buffer(&buffers.output, 0, Some(down as u64)),
-                false => {
-                    let from = (&buffers.upload, third as u64);
-                    encoder.copy_buffer_to_buffer(from.0, from.1, &buffers.output, 0, down as u64);
-                }
+            if up > 0 {
+                let from = (&buffers.upload, third as u64);
+                encoder.copy_buffer_to_buffer(from.0, from.1, &buffers.output, 0, up as u64);
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let side = wgsl::product::side(self.tile.0);
@@ -328,55 +373,53 @@ impl Compiled {
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups(n.div_ceil(side) as u32, m.div_ceil(side) as u32, 1);
             drop(pass);
+            // of sums that stay these are any bytes, which come when they are added to
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down as u64);
             device.queue.submit([encoder.finish()]);
             device.map(&buffers.download, wgpu::MapMode::Read, down as u64)
         })?;
         device.mapped(&mapping, ACTION)?;
-        // SAFETY: the caller's; the view has all sums.
-        unsafe { sums.receive(&device.readable(&buffers.download, down as u64)?) };
+        // SAFETY: the caller's; the view has all sums that are to come.
+        unsafe { sums.receive([m, n], &device.readable(&buffers.download, down as u64)?) };
         buffers.download.unmap();
-        device.received(sums.bytes() as u64);
+        device.received(bytes as u64);
         Ok(())
     }
 }
 
-/// The sums of a piece: on the host in a larger matrix, on the device in words of their own, row after row.
-struct Sums {
-    c: *mut u8,
-    /// Whether they are all 0 still.
-    fresh: bool,
-    shape: [usize; 2],
-    /// Bytes of a sum on the host.
-    size: usize,
-    on_host: [isize; 2],
-    /// Bytes of a sum on the device. What is above those of the host matters to nobody.
-    wide: usize,
+/// Where the sums of a piece are.
+enum Sums<'a> {
+    /// On the host in a larger matrix, and on the device in words of their own, row after row.
+    Here {
+        c: *mut u8,
+        /// Bytes of a sum on the host.
+        size: usize,
+        on_host: [isize; 2],
+        /// Bytes of a sum on the device. What is above those of the host matters to nobody.
+        wide: usize,
+    },
+    /// In a twin: the first sum, and sums of a row.
+    There { twin: &'a Twin, first: usize, row: usize },
 }
 
-impl Sums {
-    fn bytes(&self) -> usize {
-        self.shape[0] * self.shape[1] * self.wide
-    }
-
-    fn on_device(&self) -> [isize; 2] {
-        [(self.shape[1] * self.wide) as isize, self.wide as isize]
+impl Sums<'_> {
+    /// # Safety
+    /// Those that are here are readable, and there is room for all.
+    unsafe fn send(&self, shape: [usize; 2], to: *mut u8) {
+        if let Sums::Here { c, size, on_host, wide } = self {
+            let on_device = [(shape[1] * wide) as isize, *wide as isize];
+            // SAFETY: the caller's.
+            unsafe { strided::copy(&shape, *size, (*c, on_host), (to, &on_device)) };
+        }
     }
 
     /// # Safety
-    /// The sums are readable, and there is room for [`Sums::bytes`].
-    unsafe fn send(&self, to: *mut u8) {
-        // SAFETY: the caller's.
-        unsafe { strided::copy(&self.shape, self.size, (self.c, &self.on_host), (to, &self.on_device())) };
-    }
-
-    /// # Safety
-    /// The sums are writable, and nobody else's.
-    unsafe fn receive(&self, from: &[u8]) {
-        if from.len() >= self.bytes() {
-            let from = (from.as_ptr(), &self.on_device()[..]);
-            // SAFETY: the caller's, and there are as many.
-            unsafe { strided::copy(&self.shape, self.size, from, (self.c, &self.on_host)) };
+    /// Those that are here are writable, and nobody else's; `from` has all of them.
+    unsafe fn receive(&self, shape: [usize; 2], from: &[u8]) {
+        if let Sums::Here { c, size, on_host, wide } = self {
+            let on_device = [(shape[1] * wide) as isize, *wide as isize];
+            // SAFETY: the caller's.
+            unsafe { strided::copy(&shape, *size, (from.as_ptr(), &on_device), (*c, on_host)) };
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Twin {
     /// The elements.
     pub buffer: wgpu::Buffer,
     /// Whether results of launches are stored here that belong to the memory.
-    room: bool,
+    pub room: bool,
 }
 
 /// Where an operand is on the device.
@@ -93,7 +93,7 @@ impl Homes {
 
 impl Home {
     /// Of an operand that lies inside a twin.
-    fn within(twin: &Twin, slot: usize, operand: &Operand, size: usize) -> Home {
+    pub fn within(twin: &Twin, slot: usize, operand: &Operand, size: usize) -> Home {
         let elements = |bytes: isize| bytes / size as isize;
         let first = elements(operand.ptr.addr().wrapping_sub(twin.start) as isize);
         Home { slot, first, steps: operand.strides.iter().map(|&s| elements(s)).collect() }
@@ -310,7 +310,7 @@ impl Seat {
         let last = |&(n, step): &(&usize, &isize)| *step == 1 && whole(*n as isize);
         per == 1
             || whole(first)
-                && (self.is_run(piece) && (bytes % 4 == 0 || bytes == self.twin.bytes)
+                && (self.is_run(piece) && (bytes.is_multiple_of(4) || bytes == self.twin.bytes)
                     || long.next().as_ref().is_some_and(last) && long.all(|(_, step)| whole(*step)))
     }
 
@@ -339,9 +339,9 @@ impl Drop for Seat {
     }
 }
 
-/// Makes room for a block's elements, all of which are still to come: older copies make way. `None` where [`hold`] gives none.
-pub fn room(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
-    let (twin, size) = of_block(device, block, true)?;
+/// Makes room for a block's elements, all of which are still to come; older copies make way if it lasts. `None` where [`hold`] gives none.
+pub fn room(device: &Arc<Device>, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
+    let (twin, size) = of_block(device, block, true, lasts)?;
     let twin = Arc::new(twin);
     device.pool.keep_twin(twin.clone(), size);
     let far = Far {
@@ -355,19 +355,19 @@ pub fn room(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
 }
 
 /// An empty twin of a block, and the bytes that are reserved for it.
-fn of_block(device: &Device, block: &Block, room: bool) -> Option<(Twin, u64)> {
+fn of_block(device: &Device, block: &Block, room: bool, evict: bool) -> Option<(Twin, u64)> {
     if !block.is_contiguous() || block.is_empty() {
         return None;
     }
     let size = device.twin_size(block.nbytes())?;
-    let twin = device.reserve((block.as_ptr().addr(), block.nbytes()), size, room, true)?;
+    let twin = device.reserve((block.as_ptr().addr(), block.nbytes()), size, room, evict)?;
     Some((twin, size))
 }
 
 /// Makes a twin of a block, if there is room: half of the device's limit is for twins, and the oldest copies make way for new ones. `None` if it is
 /// too large, not in C order, or the device has other troubles: then its elements are sent when they are needed.
 pub fn hold(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
-    let (twin, size) = of_block(device, block, false)?;
+    let (twin, size) = of_block(device, block, false, true)?;
     if send(device, block, &twin).is_err() {
         device.pool.unreserve(size);
         return None;

@@ -2,6 +2,7 @@ alias Element = u32;
 
 const WIDTH = 16u;
 const DEPTH = 16u;
+const RUN = 256u;
 
 fn zero() -> Element { return 0x0u; }
 fn left_element(i: u32) -> Element { return load_32(params[4u], i); }

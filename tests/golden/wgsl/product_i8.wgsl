@@ -2,6 +2,7 @@ alias Element = i32;
 
 const WIDTH = 16u;
 const DEPTH = 16u;
+const RUN = 256u;
 
 fn zero() -> Element { return bitcast<i32>(0x0u); }
 fn left_element(i: u32) -> Element { return i8_wrap(bitcast<i32>(load_8(params[4u], i))); }

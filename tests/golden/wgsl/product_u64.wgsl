@@ -2,6 +2,7 @@ alias Element = vec2<u32>;
 
 const WIDTH = 16u;
 const DEPTH = 8u;
+const RUN = 256u;
 
 fn zero() -> Element { return vec2<u32>(0x0u, 0x0u); }
 fn left_element(i: u32) -> Element { return load_64(params[4u], i); }

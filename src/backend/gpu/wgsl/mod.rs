@@ -269,3 +269,30 @@ fn write_words(d: DType, at: &str, x: &str) -> String {
         _ => format!("output[{at}] = {x}.x;\n    output[{at} + 1u] = {x}.y;"),
     }
 }
+
+#[cfg(test)]
+mod golden {
+    //! Texts that are kept in `tests/golden/wgsl`.
+
+    use std::path::Path;
+    use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    /// What a module has beside the library. The module must be valid.
+    pub fn own(text: &str) -> &str {
+        let module = wgpu::naga::front::wgsl::parse_str(text);
+        let module = module.unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)));
+        let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        assert!(valid.is_ok(), "{valid:?}");
+        &text[text.find("struct Values").expect("a structure")..]
+    }
+
+    /// Whether a text is as it was. `BLOCKWISE_UPDATE_GOLDEN` writes it anew.
+    pub fn check(file: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl").join(file);
+        if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, text).expect("writable");
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(text == golden, "the text changed; it is now\n{text}");
+    }
+}

@@ -4,10 +4,11 @@ use super::{Library, code, param};
 use crate::backend::gpu::Arithmetic;
 use crate::dtype::{DType, Scalar};
 use crate::error::{ErrorKind, Result};
-use blockwise_kernels::tile::product_sum;
+use blockwise_kernels::tile::{PRODUCT_RUN as RUN, product_sum};
 
-/// Words of parameters: 0, rows, columns, terms; of each operand where its elements begin, and elements from line to line and from term to term.
-pub const PARAMS: usize = 10;
+/// Words of parameters: 0, rows, columns, terms; of each operand where its elements begin, and elements from line to line and from term to term; the
+/// first sum, sums from row to row, and 1 if they are 0 still.
+pub const PARAMS: usize = 13;
 
 /// Sums along a side of a workgroup's tile, by lanes along it.
 pub fn side(width: u32) -> usize {
@@ -79,6 +80,7 @@ pub fn module(
 
 const WIDTH = {width}u;
 const DEPTH = {depth}u;
+const RUN = {RUN}u;
 
 fn zero() -> Element {{ return {zero}; }}
 fn left_element(i: u32) -> Element {{ return {left}; }}

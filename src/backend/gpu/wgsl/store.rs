@@ -62,3 +62,30 @@ pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> 
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::backend::gpu::geometry::Ranks;
+    use crate::backend::gpu::wgsl::{Form, golden, module};
+    use crate::backend::gpu::{Arithmetic, passes::Pass};
+    use crate::dtype::DType;
+    use crate::ir::Builder;
+    use crate::shape::IndexMap;
+
+    #[test]
+    fn a_tile_of_a_result_that_stays_as_text() {
+        let mut text = String::new();
+        for d in [DType::F32, DType::U8, DType::I64] {
+            let mut b = Builder::new(2);
+            let input = b.input(d, IndexMap::identity(2));
+            let x = b.load(input);
+            b.store(x);
+            let kernel = b.finish().expect("sound");
+            let form = Form { placed: true, ..Form::sent(2, 0) };
+            let pass = &Pass::of(&kernel)[0];
+            let made = module(&kernel, pass, &form, 64, &Arithmetic::default()).expect("supported");
+            text.push_str(golden::own(&made.text));
+        }
+        golden::check("placed.wgsl", &text);
+    }
+}

@@ -91,13 +91,12 @@ pub(super) fn main(
 mod tests {
     use super::*;
     use crate::backend::gpu::geometry::{Ranks, Turn};
+    use crate::backend::gpu::wgsl::golden;
     use crate::backend::gpu::{Arithmetic, passes::Pass};
     use crate::dtype::DType;
     use crate::ir::Builder;
     use crate::op::BinaryOp;
     use crate::shape::IndexMap;
-    use std::path::Path;
-    use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 
     #[test]
     fn a_transpose_as_text() {
@@ -122,16 +121,6 @@ mod tests {
         let pass = &Pass::of(&kernel)[0];
         let text =
             super::super::module(&kernel, pass, &form, 64, &Arithmetic::default()).expect("supported").text;
-        let module = wgpu::naga::front::wgsl::parse_str(&text);
-        let module = module.unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)));
-        let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
-        assert!(valid.is_ok(), "{valid:?}");
-        let own = &text[text.find("struct Values").expect("a structure")..];
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl/turned.wgsl");
-        if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, own).expect("writable");
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(own == golden, "the text changed; it is now\n{own}");
+        golden::check("turned.wgsl", golden::own(&text));
     }
 }

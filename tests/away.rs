@@ -115,7 +115,7 @@ impl Executable for Compiled {
         away.fetch()?;
         let number = self.of.launches.load(SeqCst);
         let ([Output::Store(operand)], Some(size), true) =
-            (launch.outputs, self.size, away.result && number % self.of.homing != 0)
+            (launch.outputs, self.size, away.result && !number.is_multiple_of(self.of.homing))
         else {
             // SAFETY: the caller's.
             return unsafe { self.run(launch) }.map(|()| None);

@@ -96,8 +96,9 @@ impl Session {
 
     /// Computes now and gives an array over the values in memory.
     ///
-    /// If the session runs on a GPU, a copy of the values stays there as long as the array lives, and kernels read that instead of being sent
-    /// them. Copies take up to half of the device's memory limit; those that were not read for longest make room for new ones.
+    /// If the session runs on a GPU, the values stay there as long as the array lives, and kernels read them there. Those that were computed there
+    /// come back when somebody reads them here, once; until then their memory here is reserved, but not used. Arrays take up to half of the device's
+    /// memory limit; those that were not read for longest make room for new ones, and come back if they have not before.
     ///
     /// ```
     /// use blockwise::prelude::*;
@@ -108,7 +109,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Array::compute`].
+    /// As [`Array::compute`]. If the device is lost later on, reading values that never came back is an [`ErrorKind::Device`]: persist the array
+    /// again.
     pub fn persist(&self, array: &Array) -> Result<Array> {
         let target = [Target { expr: array.expr()?.clone(), destination: Destination::Stay }];
         let run = || match self.run_anywhere(&target) {

@@ -223,11 +223,15 @@ struct Either {
 }
 
 impl Either {
-    /// Whether the first does a launch in less time.
-    fn suits(&self, launch: &Launch<'_>) -> bool {
+    /// Whether the first does a launch in less time, whose result may stay there.
+    fn suits(&self, launch: &Launch<'_>, stays: bool) -> bool {
         self.costs.as_ref().is_none_or(|([first, second], kernel)| {
             let held = self.both.first.held_bytes(launch) as f64;
-            let there = Work::of_launch(kernel, launch, held);
+            let mut there = Work::of_launch(kernel, launch, held);
+            if stays {
+                // it is written as fast as what is held is read
+                there.held += std::mem::take(&mut there.stored);
+            }
             first.seconds(&there) < second.seconds(&Work::of_launch(kernel, launch, 0.0))
         })
     }
@@ -240,12 +244,13 @@ impl Executable for Either {
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
         // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
-        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run(launch) })
+        self.both.either(|| self.suits(launch, false), |executable| unsafe { executable.run(launch) })
     }
 
     unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
+        let suits = || self.suits(launch, away.result);
         // SAFETY: as above.
-        self.both.either(|| self.suits(launch), |executable| unsafe { executable.run_away(launch, away) })
+        self.both.either(suits, |executable| unsafe { executable.run_away(launch, away) })
     }
 }
 
@@ -448,7 +453,14 @@ mod tests {
             place(2)
         );
         assert!(place(200).starts_with("broken: "), "{}", place(200));
-        for (operations, points, fails) in [(2, 100_000, false), (200, 100_000, true), (200, 100, false)] {
+        for (operations, points, stays, fails) in [
+            (2, 100_000, false, false),
+            (200, 100_000, false, true),
+            (200, 100, false, false),
+            // what does not come back costs less
+            (150, 100_000, false, false),
+            (150, 100_000, true, true),
+        ] {
             let executable = backend.compile(&chain(operations)).expect("compiles");
             let (mut x, mut y) = (vec![1i32; points], vec![0i32; points]);
             let operand = |p: &mut Vec<i32>| Operand { ptr: p.as_mut_ptr().cast(), strides: smallvec![4] };
@@ -465,8 +477,9 @@ mod tests {
             };
             // the first one fails whatever it is given, and then all is the second's
             backend.state.failed.store(false, Relaxed);
-            // SAFETY: both have an element for every point.
-            unsafe { executable.run(&launch) }.expect("runs");
+            let away = Away { inputs: &[None], result: stays };
+            // SAFETY: both have an element for every point, and nothing is away.
+            assert!(unsafe { executable.run_away(&launch, &away) }.expect("runs").is_none());
             assert_eq!(backend.state.failed.load(Relaxed), fails, "{operations} operations, {points} points");
             assert!(y.iter().all(|&y| y == 1));
         }

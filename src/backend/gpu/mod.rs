@@ -12,7 +12,8 @@
 //! **Invariant:** kernels bind three buffers (parameters, inputs that are sent, results) and up to four of blocks that stay on the device
 //! (`resident`), however many operands they have.
 //!
-//! **Invariant:** a launch that fails leaves what it folds into as it was, so that it can be done again elsewhere.
+//! **Invariant:** a launch that fails leaves what it folds into as it was, so that it can be done again elsewhere. (Sums of products that stay are gone
+//! with the device; their task is done again.)
 
 mod adapters;
 mod arithmetic;

@@ -10,7 +10,7 @@ use super::strided;
 use crate::backend::reference::unravel;
 use crate::backend::{Launch, Operand, Output};
 use crate::block::{Block, Held};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ir::{Kernel, Root};
 use crate::shape::Dims;
 use smallvec::SmallVec;
@@ -139,7 +139,13 @@ impl Held for Hold {
     fn fetch(&self) -> Result<()> {
         let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(far) = &*away {
-            far.fetch(&self.device)?;
+            far.fetch(&self.device).map_err(|e| match e.kind() {
+                ErrorKind::Device { message, .. } => {
+                    let hint = "values that had stayed there are lost; compute or persist them again";
+                    self.device.error(FETCHING, format!("{message}; {hint}"))
+                }
+                _ => e,
+            })?;
             *away = None;
         }
         Ok(())

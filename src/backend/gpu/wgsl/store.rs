@@ -65,7 +65,6 @@ pub(super) fn from_first(kernel: &Kernel, stored: &[Value], layout: &Layout) -> 
 
 #[cfg(test)]
 mod tests {
-    use crate::backend::gpu::geometry::Ranks;
     use crate::backend::gpu::wgsl::{Form, golden, module};
     use crate::backend::gpu::{Arithmetic, passes::Pass};
     use crate::dtype::DType;

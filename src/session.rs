@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Device};
 use crate::block::{Block, Held, Lent, pool};
 use crate::config::{self, IntoBytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{self, Plan, Step, Target};
 use crate::schedule::{self, KernelCache, Runtime};
@@ -229,7 +229,17 @@ impl Session {
             let blocks = self.turn("compute", |rt| cluster.run(targets, rt))?;
             return Ok(blocks.into_iter().map(|block| block.map(Lent::from)).collect());
         }
-        self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))
+        let run = || self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt));
+        match run() {
+            // what had stayed on a device went with it: all is computed again, where kernels run now
+            Err(e)
+                if matches!(e.kind(), ErrorKind::Device { .. })
+                    && !targets.iter().any(|t| matches!(t.destination, plan::Destination::Sink(_))) =>
+            {
+                run()
+            }
+            done => done,
+        }
     }
 
     /// Optimizes and plans a frame's relation.

@@ -1,9 +1,10 @@
 //! Results that stay where kernels run, on a device that can be lost at any launch: nothing is read before it is here, and nothing is wrong.
 
 use blockwise::backend::reference::Reference;
-use blockwise::backend::{Away, Backend, Executable, Launch, Output, hybrid::Hybrid};
+use blockwise::backend::{Away, Backend, Executable, Launch, Operand, Output, Running, hybrid::Hybrid};
 use blockwise::block::Held;
 use blockwise::ir::{Kernel, Root};
+use blockwise::op::ReduceOp;
 use blockwise::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,7 @@ type Room = (std::ops::Range<usize>, Arc<Mutex<Vec<Arc<Stored>>>>);
 /// Elements that are to be written to addresses.
 #[derive(Debug)]
 struct Stored {
-    elements: Vec<(usize, Vec<u8>)>,
+    elements: Mutex<Vec<(usize, Vec<u8>)>>,
     lost: Arc<AtomicBool>,
 }
 
@@ -34,7 +35,7 @@ impl Held for Stored {
         if self.lost.load(SeqCst) {
             return Err(lost());
         }
-        for (at, bytes) in &self.elements {
+        for (at, bytes) in &*self.elements.lock().expect("nobody panics here") {
             let to = std::ptr::with_exposed_provenance_mut::<u8>(*at);
             // SAFETY: an element of the launch's output, which lives as long and is nobody else's.
             unsafe { bytes.as_ptr().copy_to_nonoverlapping(to, bytes.len()) };
@@ -66,6 +67,21 @@ fn lost() -> Error {
     ErrorKind::Device { device: "faraway".into(), action: "running a kernel", message: "lost".into() }.into()
 }
 
+impl Faraway {
+    /// Counts a launch, before which it may be lost.
+    fn launch(&self) -> Result<(), Error> {
+        if self.launches.fetch_add(1, SeqCst) >= self.lost_at {
+            self.lost.store(true, SeqCst);
+        }
+        if self.lost.load(SeqCst) { Err(lost()) } else { Ok(()) }
+    }
+
+    fn again(&self) -> Faraway {
+        let (launches, lost, rooms) = (self.launches.clone(), self.lost.clone(), self.rooms.clone());
+        Faraway { launches, lost, rooms, ..*self }
+    }
+}
+
 impl Backend for Faraway {
     fn name(&self) -> String {
         "faraway".into()
@@ -76,15 +92,64 @@ impl Backend for Faraway {
             [Root::Store { value }] => Some(kernel.dtype(*value).size()),
             _ => None,
         };
-        let (launches, lost, rooms) = (self.launches.clone(), self.lost.clone(), self.rooms.clone());
-        let of = Faraway { launches, lost, rooms, ..*self };
-        Ok(Arc::new(Compiled { of, size, inner: Reference.compile(kernel)? }))
+        Ok(Arc::new(Compiled { of: self.again(), size, inner: Reference.compile(kernel)? }))
+    }
+
+    fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>, Error> {
+        Ok((op == ReduceOp::Sum && dtype == I64).then(|| Arc::new(Sums(self.again())) as Arc<dyn Running>))
     }
 
     fn room(&self, block: &Block, _: bool) -> Option<Arc<dyn Held>> {
         let (parts, at) = (Arc::<Mutex<Vec<Arc<Stored>>>>::default(), block.as_ptr().expose_provenance());
         self.rooms.lock().expect("nobody panics here").push((at..at + block.nbytes(), parts.clone()));
         Some(Arc::new(Whole { parts, at, rooms: self.rooms.clone(), _block: block.clone() }))
+    }
+}
+
+/// Running sums of what is in rooms.
+struct Sums(Faraway);
+
+impl Running for Sums {
+    fn fewest_lines(&self) -> usize {
+        2
+    }
+
+    fn run(&self, operand: &Operand, shape: &[usize], axis: usize, continues: bool) -> Result<(), Error> {
+        self.0.launch()?;
+        let rooms = self.0.rooms.lock().expect("nobody panics here");
+        let (_, parts) = rooms.iter().find(|(range, _)| range.contains(&operand.ptr.addr())).expect("a room");
+        let mut parts = parts.lock().expect("nobody panics here");
+        let place = |parts: &[Arc<Stored>], at: usize| {
+            let mut places = parts.iter().enumerate().rev().flat_map(|(p, part)| {
+                part.elements
+                    .lock()
+                    .expect("nobody panics here")
+                    .iter()
+                    .position(|(a, _)| *a == at)
+                    .map(|e| (p, e))
+            });
+            places.next().expect("it is there")
+        };
+        let number = |parts: &[Arc<Stored>], (p, e): (usize, usize)| {
+            let bytes = parts[p].elements.lock().expect("nobody panics here")[e].1.clone();
+            i64::from_ne_bytes(bytes.try_into().expect("8 bytes"))
+        };
+        let parts = &mut parts[..];
+        for n in 0..shape.iter().product() {
+            let (mut rest, mut at, mut along) = (n, operand.ptr.addr(), 0);
+            for (a, (length, stride)) in shape.iter().zip(&operand.strides).enumerate().rev() {
+                at = at.wrapping_add_signed((rest % length) as isize * stride);
+                along = if a == axis { rest % length } else { along };
+                rest /= length;
+            }
+            if along > 0 || continues {
+                let before = number(parts, place(parts, at.wrapping_add_signed(-operand.strides[axis])));
+                let own = place(parts, at);
+                let sum = before.wrapping_add(number(parts, own)).to_ne_bytes().to_vec();
+                parts[own.0].elements.lock().expect("nobody panics here")[own.1].1 = sum;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,12 +166,7 @@ impl Executable for Compiled {
     }
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<(), Error> {
-        if self.of.launches.fetch_add(1, SeqCst) >= self.of.lost_at {
-            self.of.lost.store(true, SeqCst);
-        }
-        if self.of.lost.load(SeqCst) {
-            return Err(lost());
-        }
+        self.of.launch()?;
         // SAFETY: the caller's.
         unsafe { self.inner.run(launch) }
     }
@@ -136,7 +196,7 @@ impl Executable for Compiled {
             bytes.fill(0x2a);
             (at, taken)
         };
-        let elements = (0..launch.region.len()).map(element).collect();
+        let elements = Mutex::new((0..launch.region.len()).map(element).collect());
         let stored = Arc::new(Stored { elements, lost: self.of.lost.clone() });
         let rooms = self.of.rooms.lock().expect("nobody panics here");
         if let Some((_, parts)) = rooms.iter().find(|(range, _)| range.contains(&operand.ptr.addr())) {
@@ -171,6 +231,7 @@ fn programs(x: &Array) -> Vec<Array> {
         (&y + 1).matmul(&(&y - 2).t()),
         (&y + 1).flip(Some(0)).take(&[3, 0, 3], 1) * 2,
         (&z - z.max(0)).cumsum(1),
+        z.cumsum(0).cumsum(1) * 2 + &z,
     ]
 }
 

@@ -4,10 +4,12 @@
 #[path = "common/gpu.rs"]
 mod adapter;
 
-use blockwise::backend::gpu::{Gpu, GpuBuilder};
+use blockwise::backend::gpu::{Arithmetic, Gpu, GpuBuilder};
 use blockwise::backend::hybrid::Hybrid;
 use blockwise::backend::{Backend, cpu::Cpu, several::Several};
+use blockwise::op::ReduceOp;
 use blockwise::prelude::*;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A session on a GPU that tells what it was sent, and one on the CPU.
@@ -263,6 +265,75 @@ fn what_is_computed_stays_where_it_was_computed() {
 
 fn largest(xs: &[f64]) -> f64 {
     xs.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+#[test]
+fn running_folds_of_what_stays_are_folded_there() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    for d in [U8, I32, F32, F64, U64] {
+        for chunks in [[120, 90], [50, 90], [70, 64]] {
+            let plain = ramp(d).rechunk(chunks);
+            let kept = session.persist(&plain).expect("computes");
+            let ways: [fn(&Array) -> Array; 4] =
+                [|x| x.cumsum(0), |x| x.cumsum(1) * 2, |x| (x % 5 + 1).cumprod(0), |x| x.cumsum(0).cumsum(1)];
+            for way in ways {
+                let moved = || gpu.sent_bytes() + gpu.received_bytes();
+                let before = moved();
+                let made = session.persist(&way(&kept)).expect("computes");
+                let moved = moved() - before;
+                // chunks of few lines are folded here
+                if gpu.resident_bytes() > 0 && chunks[1] == 90 && chunks[0] == 120 {
+                    assert!(moved <= 8, "{d} {chunks:?}: {moved} bytes");
+                }
+                let (got, want) =
+                    (session.compute(&made).expect("gpu"), cpu.compute(&way(&plain)).expect("cpu"));
+                let bits =
+                    |block: &Block| -> Vec<u64> { numbers(block).into_iter().map(f64::to_bits).collect() };
+                assert_eq!((got.dtype(), bits(&got)), (want.dtype(), bits(&want)), "{d} {chunks:?}");
+            }
+        }
+    }
+    // of one line, and of lines that are longer than a dispatch
+    for array in [
+        ramp(F64).reshape(&[-1]).cumsum(0),
+        (Array::arange(0, 70 * 40_000, 1).reshape(&[70, 40_000]) % 9).cumsum(1),
+    ] {
+        let made = session.persist(&array).expect("computes");
+        let (got, want) = (session.compute(&made).expect("gpu"), cpu.compute(&array).expect("cpu"));
+        assert!(numbers(&got) == numbers(&want));
+    }
+}
+
+#[test]
+fn running_folds_as_text() {
+    use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
+    let wide = Capabilities::FLOAT64 | Capabilities::SHADER_INT64;
+    let mut all = String::new();
+    for (op, d) in [(ReduceOp::Sum, I64), (ReduceOp::Prod, U64), (ReduceOp::Sum, F64), (ReduceOp::Prod, F64)]
+    {
+        for (arithmetic, capabilities) in
+            [(Arithmetic::default(), Capabilities::empty()), (Arithmetic::all(), wide)]
+        {
+            let text = Gpu::running_wgsl(op, d, &arithmetic).expect("supported");
+            let module = wgpu::naga::front::wgsl::parse_str(&text);
+            let module = module.unwrap_or_else(|e| panic!("{op} {d}: {}", e.emit_to_string(&text)));
+            let valid = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
+            assert!(valid.is_ok(), "{op} {d}: {valid:?}");
+            // the walk is that of shaders/, the same for all
+            let (own, walk) = text.split_at(text.find("// Folds elements").expect("a walk"));
+            assert_eq!(walk, include_str!("../shaders/running.wgsl"));
+            if arithmetic == Arithmetic::default() {
+                all.push_str(&own[own.find("alias Element").expect("an element")..]);
+            }
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wgsl/running.wgsl");
+    if std::env::var_os("BLOCKWISE_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &all).expect("writable");
+    }
+    assert!(all == std::fs::read_to_string(&path).unwrap_or_default(), "the text changed; it is now\n{all}");
+    let e = Gpu::running_wgsl(ReduceOp::Max, F64, &Arithmetic::all()).expect_err("no such running fold");
+    assert!(matches!(e.kind(), ErrorKind::Unsupported { .. }), "{e}");
 }
 
 #[test]

@@ -113,12 +113,7 @@ impl Session {
     /// again.
     pub fn persist(&self, array: &Array) -> Result<Array> {
         let target = [Target { expr: array.expr()?.clone(), destination: Destination::Stay }];
-        let run = || match self.run_anywhere(&target) {
-            // what had stayed went with the device: now it is computed elsewhere
-            Err(e) if matches!(e.kind(), ErrorKind::Device { .. }) => self.run_anywhere(&target),
-            done => done,
-        };
-        let lent = run()?.into_iter().flatten().next();
+        let lent = self.run_anywhere(&target)?.into_iter().flatten().next();
         let mut lent = lent.ok_or_else(|| Error::internal("a result is missing"))?;
         if lent.held().is_none() {
             let block = lent.here()?.clone();

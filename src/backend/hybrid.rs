@@ -1,11 +1,12 @@
 //! Two backends as one: what the first cannot run, the second does, and a note says so.
 
 use super::cost::{Rates, Work};
-use super::{Away, Backend, Executable, Launch, Multiply, Product};
+use super::{Away, Backend, Executable, Launch, Multiply, Operand, Product, Running};
 use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Kernel;
+use crate::op::ReduceOp;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -143,6 +144,12 @@ impl Backend for Hybrid {
         })
     }
 
+    fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>> {
+        let first = self.by_first(|| self.first.running(op, dtype))?.flatten();
+        // what it folds is with the first
+        Ok(first.map(|inner| Arc::new(Watched { inner, state: self.state.clone() }) as Arc<dyn Running>))
+    }
+
     fn place(&self, kernel: &Kernel) -> String {
         let cheaper = |rates: &_| self.cheaper(kernel, rates);
         self.place_of(self.first.compile(kernel).err(), cheaper, |backend| backend.place(kernel))
@@ -254,6 +261,28 @@ impl Executable for Either {
     }
 }
 
+/// Something of the first alone.
+struct Watched {
+    inner: Arc<dyn Running>,
+    state: Arc<State>,
+}
+
+impl Running for Watched {
+    fn fewest_lines(&self) -> usize {
+        self.inner.fewest_lines()
+    }
+
+    fn run(&self, operand: &Operand, shape: &[usize], axis: usize, continues: bool) -> Result<()> {
+        let done = self.inner.run(operand, shape, axis, continues);
+        if let Err(why) = &done
+            && !self.state.failed.swap(true, Relaxed)
+        {
+            self.state.note(why.clone());
+        }
+        done
+    }
+}
+
 /// A product compiled for both.
 struct EitherProduct {
     both: Both<dyn Multiply>,
@@ -296,7 +325,7 @@ impl Multiply for EitherProduct {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Matrix, Operand, Output, reference::Reference};
+    use crate::backend::{Matrix, Output, reference::Reference};
     use crate::ir::Builder;
     use crate::shape::{IndexMap, Region};
     use smallvec::smallvec;

@@ -16,6 +16,7 @@ use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
+use crate::op::ReduceOp;
 use crate::shape::Region;
 pub use blockwise_kernels::tile::{Matrix, Product, Records, product_room, product_sum};
 pub use device::Device;
@@ -40,6 +41,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if this backend cannot compute it.
     fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
         cpu::Cpu::detect().product(dtype)
+    }
+
+    /// Compiles the running fold (`Sum` or `Prod`) of elements of a dtype that are in [room](Backend::room); `None` where there is no room.
+    ///
+    /// # Errors
+    /// As of [`Backend::compile`].
+    fn running(&self, _op: ReduceOp, _dtype: DType) -> Result<Option<Arc<dyn Running>>> {
+        Ok(None)
     }
 
     /// Where a product of so many rows, columns and terms would be computed, for people; and why, where that is not what was asked for.
@@ -111,6 +120,20 @@ pub trait Executable: Send + Sync {
         // SAFETY: the caller's; all inputs are here.
         unsafe { self.run(launch) }.map(|()| None)
     }
+}
+
+/// A compiled running fold of elements that are in room where it runs. Holds no state: threads share it.
+pub trait Running: Send + Sync {
+    /// Of how many lines it takes less time than to bring the elements here.
+    fn fewest_lines(&self) -> usize;
+
+    /// Folds each element of a box with the one before it along an axis, in order; the first ones with those before the box, if it continues
+    /// what lies there. The elements must be in room that [`Backend::room`] made, stored there by [`Executable::run_away`]; `operand` is where they
+    /// would be here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device): then they have unknown values.
+    fn run(&self, operand: &Operand, shape: &[usize], axis: usize, continues: bool) -> Result<()>;
 }
 
 /// What of a launch need not be on the host.

@@ -1,10 +1,11 @@
 //! Several backends of which every launch goes to one: a machine's GPUs side by side.
 
-use super::{Away, Backend, Executable, Launch, Multiply, Product};
+use super::{Away, Backend, Executable, Launch, Multiply, Product, Running};
 use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::Kernel;
+use crate::op::ReduceOp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -71,6 +72,10 @@ impl Backend for Several {
     fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
         // a result is where it was computed: the others would not find it
         if let [one] = &self.all[..] { one.room(block, lasts) } else { None }
+    }
+
+    fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>> {
+        if let [one] = &self.all[..] { one.running(op, dtype) } else { Ok(None) }
     }
 
     fn notes(&self) -> Vec<Error> {

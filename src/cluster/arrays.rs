@@ -336,7 +336,7 @@ fn words(plan: &Plan) -> String {
                 StageRoot::Sink(sink) => format!("sink {:?}\n", sink.grid()),
                 StageRoot::Spill { dtype, grid } => format!("spill {dtype} {grid:?}\n"),
                 StageRoot::Reduce { op, dtype, axes } => format!("{op} {dtype} {axes:?}\n"),
-                StageRoot::Scan { op, dtype, axis } => format!("scan {op} {dtype} {axis}\n"),
+                StageRoot::Scan { op, dtype, axis, .. } => format!("scan {op} {dtype} {axis}\n"),
                 StageRoot::Memory { dtype, .. } => format!("memory {dtype}\n"),
                 StageRoot::Into(block) => format!("memory {}\n", block.dtype()),
             };

@@ -118,6 +118,8 @@ fn attempt(
     let mut drafts = drafts(dag, targets, ids, &levels, exchanges);
     drafts.extend(keeps(dag, &drafts, exchanges, limit));
     drafts.sort_by_key(|d| d.level);
+    // what may be lost with a device is made again with all else, and no sink is written twice
+    let stays = !targets.iter().any(|t| matches!(t.destination, Destination::Sink(_)));
 
     let mut plan = Plan {
         stages: vec![],
@@ -133,7 +135,8 @@ fn attempt(
                 plan.targets[t] = ResultId { stage, root };
             }
         }
-        let built = StageBuilder::new(dag, &done, group[0].grid.ndim()).build(&group, exchanges, limit)?;
+        let built =
+            StageBuilder::new(dag, &done, group[0].grid.ndim()).build(&group, exchanges, limit, stays)?;
         for (root, draft) in group.iter().enumerate() {
             if let Some(node) = draft.completes {
                 done.insert(node, ResultId { stage, root });

@@ -217,6 +217,8 @@ pub enum StageRoot {
         dtype: DType,
         /// Along this axis of the grid.
         axis: usize,
+        /// Whether its elements may stay where kernels run.
+        stays: bool,
     },
 }
 

@@ -73,6 +73,7 @@ impl<'a> StageBuilder<'a> {
         group: &[Draft],
         exchanges: &BTreeMap<NodeId, Exchange>,
         limit: u64,
+        stays: bool,
     ) -> Result<Stage> {
         let ndim = self.rank;
         let identity = IndexMap::identity(ndim);
@@ -102,7 +103,7 @@ impl<'a> StageBuilder<'a> {
                     main.builder.store(value);
                     match store {
                         Some(grid) => StageRoot::Spill { dtype, grid: grid.clone() },
-                        None => StageRoot::Memory { dtype, stays: false },
+                        None => StageRoot::Memory { dtype, stays },
                     }
                 }
                 RootKind::Reduce { op, axes } => {
@@ -113,7 +114,7 @@ impl<'a> StageBuilder<'a> {
                     let to = op.accumulator(dtype);
                     let value = main.builder.cast(to, value);
                     main.builder.store(value);
-                    StageRoot::Scan { op: *op, dtype: to, axis: *axis }
+                    StageRoot::Scan { op: *op, dtype: to, axis: *axis, stays }
                 }
             });
         }

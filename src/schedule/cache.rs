@@ -1,9 +1,10 @@
 //! Compiled kernels by code: one expression compiles once, however often and on whatever it runs.
 
-use crate::backend::{Backend, Executable, Multiply};
+use crate::backend::{Backend, Executable, Multiply, Running};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
+use crate::op::ReduceOp;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ pub struct KernelCache {
     backend: Arc<dyn Backend>,
     known: Mutex<HashMap<Kernel, Arc<dyn Executable>>>,
     products: Mutex<HashMap<DType, Arc<dyn Multiply>>>,
+    running: Mutex<HashMap<(ReduceOp, DType), Option<Arc<dyn Running>>>>,
     compiled: AtomicU64,
 }
 
@@ -26,6 +28,7 @@ impl KernelCache {
             backend,
             known: Mutex::default(),
             products: Mutex::default(),
+            running: Mutex::default(),
             compiled: AtomicU64::new(0),
         }
     }
@@ -66,6 +69,20 @@ impl KernelCache {
         let product = self.backend.product(dtype)?;
         products.insert(dtype, product.clone());
         Ok(product)
+    }
+
+    /// The compiled running fold of elements in room.
+    ///
+    /// # Errors
+    /// Those of [`Backend::running`].
+    pub fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>> {
+        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(known) = running.get(&(op, dtype)) {
+            return Ok(known.clone());
+        }
+        let made = self.backend.running(op, dtype)?;
+        running.insert((op, dtype), made.clone());
+        Ok(made)
     }
 
     /// How many kernels were compiled so far.

@@ -7,7 +7,7 @@ use super::spill::SpillStore;
 use super::steps::{Permits, Prepared, TaskData, operand};
 use super::workers::run_spans;
 use super::{Counters, RootResult, Runtime};
-use crate::backend::{Away, Executable, Operand, Output};
+use crate::backend::{Away, Executable, Operand, Output, Running};
 use crate::block::{Block, BlockSink, Held, Lent, pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -30,11 +30,12 @@ enum RootRun {
     Spill(Arc<SpillStore>),
     /// Into the accumulators of a span; merged here unless the spans are handed out.
     Fold(Box<Fold>, Option<Box<Whole>>),
-    /// Into a block, or handed out.
+    /// Into a block, or where kernels run if it can be folded there, or handed out.
     Scan {
         block: Option<Block>,
         op: ReduceOp,
         axis: usize,
+        there: Option<(Room, Arc<dyn Running>)>,
     },
     /// Handed out, each task's block.
     Out,
@@ -50,6 +51,12 @@ struct Room {
 }
 
 impl Room {
+    /// For the one result of a stage, if there is any.
+    fn of(block: &Block, rt: &Runtime<'_>) -> Option<Room> {
+        let whole = rt.kernels.backend().room(block, true)?;
+        Some(Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) })
+    }
+
     /// Notes where a task's result is.
     fn note(&self, held: Option<Arc<dyn Held>>) {
         match held {
@@ -192,9 +199,8 @@ fn start_root(
         StageRoot::Memory { dtype, stays } => {
             let block = Block::uninit(*dtype, &shape);
             let alone = *stays && stage.roots.len() == 1;
-            let whole = alone.then(|| rt.kernels.backend().room(&block, true)).flatten();
-            let room = |whole| Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) };
-            RootRun::Store(block, whole.map(room))
+            let room = alone.then(|| Room::of(&block, rt)).flatten();
+            RootRun::Store(block, room)
         }
         StageRoot::Into(block) => RootRun::Store(block.clone(), None),
         StageRoot::Sink(sink) => RootRun::Sink(sink.clone()),
@@ -206,9 +212,18 @@ fn start_root(
             let whole = (!partly).then(|| Box::new(fold.whole(workers)));
             RootRun::Fold(Box::new(fold), whole)
         }
-        StageRoot::Scan { op, dtype, axis } => {
+        StageRoot::Scan { op, dtype, axis, stays } => {
+            let (op, axis) = (*op, *axis);
             let block = (!partly).then(|| Block::uninit(*dtype, &shape));
-            RootRun::Scan { block, op: *op, axis: *axis }
+            let mut there = None;
+            if let (Some(block), true) = (&block, *stays) {
+                let task = stage.grid.max_block();
+                let lines = (0..task.len()).filter(|a| *a != axis).map(|a| task[a]).product();
+                if let Some(running) = rt.kernels.running(op, *dtype)?.filter(|r| r.fewest_lines() <= lines) {
+                    there = Room::of(block, rt).map(|room| (room, running));
+                }
+            }
+            RootRun::Scan { block, op, axis, there }
         }
     })
 }
@@ -219,7 +234,10 @@ fn finish_root(root: RootRun) -> Result<RootResult> {
             let held = room.map(Room::finish).transpose()?.flatten();
             RootResult::Block(Lent::new(block, held))
         }
-        RootRun::Scan { block: Some(block), .. } => RootResult::Block(block.into()),
+        RootRun::Scan { block: Some(block), there, .. } => {
+            let held = there.map(|(room, _)| room.finish()).transpose()?.flatten();
+            RootResult::Block(Lent::new(block, held))
+        }
         RootRun::Spill(store) => RootResult::Spilled(store),
         RootRun::Fold(fold, Some(whole)) => RootResult::Block(fold.finish(*whole).into()),
         RootRun::Sink(_) | RootRun::Out | RootRun::Fold(_, None) | RootRun::Scan { block: None, .. } => {
@@ -311,10 +329,14 @@ impl StageRun<'_> {
             });
         }
         let space: Dims = stage.grid.shape();
-        let room = self
-            .roots
-            .iter()
-            .find_map(|r| if let RootRun::Store(_, room) = r { room.as_ref() } else { None });
+        // a block is folded where the one before it was
+        let (room, stays) = match &self.roots[..] {
+            [RootRun::Store(_, Some(room))] => (Some(room), true),
+            [RootRun::Scan { there: Some((room, _)), axis, .. }] => {
+                (Some(room), region.start[*axis] == 0 || span.carries[0].stayed())
+            }
+            _ => (None, false),
+        };
         let held = self.prepared.launch(
             &stage.kernel,
             &stage.kernel_inputs,
@@ -323,21 +345,26 @@ impl StageRun<'_> {
             self.streaming,
             data,
             // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
-            |launch, inputs| unsafe {
-                self.kernel.run_away(launch, &Away { inputs, result: room.is_some() })
-            },
+            |launch, inputs| unsafe { self.kernel.run_away(launch, &Away { inputs, result: stays }) },
         )?;
-        if let Some(room) = room {
-            room.note(held);
-        }
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
         for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {
             match root {
-                RootRun::Scan { block: Some(block), op, axis } => {
-                    let mut out = block.slice(&region);
-                    self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
-                }
+                RootRun::Scan { block: Some(block), op, axis, there } => match (&held, there) {
+                    (Some(held), Some((_, running))) => {
+                        let (operand, continues) = (part(block, &region), region.start[*axis] > 0);
+                        self.prepared
+                            .permits
+                            .with(|| running.run(&operand, &region.shape, *axis, continues))?;
+                        carry.stay(held.clone());
+                    }
+                    _ => {
+                        carry.come(block, &region, *axis)?;
+                        let mut out = block.slice(&region);
+                        self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                    }
+                },
                 RootRun::Out | RootRun::Scan { block: None, .. } => {
                     let mut out =
                         temporaries.next().ok_or_else(|| Error::internal("no block to hand out"))?;
@@ -358,6 +385,9 @@ impl StageRun<'_> {
                 }
                 RootRun::Store(..) | RootRun::Fold(..) => {}
             }
+        }
+        if let Some(room) = room {
+            room.note(held);
         }
         Ok(written)
     }

@@ -27,6 +27,7 @@ mod pool;
 mod product;
 mod resident;
 mod results;
+mod running;
 mod speeds;
 mod strided;
 #[cfg(test)]
@@ -37,12 +38,13 @@ pub use adapters::{Adapter, devices};
 pub use arithmetic::Arithmetic;
 pub use speeds::Speeds;
 
-use super::{Backend, Executable, Multiply};
+use super::{Backend, Executable, Multiply, Running};
 use crate::block::{Block, Held};
 use crate::config::{self, IntoBytes};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
+use crate::op::ReduceOp;
 use device::Device;
 use std::fmt;
 use std::sync::Arc;
@@ -197,6 +199,14 @@ impl Gpu {
         passes.iter().map(text).collect()
     }
 
+    /// The WGSL of the running fold of elements of a dtype, for an adapter of this arithmetic.
+    ///
+    /// # Errors
+    /// As of [`Backend::running`].
+    pub fn running_wgsl(op: ReduceOp, dtype: DType, arithmetic: &Arithmetic) -> Result<String> {
+        wgsl::running::module(op, dtype, 256, arithmetic)
+    }
+
     /// The WGSL of the product of matrices of a dtype, for operands that are sent and an adapter of this arithmetic.
     ///
     /// # Errors
@@ -224,6 +234,10 @@ impl Backend for Gpu {
 
     fn product(&self, dtype: DType) -> Result<Arc<dyn Multiply>> {
         Ok(Arc::new(product::Compiled::new(self.device.clone(), dtype)?))
+    }
+
+    fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>> {
+        Ok(Some(Arc::new(running::Compiled::new(self.device.clone(), op, dtype)?)))
     }
 
     fn identity(&self) -> String {

@@ -5,6 +5,7 @@ mod group;
 mod library;
 pub mod product;
 mod reduce;
+pub mod running;
 mod select;
 mod store;
 mod turned;

@@ -317,14 +317,14 @@ impl Session {
         self.last.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
-    /// Ends the run that is going on, soon, with [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled). Safe to call from a signal
+    /// Ends the run that is going on, soon, with [`ErrorKind::Cancelled`]. Safe to call from a signal
     /// handler.
     pub fn cancel(&self) {
         self.cancel.store(true, Relaxed);
     }
 
     /// From now on Ctrl-C cancels what the session runs: its files are removed, and the program gets
-    /// [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled). A second Ctrl-C, or one while nothing runs, ends the process with
+    /// [`ErrorKind::Cancelled`]. A second Ctrl-C, or one while nothing runs, ends the process with
     /// status 130.
     ///
     /// Takes a session that lives on: `Session::global()?`, or an `Arc<Session>`.

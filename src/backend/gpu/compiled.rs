@@ -332,7 +332,7 @@ impl Executable for Compiled {
         if away.result {
             homes.result = Seat::new(&self.device, &self.kernel, launch, &homes.twins);
         }
-        if let Some(seat) = &homes.result {
+        if let Some(seat) = homes.result.as_ref().filter(|seat| seat.shares_words()) {
             let runs = self.runs(launch, &homes)?;
             let mut pieces =
                 runs.iter().flat_map(|(frame, pieces)| pieces.iter().map(|p| (frame.within(p), &p.shape)));

@@ -305,19 +305,21 @@ impl Seat {
         axes.all(|(&n, (&step, own))| n == 1 || step == own as isize)
     }
 
+    /// Whether elements share words: then not every piece can be stored.
+    pub fn shares_words(&self) -> bool {
+        self.size < 4
+    }
+
     /// Whether a piece that begins at a point of the region has all the words that it has a part of.
     pub fn takes(&self, within: &[usize], piece: &[usize]) -> bool {
-        // elements of a word
         let per = 4usize.div_ceil(self.size);
-        let whole = |n: isize| n % per as isize == 0;
+        let words = |elements: isize| elements % per as isize == 0;
         let first = self.home.at(within);
-        let bytes = (first as usize + piece.iter().product::<usize>()) * self.size;
+        let end = (first as usize + piece.iter().product::<usize>()) * self.size;
+        let run = self.is_run(piece) && (end.is_multiple_of(4) || end == self.twin.bytes);
         let mut long = piece.iter().zip(&self.home.steps).filter(|(n, _)| **n != 1).rev();
-        let last = |&(n, step): &(&usize, &isize)| *step == 1 && whole(*n as isize);
-        per == 1
-            || whole(first)
-                && (self.is_run(piece) && (bytes.is_multiple_of(4) || bytes == self.twin.bytes)
-                    || long.next().as_ref().is_some_and(last) && long.all(|(_, step)| whole(*step)))
+        let row = long.next().is_some_and(|(n, step)| *step == 1 && words(*n as isize));
+        words(first) && (run || row && long.all(|(_, step)| words(*step)))
     }
 
     /// What holds the result, when all pieces are stored.

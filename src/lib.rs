@@ -25,7 +25,7 @@ pub mod schedule;
 pub mod session;
 pub mod shape;
 
-pub use array::{Array, Batch, compute_all, open};
+pub use array::{Array, Batch, compute_all, open, persist_all};
 pub use backend::Device;
 #[cfg(feature = "gpu")]
 pub use backend::gpu::devices;
@@ -46,7 +46,7 @@ pub mod prelude {
     pub use crate::error::{Error, ErrorKind};
     pub use crate::expr::PadMode;
     pub use crate::session::Session;
-    pub use crate::{compute, ix};
+    pub use crate::{compute, ix, persist};
     pub use ndarray::s;
 }
 

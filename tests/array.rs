@@ -123,3 +123,26 @@ fn histograms_count_as_numpy_and_share_the_pass() {
     assert!(a.histogram(0, 0.0..1.0).compute().is_err());
     assert!(a.histogram(4, 1.0..1.0).compute().is_err());
 }
+
+#[test]
+fn several_arrays_are_persisted_in_one_pass() {
+    let session = Session::builder().threads(2).build().unwrap();
+    let x = Array::from_ndarray(ndarray::Array2::from_shape_fn((6, 10), |(i, j)| (10 * i + j) as f32));
+    let x = x.rechunk([4, 3]);
+    session.persist_all([&x.sqrt(), &(&x * 2)]).unwrap();
+    let summary = session.last_summary().unwrap();
+    assert_eq!((summary.stages.len(), summary.tasks), (1, 8), "{summary:?}");
+    let [root, mean, again, empty] =
+        session.persist_all([&x.sqrt(), &x.mean(0), &x.sqrt(), &x.slice(s![..0, ..])]).unwrap();
+    assert_eq!((root.chunks().unwrap(), root.dtype()), (x.chunks().unwrap(), F32));
+    assert_eq!(root.compute().unwrap().get(&[5, 9]).unwrap().as_f64(), f64::from(59f32.sqrt()));
+    assert_eq!(again.compute().unwrap().get(&[0, 4]).unwrap().as_f64(), 2.0);
+    assert_eq!(mean.compute().unwrap().get(&[3]).unwrap().as_f64(), 28.0);
+    assert_eq!(empty.compute().unwrap().shape(), [0, 10]);
+    let [] = session.persist_all([]).unwrap();
+    let [zero] = persist!(x.sum(..)).unwrap();
+    assert_eq!(zero.compute().unwrap().to_scalar::<f64>().unwrap(), 1770.0);
+    let wrong = x.reshape(&[7]);
+    let e = session.persist_all([&x, &wrong]).unwrap_err();
+    assert_eq!(e.to_string(), wrong.compute().unwrap_err().to_string());
+}

@@ -268,6 +268,18 @@ fn largest(xs: &[f64]) -> f64 {
 }
 
 #[test]
+fn several_results_of_one_pass_stay() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
+    let x = ramp(F32).rechunk([50, 40]);
+    let [a, b, c] = session.persist_all([&(&x * 2), &(&x + 1), &(&x * 2)]).expect("computes");
+    let sent = gpu.sent_bytes();
+    let (made, want) = (&a - &b * &c, &x * 2 - (&x + 1) * (&x * 2));
+    let (got, want) = (session.compute(&made).expect("gpu"), cpu.compute(&want).expect("cpu"));
+    assert_eq!(numbers(&got), numbers(&want));
+    assert!(gpu.resident_bytes() == 0 || gpu.sent_bytes() == sent);
+}
+
+#[test]
 fn running_folds_of_what_stays_are_folded_there() {
     let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
     for d in [U8, I32, F32, F64, U64] {

@@ -37,6 +37,33 @@ macro_rules! compute {
     };
 }
 
+/// Computes several arrays in as few passes as possible and gives arrays over their values, on the global session.
+///
+/// See [`persist!`](crate::persist!) and [`Session::persist`].
+///
+/// # Errors
+/// The first error that building, planning or running any of them met.
+pub fn persist_all<const N: usize>(arrays: [&Array; N]) -> Result<[Array; N]> {
+    Session::global()?.persist_all(arrays)
+}
+
+/// Computes several arrays in as few passes as possible; gives a `Result` of an array of [`Array`](crate::Array)s over their values.
+///
+/// ```
+/// use blockwise::prelude::*;
+/// let x = Array::arange(0, 1000, 1).cast(F32);
+/// let [root, square] = persist!(x.sqrt(), &x * &x)?;           // one pass over x
+/// assert_eq!(root.max(..).compute()?.to_scalar::<f32>()?, 999f32.sqrt());
+/// assert_eq!(square.min(..).compute()?.to_scalar::<f32>()?, 0.0);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[macro_export]
+macro_rules! persist {
+    ($($array:expr),+ $(,)?) => {
+        $crate::persist_all([$(&$array),+])
+    };
+}
+
 impl Array {
     /// The values, in memory.
     ///
@@ -112,15 +139,29 @@ impl Session {
     /// As [`Array::compute`]. If the device is lost later on, reading values that never came back is an [`ErrorKind::Device`]: persist the array
     /// again.
     pub fn persist(&self, array: &Array) -> Result<Array> {
-        let target = [Target { expr: array.expr()?.clone(), destination: Destination::Stay }];
-        let lent = self.run_anywhere(&target)?.into_iter().flatten().next();
-        let mut lent = lent.ok_or_else(|| Error::internal("a result is missing"))?;
-        if lent.held().is_none() {
-            let block = lent.here()?.clone();
-            lent = Lent::new(block.clone(), self.hold(&block));
+        self.persist_all([array]).map(|[array]| array)
+    }
+
+    /// Computes several arrays now, in as few passes as possible, and gives arrays over their values: see [`Session::persist`]. Values that one pass
+    /// computes for several arrays on a GPU come back, and a copy of them goes there.
+    ///
+    /// # Errors
+    /// The first error that building, planning or running any of them met.
+    pub fn persist_all<const N: usize>(&self, arrays: [&Array; N]) -> Result<[Array; N]> {
+        let mut targets = Vec::with_capacity(N);
+        for a in arrays {
+            targets.push(Target { expr: a.expr()?.clone(), destination: Destination::Stay });
         }
-        let source = MemorySource::new(lent, array.chunks()?.clone());
-        Ok(Array { expr: Ok(Expr::source(Arc::new(source))?), meta: array.meta.clone() })
+        let mut kept = Vec::with_capacity(N);
+        for (array, lent) in arrays.iter().zip(self.run_anywhere(&targets)?.into_iter().flatten()) {
+            let lent = match lent.held() {
+                Some(_) => lent,
+                None => Lent::new(lent.here()?.clone(), self.hold(lent.here()?)),
+            };
+            let source = MemorySource::new(lent, array.chunks()?.clone());
+            kept.push(Array { expr: Ok(Expr::source(Arc::new(source))?), meta: array.meta.clone() });
+        }
+        kept.try_into().map_err(|_| Error::internal("a result is missing"))
     }
 
     /// The values of several arrays in as few passes as possible.

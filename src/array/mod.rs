@@ -32,7 +32,7 @@ pub use assemble::{dstack, hstack, meshgrid, vstack};
 pub use blocks::{BlockMap, over_blocks};
 pub use choice::{OutOfRange, select};
 pub use chunks::{ChunkSpec, IntoChunks};
-pub use compute::{Batch, compute_all};
+pub use compute::{Batch, compute_all, persist_all};
 pub use files::open;
 pub use index::{IntoIndex, Ix};
 pub use manipulate::{concatenate, stack};

@@ -305,8 +305,9 @@ fn running_folds_of_what_stays_are_folded_there() {
             }
         }
     }
-    // of one line, and of lines that are longer than a dispatch
+    // of one line, of many axes, and of lines that are longer than a dispatch
     for array in [
+        ramp(I32).reshape(&[2, 1, 3, 2, 5, 2, 5, 2, 9]).cumsum(4),
         ramp(F64).reshape(&[-1]).cumsum(0),
         (Array::arange(0, 70 * 40_000, 1).reshape(&[70, 40_000]) % 9).cumsum(1),
     ] {
@@ -314,6 +315,7 @@ fn running_folds_of_what_stays_are_folded_there() {
         let (got, want) = (session.compute(&made).expect("gpu"), cpu.compute(&array).expect("cpu"));
         assert!(numbers(&got) == numbers(&want));
     }
+    assert!(session.explain(&(ramp(I32) + 1)).expect("a plan").contains("runs on gpu"));
 }
 
 #[test]

@@ -268,8 +268,8 @@ struct Watched {
 }
 
 impl Running for Watched {
-    fn fewest_lines(&self) -> usize {
-        self.inner.fewest_lines()
+    fn suits(&self, shape: &[usize], axis: usize) -> bool {
+        self.inner.suits(shape, axis)
     }
 
     fn run(&self, operand: &Operand, shape: &[usize], axis: usize, continues: bool) -> Result<()> {

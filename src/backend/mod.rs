@@ -124,8 +124,8 @@ pub trait Executable: Send + Sync {
 
 /// A compiled running fold of elements that are in room where it runs. Holds no state: threads share it.
 pub trait Running: Send + Sync {
-    /// Of how many lines it takes less time than to bring the elements here.
-    fn fewest_lines(&self) -> usize;
+    /// Whether it folds boxes of up to this shape along an axis, in less time than it takes to bring the elements here.
+    fn suits(&self, shape: &[usize], axis: usize) -> bool;
 
     /// Folds each element of a box with the one before it along an axis, in order; the first ones with those before the box, if it continues
     /// what lies there. The elements must be in room that [`Backend::room`] made, stored there by [`Executable::run_away`]; `operand` is where they

@@ -217,9 +217,8 @@ fn start_root(
             let block = (!partly).then(|| Block::uninit(*dtype, &shape));
             let mut there = None;
             if let (Some(block), true) = (&block, *stays) {
-                let task = stage.grid.max_block();
-                let lines = (0..task.len()).filter(|a| *a != axis).map(|a| task[a]).product();
-                if let Some(running) = rt.kernels.running(op, *dtype)?.filter(|r| r.fewest_lines() <= lines) {
+                let suits = |running: &Arc<dyn Running>| running.suits(&stage.grid.max_block(), axis);
+                if let Some(running) = rt.kernels.running(op, *dtype)?.filter(suits) {
                     there = Room::of(block, rt).map(|room| (room, running));
                 }
             }
@@ -267,13 +266,8 @@ impl StageRun<'_> {
             }
             let start = self.timed.then(Instant::now);
             data.bytes_read = 0;
-            let mut outcome = self.task(task, &mut span, data);
+            let outcome = self.task(task, &mut span, data);
             data.clear();
-            if outcome.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::Device { .. })) {
-                // what steps had left on a device that was lost is made again, wherever kernels run now
-                outcome = self.task(task, &mut span, data);
-                data.clear();
-            }
             let written = outcome?;
             if data.bytes_read > 0 {
                 self.counters.bytes_read.fetch_add(data.bytes_read, Relaxed);
@@ -304,49 +298,26 @@ impl StageRun<'_> {
         Ok(())
     }
 
+    /// Where the results of tasks may stay.
+    fn room(&self) -> Option<&Room> {
+        match &self.roots[..] {
+            [RootRun::Store(_, Some(room)) | RootRun::Scan { there: Some((room, _)), .. }] => Some(room),
+            _ => None,
+        }
+    }
+
     /// Runs one task; gives the bytes written to sinks.
     fn task(&self, task: usize, span: &mut Span, data: &mut TaskData) -> Result<u64> {
         let stage = self.prepared.stage;
         let index = stage.task_index(task);
         let region = stage.grid.region(&index);
-        self.prepared.gather(&region, data)?;
-
-        let mut temporaries: SmallVec<[Block; 2]> = SmallVec::new();
-        let mut outputs: SmallVec<[Output; 3]> = SmallVec::new();
-        for ((root, fold), k) in self.roots.iter().zip(&mut span.folds).zip(0..) {
-            outputs.push(match root {
-                RootRun::Store(block, _) | RootRun::Scan { block: Some(block), .. } => {
-                    Output::Store(part(block, &region))
-                }
-                RootRun::Sink(_) | RootRun::Spill(_) | RootRun::Out | RootRun::Scan { block: None, .. } => {
-                    let dtype = stage.store_dtype(k);
-                    let mut block = Block::uninit(dtype, &region.shape);
-                    let out = operand(&mut block, dtype);
-                    temporaries.push(block);
-                    Output::Store(out)
-                }
-                RootRun::Fold(f, _) => f.output(fold, &index, &region),
-            });
+        let mut computed = self.compute((&index, &region), span, data);
+        if computed.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::Device { .. })) {
+            // what steps had left on a device that was lost is made again, wherever kernels run now
+            data.clear();
+            computed = self.compute((&index, &region), span, data);
         }
-        let space: Dims = stage.grid.shape();
-        // a block is folded where the one before it was
-        let (room, stays) = match &self.roots[..] {
-            [RootRun::Store(_, Some(room))] => (Some(room), true),
-            [RootRun::Scan { there: Some((room, _)), axis, .. }] => {
-                (Some(room), region.start[*axis] == 0 || span.carries[0].stayed())
-            }
-            _ => (None, false),
-        };
-        let held = self.prepared.launch(
-            &stage.kernel,
-            &stage.kernel_inputs,
-            (&region, &space),
-            &outputs,
-            self.streaming,
-            data,
-            // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
-            |launch, inputs| unsafe { self.kernel.run_away(launch, &Away { inputs, result: stays }) },
-        )?;
+        let (held, temporaries) = computed?;
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
         for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {
@@ -386,10 +357,57 @@ impl StageRun<'_> {
                 RootRun::Store(..) | RootRun::Fold(..) => {}
             }
         }
-        if let Some(room) = room {
+        if let Some(room) = self.room() {
             room.note(held);
         }
         Ok(written)
+    }
+
+    /// Evaluates the steps and runs the kernel of a task: what holds its result, if that stayed, and the blocks that are to be written or handed out.
+    fn compute(
+        &self,
+        (index, region): (&[usize], &Region),
+        span: &mut Span,
+        data: &mut TaskData,
+    ) -> Result<(Option<Arc<dyn Held>>, SmallVec<[Block; 2]>)> {
+        let stage = self.prepared.stage;
+        self.prepared.gather(region, data)?;
+
+        let mut temporaries: SmallVec<[Block; 2]> = SmallVec::new();
+        let mut outputs: SmallVec<[Output; 3]> = SmallVec::new();
+        for ((root, fold), k) in self.roots.iter().zip(&mut span.folds).zip(0..) {
+            outputs.push(match root {
+                RootRun::Store(block, _) | RootRun::Scan { block: Some(block), .. } => {
+                    Output::Store(part(block, region))
+                }
+                RootRun::Sink(_) | RootRun::Spill(_) | RootRun::Out | RootRun::Scan { block: None, .. } => {
+                    let dtype = stage.store_dtype(k);
+                    let mut block = Block::uninit(dtype, &region.shape);
+                    let out = operand(&mut block, dtype);
+                    temporaries.push(block);
+                    Output::Store(out)
+                }
+                RootRun::Fold(f, _) => f.output(fold, index, region),
+            });
+        }
+        let space: Dims = stage.grid.shape();
+        // a block is folded where the one before it was
+        let follows = match &self.roots[..] {
+            [RootRun::Scan { axis, .. }] => region.start[*axis] == 0 || span.carries[0].stayed(),
+            _ => true,
+        };
+        let result = follows && self.room().is_some();
+        let held = self.prepared.launch(
+            &stage.kernel,
+            &stage.kernel_inputs,
+            (region, &space),
+            &outputs,
+            self.streaming,
+            data,
+            // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
+            |launch, inputs| unsafe { self.kernel.run_away(launch, &Away { inputs, result }) },
+        )?;
+        Ok((held, temporaries))
     }
 }
 

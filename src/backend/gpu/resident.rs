@@ -141,7 +141,8 @@ impl Held for Hold {
         if let Some(far) = &*away {
             far.fetch(&self.device).map_err(|e| match e.kind() {
                 ErrorKind::Device { message, .. } => {
-                    let hint = "values that had stayed there are lost; compute or persist them again";
+                    let hint =
+                        "values that had stayed there cannot be read any more; compute or persist them again";
                     self.device.error(FETCHING, format!("{message}; {hint}"))
                 }
                 _ => e,

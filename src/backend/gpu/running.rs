@@ -19,6 +19,11 @@ const MOST_ROUNDS: usize = 1 << 15;
 
 const ACTION: &str = "folding elements";
 
+/// Lines of a box along an axis.
+fn lines(shape: &[usize], axis: usize) -> usize {
+    shape.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, n)| n).product()
+}
+
 /// The running fold of elements of a dtype.
 pub struct Compiled {
     device: Arc<Device>,
@@ -42,7 +47,7 @@ impl Compiled {
         axis: usize,
         continues: bool,
     ) -> (Vec<Vec<u32>>, [u32; 2]) {
-        let lines: usize = shape.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, n)| n).product();
+        let lines = lines(shape, axis);
         let groups = lines.div_ceil(self.width as usize);
         let row = groups.min(self.device.limits.max_compute_workgroups_per_dimension as usize);
         let axes: Vec<[u32; 2]> = (0..shape.len())
@@ -99,8 +104,8 @@ impl Compiled {
 }
 
 impl Running for Compiled {
-    fn fewest_lines(&self) -> usize {
-        FEWEST_LINES
+    fn suits(&self, shape: &[usize], axis: usize) -> bool {
+        shape.len() <= AXES && lines(shape, axis) >= FEWEST_LINES
     }
 
     fn run(&self, operand: &Operand, shape: &[usize], axis: usize, continues: bool) -> Result<()> {

@@ -84,3 +84,5 @@ REDUCTIONS = {
     )
 }
 SHARED = ELEMENTWISE | REDUCTIONS
+# rows whose result is an array of the inputs' kind, which may stay where it is computed
+PLANES = {*ELEMENTWISE, "standardize", "matmul"}

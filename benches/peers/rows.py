@@ -4,7 +4,7 @@
 follow from one number `n` (8192 by default, so that an f32 band is 256 MiB).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -64,6 +64,7 @@ class Row:
     rtol: float = 1e-5
     atol: float = 0.0
     approximate: tuple = ()  # ((engine, rtol), ...): engines that promise less than the row asks for
+    device_engines: tuple = ()  # those that run it on a GPU
 
 
 def corners(a, b):
@@ -124,6 +125,12 @@ ROWS = {
         ("a", "b"), ("numpy", "scipy", "jax"), None, "complex64", shape=half, prepare=complex_corner, compare="norm",
     ),
 }
+
+ON_GPU = (
+    "triad", "ndvi_u16", "evi", "black_scholes", "poly30", "sum_hypot", "stats_all", "standardize", "reduce_axis0",
+    "reduce_axis1", "reduce_nan", "transpose_add", "matmul",
+)
+ROWS |= {name: replace(ROWS[name], device_engines=("cupy", "jax", "torch")) for name in ON_GPU}
 
 # Larger than memory: read from and written to Zarr v3 under a memory limit (files.py).
 FILE_ROWS = {

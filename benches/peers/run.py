@@ -30,6 +30,10 @@ def arguments():
     parser.add_argument("--size", type=int, default=8192, metavar="N", help="side of a band (default 8192)")
     parser.add_argument("--repeat", type=int, default=5, metavar="R")
     parser.add_argument("--data", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu", "any"), default="cpu",
+        help="gpu: CuPy, JAX and PyTorch with data on the GPU; any: the same wherever they run, to try them",
+    )
     parser.add_argument("--memory-limit", default="1GiB", metavar="SIZE", help="of rows larger than memory")
     parser.add_argument("--max-seconds", type=float, default=60.0, help="no repeat starts after this much timing")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for a run larger than memory")
@@ -38,14 +42,16 @@ def arguments():
     return parser.parse_args()
 
 
-def limit_threads(n):
+def limit_threads(n, device):
     """Thread counts that libraries read once, when they are imported."""
     for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON"):
         os.environ[f"{name}_NUM_THREADS"] = str(n)
     os.environ["NUMEXPR_MAX_THREADS"] = str(n)
     os.environ["NPROC"] = str(n)  # the size of XLA's thread pool
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if n > 1 else 'false'}"
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others are on the GPU, too
 
 
 def say(text):
@@ -124,14 +130,18 @@ def run_engine(row, engine, inputs, expected, args):
     from rows import ROWS
 
     spec = ROWS[row]
-    module = importlib.import_module(f"engines.peer_{engine}")
+    kind = "peer" if args.device == "cpu" else "device"
+    module = importlib.import_module(f"engines.{kind}_{engine}")
+    if args.device == "gpu" and not module.on_gpu():
+        raise ImportError("it finds no GPU")
+    host = getattr(module, "host", lambda result: result)
     rtol = dict(spec.approximate).get(engine, spec.rtol)
 
     def out():  # touched, and wrong until it is written
         return np.full(spec.shape(args.size), -12345, spec.dtype)
 
     for mode, call in module.variants(row, inputs, out, args.threads):
-        result = call()  # warm-up: compiles, and is the result that is checked
+        result = host(call())  # warm-up: compiles, and is the result that is checked
         checked = expected is not None and agrees(result, expected, spec.compare, rtol, spec.atol, inputs)
         del result
         if expected is not None and not checked:
@@ -157,7 +167,7 @@ def run_array_row(row, engines, args):
     inputs = [load(name, args.size, args.data) for name in spec.inputs]
     inputs = spec.prepare(*inputs) if spec.prepare else inputs
     expected = load_expected(row, args.data)
-    for engine in spec.engines:
+    for engine in spec.engines if args.device == "cpu" else spec.device_engines:
         if engines and engine not in engines:
             continue
         try:
@@ -212,7 +222,7 @@ def list_rows(n):
 
 def main():
     args = arguments()
-    limit_threads(args.threads)
+    limit_threads(args.threads, args.device)
     warnings.filterwarnings("ignore")  # NaN slices and overflow to infinity are part of the data
     try:
         import numpy  # noqa: F401

@@ -14,7 +14,7 @@ Groups: elementwise reductions arrays files overhead, and frames with --features
   --threads N        threads of every engine (default: the cores this process may use)
   --size N           side of a band in memory (default 8192: 256 MiB of f32)
   --repeat R         timed runs after a warm-up, the best counts (default 5)
-  --device cpu|gpu   where kernels run (default cpu); gpu has the rows of `arrays` only, and needs --features gpu
+  --device cpu|gpu   where kernels run (default cpu); gpu has those of `arrays` and `products`, and needs --features gpu
   --memory-limit B   of the rows larger than memory, whose data follows from it (default 512MiB)
   --scale F          makes the data of `files`, `overhead` and `frames` F times as large, for tests (default 1)
   --peers            also the Python peers of benches/peers (BLOCKWISE_PEERS_PYTHON, default python3)

@@ -10,17 +10,18 @@
 //! The device's copies are measured in the same run, on as many bytes as an input has.
 
 use crate::Suite;
-use crate::arrays::{best_of, time_fresh};
+use crate::arrays::{best_of, time_fresh, write_npy};
 use crate::data::Input;
 use crate::oracle::Inputs;
 use crate::report::Line;
-use crate::rows::{Outcome, Row};
+use crate::rows::{Ceiling, Outcome, Row};
 use blockwise::backend::cpu::Cpu;
 use blockwise::backend::gpu::{Gpu, Speeds};
 use blockwise::backend::hybrid::Hybrid;
 use blockwise::block::Block;
 use blockwise::event::{Event, Observer};
 use blockwise::prelude::*;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -72,15 +73,22 @@ impl OnGpu {
         )
     }
 
-    /// Checks and times a row.
+    /// Checks and times a row. Leaves inputs and our result for peers in `peers`.
     ///
     /// # Errors
     /// If an input cannot be kept.
-    pub fn run(&self, suite: &Suite, row: &Row) -> Result<Vec<Line>, Error> {
+    pub fn run(&self, suite: &Suite, row: &Row, peers: Option<&Path>) -> Result<Vec<Line>, Error> {
         let n = suite.options.size;
         let blocks = row.inputs.iter().map(|name| Input::named(name).plane(n, &suite.workers)).collect();
         let inputs = Inputs { blocks, n };
-        let plane = 4.0 * (n * n) as f64;
+        if let Some(dir) = peers {
+            for (name, block) in row.inputs.iter().zip(&inputs.blocks) {
+                write_npy(&suite.session, block, &dir.join(format!("{name}.npy")))?;
+            }
+        }
+        let side = n / row.part;
+        let plane = 4.0 * (side * side) as f64;
+        let operations = row.flops.filter(|_| row.ceiling == Ceiling::Fma).map(|f| f(n as f64) * plane / 4.0);
         let traffic = row.bands * plane;
         let want = (row.oracle)(&suite.workers, &inputs);
         let sent: f64 = inputs.blocks.iter().map(|b| b.nbytes() as f64).sum();
@@ -94,22 +102,32 @@ impl OnGpu {
             Line::new(row.name, mode, engine, suite.options.threads).with("size", n)
         };
         let mut lines = vec![];
-        for (mode, arrays, ceiling) in [
+        // of what copies have nothing to do with
+        let ceiling = |lines: &mut Vec<Line>, mode: &str, seconds: f64, bytes: f64| {
+            if operations.is_none() {
+                lines.push(line(mode, "ceiling").took(seconds, Some(bytes)));
+            }
+        };
+        let rated = |line: Line| match (operations, line.seconds) {
+            (Some(operations), Some(seconds)) => line.with("gflop_per_s", operations / seconds / 1e9),
+            _ => line,
+        };
+        for (mode, arrays, least) in [
             ("resident", &kept, (traffic / self.speeds.copy).max(down)),
             ("streamed", &streamed, (sent / self.speeds.up).max(down)),
         ] {
-            lines.push(line(mode, "ceiling").took(ceiling, Some(traffic)));
-            let timed = || time_fresh(suite, row, &(row.build)(arrays), &want, None);
-            lines.push(self.watched(line(mode, "blockwise"), (traffic, mode == "resident"), timed));
+            ceiling(&mut lines, mode, least, traffic);
+            let timed = || time_fresh(suite, row, &(row.build)(arrays), &want, peers);
+            lines.push(rated(self.watched(line(mode, "blockwise"), (traffic, mode == "resident"), timed)));
         }
         if row.outcome == Outcome::Plane {
             let read = traffic - plane;
-            lines.push(line("inside", "ceiling").took(read / self.speeds.copy, Some(read)));
+            ceiling(&mut lines, "inside", read / self.speeds.copy, read);
             let timed = || time_inside(suite, &(row.build)(&kept)[0]);
-            lines.push(self.watched(line("inside", "blockwise"), (read, true), timed));
-            lines.push(line("kept", "ceiling").took(traffic / self.speeds.copy, Some(traffic)));
+            lines.push(rated(self.watched(line("inside", "blockwise"), (read, true), timed)));
+            ceiling(&mut lines, "kept", traffic / self.speeds.copy, traffic);
             let timed = || self.time_kept(suite, &(row.build)(&kept)[0]);
-            lines.push(self.watched(line("kept", "blockwise"), (traffic, true), timed));
+            lines.push(rated(self.watched(line("kept", "blockwise"), (traffic, true), timed)));
         }
         Ok(lines)
     }

@@ -124,7 +124,7 @@ pub fn run(suite: &Suite, row: &str, dir: &Path) -> Result<Vec<Line>> {
         let path = dir.join(format!("{row}.expected.json"));
         let text = json!({ "row": row, "digest": want, "width": width, "on": on }).to_string();
         std::fs::write(&path, text).map_err(|e| Error::io("writing", &path, e))?;
-        lines.extend(crate::peers::run(options, "joins.py", row, dir));
+        lines.extend(crate::peers::run(options, &["joins.py"], row, dir));
     }
     Ok(lines)
 }

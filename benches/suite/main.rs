@@ -183,11 +183,15 @@ impl Any {
             Any::Array(row) => {
                 #[cfg(feature = "gpu")]
                 if let Some(device) = &suite.device {
-                    return device.run(suite, row);
+                    let mut lines = device.run(suite, row, options.peers.then_some(dir))?;
+                    if options.peers {
+                        lines.extend(peers::run(options, &["run.py", "--device", "gpu"], row.name, dir));
+                    }
+                    return Ok(lines);
                 }
                 let mut lines = arrays::run(suite, row, options.peers.then_some(dir))?;
                 if options.peers {
-                    lines.extend(peers::run(options, "run.py", row.name, dir));
+                    lines.extend(peers::run(options, &["run.py"], row.name, dir));
                 }
                 Ok(lines)
             }
@@ -195,7 +199,7 @@ impl Any {
                 files::prepare(suite, row, dir)?;
                 let mut lines = files::run(suite, row, dir)?;
                 if options.peers {
-                    lines.extend(peers::run(options, "run.py", row, dir));
+                    lines.extend(peers::run(options, &["run.py"], row, dir));
                 }
                 if options.data.is_none() {
                     files::inputs(row, dir, options).iter().for_each(|path| files::remove(path));

@@ -16,11 +16,14 @@ pub fn version() -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What the peers of a row take. Peers that are not installed or fail say so on stderr and are left out.
-pub fn run(options: &Options, script: &str, row: &str, dir: &Path) -> Vec<Line> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(script);
+/// What the peers of a row take, by a script and what else it is told. Peers that are not installed or fail say so on stderr and are left out.
+pub fn run(options: &Options, script: &[&str], row: &str, dir: &Path) -> Vec<Line> {
+    // where this was built, else where it was carried to
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
+    let scripts = if built.is_dir() { built } else { "benches/peers".into() };
     let output = Command::new(python())
-        .arg(script)
+        .arg(scripts.join(script[0]))
+        .args(&script[1..])
         .args(["--row", row])
         .args(["--threads", &options.threads.to_string()])
         .args(["--size", &options.size.to_string()])

@@ -360,7 +360,7 @@ pub fn run(suite: &Suite, row: &str, dir: &Path) -> Result<Vec<Line>> {
     let text = json!({ "row": row, "digest": want }).to_string();
     std::fs::write(&path, text).map_err(|e| blockwise::Error::io("writing", &path, e))?;
     if options.peers {
-        lines.extend(crate::peers::run(options, "tables.py", row, dir));
+        lines.extend(crate::peers::run(options, &["tables.py"], row, dir));
     }
     Ok(lines)
 }

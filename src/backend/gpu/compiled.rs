@@ -158,8 +158,7 @@ impl Compiled {
             }
             // of a result that stays these are any bytes, which come when it is stored
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down);
-            device.queue.submit([encoder.finish()]);
-            device.map(&buffers.download, wgpu::MapMode::Read, down)
+            device.submit_and_map(encoder, &buffers.download, down)
         })
     }
 

@@ -202,8 +202,7 @@ impl Device {
             pass.dispatch_workgroups(groups, 1, 1);
             drop(pass);
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, 4 * words as u64);
-            self.queue.submit([encoder.finish()]);
-            self.map(&buffers.download, wgpu::MapMode::Read, (4 * words as u64).next_multiple_of(8))
+            self.submit_and_map(encoder, &buffers.download, (4 * words as u64).next_multiple_of(8))
         })?;
         self.mapped(&mapping, "running a kernel")?;
         let view = self.readable(&buffers.download, (4 * words as u64).next_multiple_of(8))?;
@@ -244,17 +243,21 @@ impl Device {
         }
     }
 
-    /// Asks for the first bytes of a buffer to be mapped; the answer comes by the channel while someone polls.
-    pub fn map(&self, buffer: &wgpu::Buffer, mode: wgpu::MapMode, bytes: u64) -> Mapping {
-        let (sender, receiver) = mpsc::channel();
-        buffer.slice(..bytes).map_async(mode, move |answer| _ = sender.send(answer));
-        receiver
+    /// Submits commands, and asks for the first bytes of a buffer to be mapped for reading when they are done.
+    pub fn submit_and_map(
+        &self,
+        encoder: wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+    ) -> Mapping {
+        let after = Some(self.queue.submit([encoder.finish()]));
+        Mapping { after, ..Mapping::of(buffer, wgpu::MapMode::Read, bytes) }
     }
 
     /// Waits for a buffer's first bytes to be writable.
     pub fn writable(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<wgpu::BufferViewMut> {
         let action = "mapping a buffer";
-        let mapping = self.checked(action, || self.map(buffer, wgpu::MapMode::Write, bytes))?;
+        let mapping = self.checked(action, || Mapping::of(buffer, wgpu::MapMode::Write, bytes))?;
         self.mapped(&mapping, action)?;
         let view = buffer.slice(..bytes).get_mapped_range_mut();
         view.map_err(|e| self.error(action, e.to_string()))
@@ -272,13 +275,16 @@ impl Device {
         size.total() <= (self.pool.room() / sets as u64).min(LARGEST_PIECE) && size.largest() <= binding
     }
 
-    /// Waits until a buffer is mapped.
+    /// Waits until a buffer is mapped, and for nothing that was submitted later.
     pub fn mapped(&self, mapping: &Mapping, action: &'static str) -> Result<()> {
+        // looks first, then waits
+        let (mut poll, mut patience) = (wgpu::PollType::Poll, Duration::ZERO);
         loop {
-            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(1)) };
             // a timeout is no failure: kernels may take long
             _ = self.device.poll(poll);
-            match mapping.recv_timeout(Duration::from_millis(1)) {
+            let (submission_index, timeout) = (mapping.after.clone(), Some(Duration::from_secs(1)));
+            poll = wgpu::PollType::Wait { submission_index, timeout };
+            match mapping.answer.recv_timeout(std::mem::replace(&mut patience, Duration::from_millis(1))) {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(e)) => {
                     self.alive(action)?;
@@ -294,5 +300,18 @@ impl Device {
     }
 }
 
-/// The answer to [`Device::map`].
-pub type Mapping = mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>;
+/// A buffer that is to be mapped.
+pub struct Mapping {
+    /// The submission that it waits for; those so far, if that is not known.
+    after: Option<wgpu::SubmissionIndex>,
+    /// Comes while someone polls.
+    answer: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Mapping {
+    fn of(buffer: &wgpu::Buffer, mode: wgpu::MapMode, bytes: u64) -> Mapping {
+        let (sender, answer) = mpsc::channel();
+        buffer.slice(..bytes).map_async(mode, move |answer| _ = sender.send(answer));
+        Mapping { after: None, answer }
+    }
+}

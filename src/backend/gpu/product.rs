@@ -375,8 +375,7 @@ impl Compiled {
             drop(pass);
             // of sums that stay these are any bytes, which come when they are added to
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down as u64);
-            device.queue.submit([encoder.finish()]);
-            device.map(&buffers.download, wgpu::MapMode::Read, down as u64)
+            device.submit_and_map(encoder, &buffers.download, down as u64)
         })?;
         device.mapped(&mapping, ACTION)?;
         // SAFETY: the caller's; the view has all sums that are to come.

@@ -3,9 +3,9 @@
 //! A twin is known by the address of the memory that it stands for: an operand that lies inside reads the twin. Most twins are copies. Those may go
 //! at any time: whatever does not find one sends what it needs. A twin that is all there is of its elements stays until they are fetched.
 
-use super::device::Device;
+use super::device::{Device, Mapping};
 use super::geometry::c_steps;
-use super::pool::Size;
+use super::pool::{Buffers, Size};
 use super::strided;
 use crate::backend::reference::unravel;
 use crate::backend::{Launch, Operand, Output};
@@ -14,6 +14,7 @@ use crate::error::{ErrorKind, Result};
 use crate::ir::{Kernel, Root};
 use crate::shape::Dims;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
 /// Most twins that one kernel reads; operands in others are sent.
@@ -21,6 +22,9 @@ pub const MOST_HOMES: usize = 4;
 
 /// Bytes that go to a twin, or come from it, at a time.
 const STEP: usize = 16 << 20;
+
+/// Bytes of a step that are left for words of the device: up to 3 bytes before what is asked for, and as many behind.
+const WORDS: usize = 8;
 
 const KEEPING: &str = "keeping a block";
 const FETCHING: &str = "fetching a block";
@@ -177,68 +181,114 @@ struct Far {
 // SAFETY: the memory is nobody's but `fetch`'s, which runs under a lock; see `Executable::run_away`.
 unsafe impl Send for Far {}
 
+/// Parts of a box on their way to the host.
+struct Flight {
+    /// Bytes from the first element, and how many.
+    parts: Vec<(usize, usize)>,
+    /// The first byte of the twin that is on its way, and how many are.
+    start: usize,
+    bytes: u64,
+    staging: Buffers,
+    mapping: Mapping,
+}
+
 impl Far {
-    /// Brings the elements to the memory, a few runs of it at a time.
+    /// Brings the elements to the memory: one step is copied there while the next is on its way.
     fn fetch(&self, device: &Device) -> Result<()> {
-        // axes that make up a run of the memory
+        let mut groups = self.groups(device.step() - WORDS).peekable();
+        let mut flights: VecDeque<Flight> = VecDeque::new();
+        let outcome = loop {
+            if let (Some(parts), true) = (groups.peek(), flights.len() < 2) {
+                match self.submit(device, parts, flights.is_empty()) {
+                    Ok(Some(flight)) => {
+                        flights.push_back(flight);
+                        groups.next();
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(e) => break Err(e),
+                }
+            }
+            let Some(flight) = flights.pop_front() else { break Ok(()) };
+            if let Err(e) = self.receive(device, flight) {
+                break Err(e);
+            }
+        };
+        for flight in flights {
+            _ = device.mapped(&flight.mapping, FETCHING);
+            device.pool.forget(flight.staging);
+        }
+        outcome
+    }
+
+    /// Runs of the memory, or parts of them, by bytes from the first element and how many; as many together as lie within so many bytes.
+    fn groups(&self, most: usize) -> impl Iterator<Item = Vec<(usize, usize)>> {
+        // axes that make up a run
         let (mut run, mut outer) = (self.size, self.shape.len());
         while outer > 0 && (self.shape[outer - 1] == 1 || self.strides[outer - 1] == run as isize) {
             outer -= 1;
             run *= self.shape[outer];
         }
-        let step = device.step();
-        let Some(staging) = device.pool.take(device, Size::of(0, step as u64), true)? else {
-            return Err(device.error(FETCHING, "there is no memory for the way"));
-        };
-        // parts of runs, by bytes from the first element; words of the device have up to 3 bytes before, and as many behind
-        let most = step - 8;
-        let start = |n: usize| {
+        let start = move |n: usize| {
             let at = unravel(n, &self.shape[..outer]);
             at.iter().zip(&self.strides).map(|(&i, &s)| i * s as usize).sum::<usize>()
         };
         let runs = (0..self.shape[..outer].iter().product()).map(start);
         let parts = runs
-            .flat_map(|run_start| (0..run).step_by(most).map(move |at| (run_start + at, most.min(run - at))));
-        let fetch = || {
-            let mut group: SmallVec<[(usize, usize); 8]> = SmallVec::new();
-            for part in parts {
-                if group.first().is_some_and(|first| part.0 + part.1 > first.0 + most) {
-                    self.bring(device, &group, &staging.download)?;
-                    group.clear();
-                }
+            .flat_map(move |start| (0..run).step_by(most).map(move |at| (start + at, most.min(run - at))));
+        let mut parts = parts.peekable();
+        std::iter::from_fn(move || {
+            let first = parts.next()?;
+            let mut group = vec![first];
+            while let Some(part) = parts.next_if(|part| part.0 + part.1 <= first.0 + most) {
                 group.push(part);
             }
-            self.bring(device, &group, &staging.download)
-        };
-        let done = fetch();
-        device.pool.done(staging, done)
+            Some(group)
+        })
     }
 
-    /// Brings parts of the memory, bytes from its first element and how many, by a buffer that has room from the first to the last.
-    fn bring(&self, device: &Device, parts: &[(usize, usize)], download: &wgpu::Buffer) -> Result<()> {
-        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(()) };
+    /// Asks for parts. `None` if there is no memory for the way now, which is only so if not `patient`.
+    fn submit(&self, device: &Device, parts: &[(usize, usize)], patient: bool) -> Result<Option<Flight>> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
         let own = self.memory.addr() - self.twin.start;
         let start = (own + first.0) & !3;
         let bytes = (own + last.0 + last.1 - start) as u64;
-        let (copied, mapped) = (bytes.next_multiple_of(4), bytes.next_multiple_of(8));
+        let Some(staging) = device.pool.take(device, Size::of(0, device.step() as u64), patient)? else {
+            return Ok(None);
+        };
         let mapping = device.checked(FETCHING, || {
             let mut encoder = device.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(&self.twin.buffer, start as u64, download, 0, copied);
-            device.queue.submit([encoder.finish()]);
-            device.map(download, wgpu::MapMode::Read, mapped)
-        })?;
-        device.mapped(&mapping, FETCHING)?;
-        {
-            let view = device.readable(download, mapped)?;
-            for &(at, n) in parts {
-                let from = &view[own + at - start..][..n];
-                // SAFETY: the memory has these bytes, which nobody else touches before they are fetched.
-                unsafe { from.as_ptr().copy_to_nonoverlapping(self.memory.add(at), n) };
+            let (from, copied) = (start as u64, bytes.next_multiple_of(4));
+            encoder.copy_buffer_to_buffer(&self.twin.buffer, from, &staging.download, 0, copied);
+            device.submit_and_map(encoder, &staging.download, bytes.next_multiple_of(8))
+        });
+        match mapping {
+            Ok(mapping) => Ok(Some(Flight { parts: parts.to_vec(), start, bytes, staging, mapping })),
+            Err(e) => {
+                device.pool.forget(staging);
+                Err(e)
             }
         }
-        download.unmap();
-        device.received(bytes);
-        Ok(())
+    }
+
+    /// Waits for parts, and copies them to the memory.
+    fn receive(&self, device: &Device, flight: Flight) -> Result<()> {
+        let Flight { parts, start, bytes, staging, mapping } = flight;
+        let own = self.memory.addr() - self.twin.start;
+        let read = device.mapped(&mapping, FETCHING).and_then(|()| {
+            {
+                let view = device.readable(&staging.download, bytes.next_multiple_of(8))?;
+                for (at, n) in parts {
+                    let from = &view[own + at - start..][..n];
+                    // SAFETY: the memory has these bytes, which nobody else touches before they are fetched.
+                    unsafe { from.as_ptr().copy_to_nonoverlapping(self.memory.add(at), n) };
+                }
+            }
+            staging.download.unmap();
+            device.received(bytes);
+            Ok(())
+        });
+        device.pool.done(staging, read)
     }
 }
 
@@ -429,20 +479,27 @@ impl Device {
     }
 }
 
-/// Sends a block's elements to its twin.
+/// Sends a block's elements to its twin: one step is written while the one before is on its way.
 fn send(device: &Device, block: &Block, twin: &Twin) -> Result<()> {
     let step = device.step();
-    let Some(staging) = device.pool.take(device, Size::of(step as u64, 0), true)? else {
+    let size = Size::of(step as u64, 0);
+    let Some(staging) = device.pool.take(device, size, true)? else {
         return Err(device.error(KEEPING, "there is no memory for the way"));
     };
+    let mut stagings = vec![staging];
+    if block.nbytes() > step {
+        stagings.extend(device.pool.take(device, size, false).ok().flatten());
+    }
     let upload = || -> Result<()> {
         for (k, part) in block.bytes().chunks(step).enumerate() {
-            let padded = (part.len() as u64).next_multiple_of(8);
-            device.writable(&staging.upload, padded)?.slice(..part.len()).copy_from_slice(part);
+            let (upload, padded) =
+                (&stagings[k % stagings.len()].upload, (part.len() as u64).next_multiple_of(8));
+            // waits until what was written before has gone
+            device.writable(upload, padded)?.slice(..part.len()).copy_from_slice(part);
             device.checked(KEEPING, || {
-                staging.upload.unmap();
+                upload.unmap();
                 let mut encoder = device.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(&staging.upload, 0, &twin.buffer, (k * step) as u64, padded);
+                encoder.copy_buffer_to_buffer(upload, 0, &twin.buffer, (k * step) as u64, padded);
                 device.queue.submit([encoder.finish()]);
             })?;
             device.sent(part.len() as u64);
@@ -450,6 +507,12 @@ fn send(device: &Device, block: &Block, twin: &Twin) -> Result<()> {
         Ok(())
     };
     let done = upload();
-    // whoever takes it next waits until it can be written
-    device.pool.done(staging, done)
+    for staging in stagings {
+        match done {
+            // whoever takes it next waits until it can be written
+            Ok(()) => device.pool.give(staging),
+            Err(_) => device.pool.forget(staging),
+        }
+    }
+    done
 }

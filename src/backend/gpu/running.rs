@@ -94,8 +94,7 @@ impl Compiled {
             }
             // any bytes, which come when all is done
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, 8);
-            device.queue.submit([encoder.finish()]);
-            device.map(&buffers.download, wgpu::MapMode::Read, 8)
+            device.submit_and_map(encoder, &buffers.download, 8)
         })?;
         device.mapped(&mapping, ACTION)?;
         buffers.download.unmap();

@@ -44,8 +44,7 @@ impl Speeds {
                 let mapping = device.checked(action, || {
                     let mut encoder = device.device.create_command_encoder(&Default::default());
                     encoder.copy_buffer_to_buffer(output, 0, download, 0, 8);
-                    device.queue.submit([encoder.finish()]);
-                    device.map(download, wgpu::MapMode::Read, 8)
+                    device.submit_and_map(encoder, download, 8)
                 })?;
                 device.mapped(&mapping, action)?;
                 download.unmap();

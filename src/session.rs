@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Observer, Summary};
 use crate::plan::{self, Plan, Step, Target};
 use crate::schedule::{self, KernelCache, Runtime};
+use crate::shape::Grid;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -189,8 +190,8 @@ impl Session {
     }
 
     /// Keeps a copy of a block where kernels run, if that is not here.
-    pub(crate) fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
-        self.kernels.backend().hold(block)
+    pub(crate) fn hold(&self, block: &Block, grid: &Grid) -> Option<Arc<dyn Held>> {
+        self.kernels.backend().hold(block, grid)
     }
 
     /// Where the kernel of each of a plan's stages runs, and its products.

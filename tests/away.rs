@@ -6,6 +6,7 @@ use blockwise::block::Held;
 use blockwise::ir::{Kernel, Root};
 use blockwise::op::ReduceOp;
 use blockwise::prelude::*;
+use blockwise::shape::Grid;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -99,7 +100,7 @@ impl Backend for Faraway {
         Ok((op == ReduceOp::Sum && dtype == I64).then(|| Arc::new(Sums(self.again())) as Arc<dyn Running>))
     }
 
-    fn room(&self, block: &Block, _: bool) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, _: &Grid, _: bool) -> Option<Arc<dyn Held>> {
         let (parts, at) = (Arc::<Mutex<Vec<Arc<Stored>>>>::default(), block.as_ptr().expose_provenance());
         self.rooms.lock().expect("nobody panics here").push((at..at + block.nbytes(), parts.clone()));
         Some(Arc::new(Whole { parts, at, rooms: self.rooms.clone(), _block: block.clone() }))

@@ -11,6 +11,7 @@ use blockwise::backend::hybrid::Hybrid;
 use blockwise::backend::{Backend, Matrix, Multiply, Product, cpu::Cpu, product_room};
 use blockwise::dtype::Element;
 use blockwise::prelude::*;
+use blockwise::shape::Grid;
 use fallbacks::Fallbacks;
 use half::f16;
 use std::path::Path;
@@ -351,7 +352,7 @@ fn sums_in_room_made_for_them_come_when_another_adds_to_them() {
     let (a, b) = (numbers::<i32>(m * k, 1, false), numbers::<i32>(k * n, 2, false));
     let [here, there] = [Cpu::detect().product(I32), gpu.product(I32)].map(|p| p.expect("compiles"));
     let mut sums = Block::from_vec(vec![0i32; m * n]);
-    let Some(room) = gpu.room(&sums, false) else { return };
+    let Some(room) = gpu.room(&sums, &Grid::single(sums.shape()), false) else { return };
     let mut scratch = vec![0u64; product_room(I32, extent) / 8 + 8];
     let scratch = scratch.as_mut_ptr().cast::<u8>();
     let mut product = Product {

@@ -9,6 +9,7 @@ use blockwise::backend::hybrid::Hybrid;
 use blockwise::backend::{Backend, cpu::Cpu, several::Several};
 use blockwise::op::ReduceOp;
 use blockwise::prelude::*;
+use blockwise::shape::Grid;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -201,7 +202,7 @@ fn what_cannot_stay_is_sent() {
     let kept = session.persist(&ramp(I32)).expect("computes");
     assert_eq!(session.compute(&kept.max(..)).expect("gpu").to_scalar::<i32>().expect("one"), 200);
     assert_eq!(gpu.resident_bytes(), 0);
-    assert!(gpu.hold(&Block::scalar(1.0f64.into())).is_none());
+    assert!(gpu.hold(&Block::scalar(1.0f64.into()), &Grid::single(&[])).is_none());
 }
 
 #[test]
@@ -260,6 +261,68 @@ fn what_is_computed_stays_where_it_was_computed() {
         }
     }
     drop(session);
+    assert_eq!(gpu.resident_bytes(), 0);
+}
+
+fn tall(d: DType) -> Array {
+    (Array::arange(0, 480 * 90, 1).reshape(&[480, 90]) % 201).cast(d)
+}
+
+#[test]
+fn what_no_kernel_sees_whole_stays_in_parts() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu.binding_limit("72KiB")) else { return };
+    // whether all operands of a task are in one part each, and the result's chunks
+    let ways: [(fn(&Array) -> Array, bool); 8] = [
+        (|x| x * 3 + 1, true),
+        (|x| where_(x.gt(100), x.slice(s![.., ..;-1]), x * 2), true),
+        (|x| x.slice(s![48..96, ..]) + x.slice(s![96..144, ..]), true),
+        (|x| x.cumsum(1), false),
+        (|x| x.cumsum(0), false),
+        (|x| x.slice(s![1.., ..]) - x.slice(s![..-1, ..]), false),
+        (|x| x.t().slice(s![..90, ..90]) + 1, false),
+        (|x| x.reshape(&[90, 480]) - 1, false),
+    ];
+    for d in [U8, I16, F32, F64] {
+        for chunks in [[48, 90], [48, 40], [14, 90]] {
+            let plain = tall(d).rechunk(chunks);
+            let kept = session.persist(&plain).expect("computes");
+            let there = gpu.resident_bytes();
+            assert!(there == 0 || there >= kept.nbytes() as u64);
+            for (n, (way, whole)) in ways.iter().enumerate() {
+                let (sent, received) = (gpu.sent_bytes(), gpu.received_bytes());
+                let made = session.persist(&way(&kept)).expect("computes");
+                let most = session.compute(&made.max(..)).expect("gpu");
+                let moved = (gpu.sent_bytes() - sent, gpu.received_bytes() - received);
+                let words = d.size() >= 4 || chunks == [48, 90];
+                if there > 0 && *whole && words && (n != 2 || chunks[0] == 48) {
+                    assert!(moved.0 <= 8 && moved.1 <= 4096, "{d} {chunks:?} {n}: {moved:?} bytes");
+                }
+                let want = cpu.compute(&way(&plain)).expect("cpu");
+                assert_eq!(numbers(&most), [want.cast(F64).as_slice::<f64>().map(largest).expect("doubles")]);
+                let got = session.compute(&made).expect("gpu");
+                assert_eq!(numbers(&got), numbers(&want), "{d} {chunks:?} {n}");
+            }
+        }
+    }
+    assert_eq!(gpu.resident_bytes(), 0);
+}
+
+#[test]
+fn parts_make_way_one_by_one() {
+    let Some((gpu, session, cpu)) = sessions(|gpu| gpu.binding_limit("72KiB").memory_limit("1900KiB")) else {
+        return;
+    };
+    let all: Vec<Array> = (0..6).map(|k| (tall(F64) + k).rechunk([48, 90])).collect();
+    let kept: Vec<Array> = all.iter().map(|x| session.persist(x).expect("computes")).collect();
+    let there = gpu.resident_bytes();
+    // whole parts, and fewer than there are
+    assert!(there == 0 || there <= gpu.memory_limit() / 2 && !there.is_multiple_of(480 * 90 * 8), "{there}");
+    for (kept, plain) in kept.iter().zip(&all) {
+        let (got, want) = (session.compute(kept).expect("gpu"), cpu.compute(plain).expect("cpu"));
+        assert_eq!(numbers(&got), numbers(&want));
+    }
+    assert!(gpu.peak_memory() <= gpu.memory_limit());
+    drop(kept);
     assert_eq!(gpu.resident_bytes(), 0);
 }
 

@@ -117,6 +117,8 @@ impl OnGpu {
             ("streamed", &streamed, (sent / self.speeds.up).max(down)),
         ] {
             ceiling(&mut lines, mode, least, traffic);
+            // a result that is written for peers goes through the session, too
+            let peers = peers.filter(|_| mode == "streamed");
             let timed = || time_fresh(suite, row, &(row.build)(arrays), &want, peers);
             lines.push(rated(self.watched(line(mode, "blockwise"), (traffic, mode == "resident"), timed)));
         }

@@ -154,11 +154,12 @@ impl Session {
         }
         let mut kept = Vec::with_capacity(N);
         for (array, lent) in arrays.iter().zip(self.run_anywhere(&targets)?.into_iter().flatten()) {
+            let grid = array.chunks()?;
             let lent = match lent.held() {
                 Some(_) => lent,
-                None => Lent::new(lent.here()?.clone(), self.hold(lent.here()?)),
+                None => Lent::new(lent.here()?.clone(), self.hold(lent.here()?, grid)),
             };
-            let source = MemorySource::new(lent, array.chunks()?.clone());
+            let source = MemorySource::new(lent, grid.clone());
             kept.push(Array { expr: Ok(Expr::source(Arc::new(source))?), meta: array.meta.clone() });
         }
         kept.try_into().map_err(|_| Error::internal("a result is missing"))

@@ -7,7 +7,7 @@ use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::ir::{Builder, Inst, Kernel, Root};
 use crate::op::{BinaryOp, ReduceOp};
-use crate::shape::{IndexMap, Region};
+use crate::shape::{Grid, IndexMap, Region};
 use smallvec::smallvec;
 use std::fmt;
 use std::path::Path;
@@ -184,7 +184,7 @@ impl Rates {
         let stored = time(POINTS, &store()?)?;
         let long = time(POINTS, &largest(CHAIN, DType::F32)?)?;
         let wide = time(POINTS, &largest(CHAIN, DType::F64)?)?;
-        let held = match backend.hold(&block) {
+        let held = match backend.hold(&block, &Grid::single(&[POINTS])) {
             Some(_held) => time(POINTS, &largest(0, DType::F32)?)?,
             None => fold,
         };

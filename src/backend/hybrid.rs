@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Kernel;
 use crate::op::ReduceOp;
+use crate::shape::Grid;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -167,14 +168,14 @@ impl Backend for Hybrid {
         self.place_of(self.first.product(dtype).err(), cheaper, place)
     }
 
-    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
+    fn hold(&self, block: &Block, grid: &Grid) -> Option<Arc<dyn Held>> {
         let works = !self.state.failed.load(Relaxed);
-        works.then(|| self.first.hold(block)).flatten().or_else(|| self.second.hold(block))
+        works.then(|| self.first.hold(block, grid)).flatten().or_else(|| self.second.hold(block, grid))
     }
 
-    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, grid: &Grid, lasts: bool) -> Option<Arc<dyn Held>> {
         let works = !self.state.failed.load(Relaxed);
-        works.then(|| self.first.room(block, lasts)).flatten()
+        works.then(|| self.first.room(block, grid, lasts)).flatten()
     }
 
     fn notes(&self) -> Vec<Error> {

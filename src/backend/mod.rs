@@ -17,7 +17,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::{Kernel, Root};
 use crate::op::ReduceOp;
-use crate::shape::Region;
+use crate::shape::{Grid, Region};
 pub use blockwise_kernels::tile::{Matrix, Product, Records, product_room, product_sum};
 pub use device::Device;
 use smallvec::SmallVec;
@@ -61,16 +61,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
         self.name()
     }
 
-    /// Keeps a copy of a block where kernels run, for as long as what this gives lives; `None` if that would spare nothing. The block's
-    /// elements must not change meanwhile.
-    fn hold(&self, _block: &Block) -> Option<Arc<dyn Held>> {
+    /// Keeps a copy of a block where kernels run, for as long as what this gives lives; `None` if that would spare nothing. A kernel reads one
+    /// chunk of the grid; of one that is too large for that place as a whole, chunks are kept that lie together. The block's elements must not
+    /// change meanwhile.
+    fn hold(&self, _block: &Block, _grid: &Grid) -> Option<Arc<dyn Held>> {
         None
     }
 
-    /// Makes room where kernels run for the elements of a block, none of which are there yet: the results that launches store in the block may
-    /// then stay there ([`Executable::run_away`], [`Multiply::run_away`]). What is there for longest makes way for what lasts longer than a task. `None` if there is no such place, or no room. What this gives brings all elements to the block,
-    /// so that must not be asked of it if any was stored in the block's own memory.
-    fn room(&self, _block: &Block, _lasts: bool) -> Option<Arc<dyn Held>> {
+    /// Makes room where kernels run for the elements of a block, none of which are there yet: the results that launches store in the block, each
+    /// in one chunk of the grid, may then stay there ([`Executable::run_away`], [`Multiply::run_away`]). What is there for longest makes way for
+    /// what lasts longer than a task. `None` if there is no such place, or no room. What this gives brings all elements to the block, so that must
+    /// not be asked of it if any was stored in the block's own memory.
+    fn room(&self, _block: &Block, _grid: &Grid, _lasts: bool) -> Option<Arc<dyn Held>> {
         None
     }
 

@@ -1,11 +1,12 @@
 //! Several backends of which every launch goes to one: a machine's GPUs side by side.
 
 use super::{Away, Backend, Executable, Launch, Multiply, Product, Running};
-use crate::block::{Block, Held};
+use crate::block::{Block, Held, together};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ir::Kernel;
 use crate::op::ReduceOp;
+use crate::shape::Grid;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -63,15 +64,14 @@ impl Backend for Several {
         self.all.iter().map(|b| b.identity()).collect::<Vec<_>>().join(" + ")
     }
 
-    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
+    fn hold(&self, block: &Block, grid: &Grid) -> Option<Arc<dyn Held>> {
         // whichever of them gets the launch has it, if it has room
-        let held: Vec<_> = self.all.iter().filter_map(|b| b.hold(block)).collect();
-        (!held.is_empty()).then(|| Arc::new(All(held)) as Arc<dyn Held>)
+        together(self.all.iter().filter_map(|b| b.hold(block, grid)).collect())
     }
 
-    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
+    fn room(&self, block: &Block, grid: &Grid, lasts: bool) -> Option<Arc<dyn Held>> {
         // a result is where it was computed: the others would not find it
-        if let [one] = &self.all[..] { one.room(block, lasts) } else { None }
+        if let [one] = &self.all[..] { one.room(block, grid, lasts) } else { None }
     }
 
     fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>> {
@@ -80,15 +80,6 @@ impl Backend for Several {
 
     fn notes(&self) -> Vec<Error> {
         self.all.iter().flat_map(|b| b.notes()).collect()
-    }
-}
-
-/// Copies of a block that is here.
-struct All(Vec<Arc<dyn Held>>);
-
-impl Held for All {
-    fn fetch(&self) -> Result<()> {
-        self.0.iter().try_for_each(|held| held.fetch())
     }
 }
 

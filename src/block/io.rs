@@ -33,6 +33,26 @@ pub trait Held: Send + Sync {
     fn complete(&self) {}
 }
 
+/// What several hold together: parts of a block, or copies of it. `None` if it is nothing.
+pub(crate) fn together(mut all: Vec<Arc<dyn Held>>) -> Option<Arc<dyn Held>> {
+    struct All(Vec<Arc<dyn Held>>);
+
+    impl Held for All {
+        fn fetch(&self) -> Result<()> {
+            self.0.iter().try_for_each(|held| held.fetch())
+        }
+
+        fn complete(&self) {
+            self.0.iter().for_each(|held| held.complete());
+        }
+    }
+
+    match all.len() {
+        0 | 1 => all.pop(),
+        _ => Some(Arc::new(All(all))),
+    }
+}
+
 /// A block whose elements may still be where kernels run.
 #[derive(Clone)]
 pub struct Lent {

@@ -16,5 +16,6 @@ pub use bound::{Bound, Comparison, Facts};
 #[cfg(feature = "frame")]
 pub(crate) use buffer::give_back;
 pub use buffer::{Buffer, pool};
+pub(crate) use io::together;
 pub use io::{Address, BlockSink, BlockSource, Held, Lent, MemorySource};
 pub use tensor::{Block, BlockRef};

@@ -6,7 +6,7 @@ use crate::block::{Block, Held, Lent};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::plan::{ALIGN, ProductStep, Step, StepId};
-use crate::shape::{Dims, Region, c_strides};
+use crate::shape::{Dims, Grid, Region, c_strides};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Prepared<'_> {
                 let bytes = extent.0 * extent.1 * step.dtype.size();
                 let (to, room, fresh) = (sums.as_mut_ptr(), room.as_mut_ptr(), panel == panels.start);
                 if fresh && self.read[k] && region.shape[0] * count == 1 {
-                    there = self.backend.room(&sums, false);
+                    there = self.backend.room(&sums, &Grid::single(sums.shape()), false);
                 }
                 // SAFETY: the operands' views lie in blocks that live until the panel is done; sums and room are this task's, as large as
                 // they must be.

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::op::ReduceOp;
 use crate::plan::{Stage, StageRoot, Step, StepKind};
-use crate::shape::{Dims, Region};
+use crate::shape::{AxisChunks, Dims, Grid, Region};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -51,9 +51,9 @@ struct Room {
 }
 
 impl Room {
-    /// For the one result of a stage, if there is any.
-    fn of(block: &Block, rt: &Runtime<'_>) -> Option<Room> {
-        let whole = rt.kernels.backend().room(block, true)?;
+    /// For the one result of a stage, which is stored chunk by chunk, if there is any.
+    fn of(block: &Block, grid: &Grid, rt: &Runtime<'_>) -> Option<Room> {
+        let whole = rt.kernels.backend().room(block, grid, true)?;
         Some(Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) })
     }
 
@@ -199,7 +199,7 @@ fn start_root(
         StageRoot::Memory { dtype, stays } => {
             let block = Block::uninit(*dtype, &shape);
             let alone = *stays && stage.roots.len() == 1;
-            let room = alone.then(|| Room::of(&block, rt)).flatten();
+            let room = alone.then(|| Room::of(&block, &stage.grid, rt)).flatten();
             RootRun::Store(block, room)
         }
         StageRoot::Into(block) => RootRun::Store(block.clone(), None),
@@ -219,7 +219,10 @@ fn start_root(
             if let (Some(block), true) = (&block, *stays) {
                 let suits = |running: &Arc<dyn Running>| running.suits(&stage.grid.max_block(), axis);
                 if let Some(running) = rt.kernels.running(op, *dtype)?.filter(suits) {
-                    there = Room::of(block, rt).map(|room| (room, running));
+                    // a chunk is folded together with the one before it
+                    let mut lines = stage.grid.axes().to_vec();
+                    lines[axis] = AxisChunks::regular(shape[axis], shape[axis]);
+                    there = Room::of(block, &Grid::new(lines), rt).map(|room| (room, running));
                 }
             }
             RootRun::Scan { block, op, axis, there }

@@ -45,6 +45,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::ir::Kernel;
 use crate::op::ReduceOp;
+use crate::shape::Grid;
 use device::Device;
 use std::fmt;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub struct Gpu {
 pub struct GpuBuilder {
     number: usize,
     memory_limit: Option<Result<u64>>,
+    binding_limit: Option<Result<u64>>,
     smallest: bool,
     integers: bool,
 }
@@ -83,6 +85,13 @@ impl GpuBuilder {
     /// `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else 1 GiB.
     pub fn memory_limit(mut self, limit: impl IntoBytes) -> Self {
         self.memory_limit = Some(limit.into_bytes());
+        self
+    }
+
+    /// Shows kernels no more than so many bytes of a buffer: arrays that are larger stay in parts, and launches are cut smaller. Default:
+    /// what the adapter allows.
+    pub fn binding_limit(mut self, limit: impl IntoBytes) -> Self {
+        self.binding_limit = Some(limit.into_bytes());
         self
     }
 
@@ -107,7 +116,7 @@ impl GpuBuilder {
     pub fn build(self) -> Result<Gpu> {
         let memory_limit = self.memory_limit.unwrap_or_else(config::default_device_memory_limit)?;
         let adapter = adapters::adapter(self.number)?;
-        let limits = match self.smallest {
+        let mut limits = match self.smallest {
             true => wgpu::Limits {
                 max_storage_buffers_per_shader_stage: 3,
                 max_compute_invocations_per_workgroup: 64,
@@ -120,6 +129,11 @@ impl GpuBuilder {
             },
             false => adapter.handle.limits(),
         };
+        if let Some(most) = self.binding_limit.transpose()? {
+            let binding = &mut limits.max_storage_buffer_binding_size;
+            // a whole number of words
+            *binding = most.min(*binding) & !15;
+        }
         Ok(Gpu {
             device: Arc::new(Device::open(adapter, limits, memory_limit, !self.smallest && !self.integers)?),
         })
@@ -245,11 +259,11 @@ impl Backend for Gpu {
         format!("{} {} {}; {}", adapter.name, adapter.api, adapter.driver, self.device.arithmetic)
     }
 
-    fn hold(&self, block: &Block) -> Option<Arc<dyn Held>> {
-        resident::hold(&self.device, block)
+    fn hold(&self, block: &Block, grid: &Grid) -> Option<Arc<dyn Held>> {
+        resident::hold(&self.device, block, grid)
     }
 
-    fn room(&self, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
-        resident::room(&self.device, block, lasts)
+    fn room(&self, block: &Block, grid: &Grid, lasts: bool) -> Option<Arc<dyn Held>> {
+        resident::room(&self.device, block, grid, lasts)
     }
 }

@@ -214,6 +214,12 @@ impl Pool {
         Some(twin)
     }
 
+    /// Whether any twin is of memory between these addresses.
+    pub fn meets(&self, from: usize, to: usize) -> bool {
+        let state = self.lock();
+        state.twins.range(..to).next_back().is_some_and(|(start, kept)| start + kept.twin.bytes > from)
+    }
+
     /// Makes room for a twin of so many bytes, of older ones if they are to make way; `None` if there is none. With a buffer, if one is left over.
     pub fn reserve_twin(&self, size: u64, evict: bool) -> Option<Option<wgpu::Buffer>> {
         let mut state = self.lock();

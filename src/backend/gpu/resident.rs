@@ -1,7 +1,8 @@
 //! Blocks that stay on the device: kernels read them there instead of having them sent, and leave results there instead of sending them back.
 //!
 //! A twin is known by the address of the memory that it stands for: an operand that lies inside reads the twin. Most twins are copies. Those may go
-//! at any time: whatever does not find one sends what it needs. A twin that is all there is of its elements stays until they are fetched.
+//! at any time: whatever does not find one sends what it needs. A twin that is all there is of its elements stays until they are fetched. A block
+//! that kernels cannot see whole has a twin for every few of its chunks.
 
 use super::device::{Device, Mapping};
 use super::geometry::c_steps;
@@ -9,12 +10,13 @@ use super::pool::{Buffers, Size};
 use super::strided;
 use crate::backend::reference::unravel;
 use crate::backend::{Launch, Operand, Output};
-use crate::block::{Block, Held};
+use crate::block::{Block, Held, together};
 use crate::error::{ErrorKind, Result};
 use crate::ir::{Kernel, Root};
-use crate::shape::Dims;
+use crate::shape::{Dims, Grid};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
 /// Most twins that one kernel reads; operands in others are sent.
@@ -339,9 +341,13 @@ impl Seat {
         if axes.into_iter().any(|(&n, (own, step))| n != 1 && own != step) {
             return None;
         }
-        let bytes = device.twin_size(launch.region.len() * size)?;
-        let twin = device.reserve((from, launch.region.len() * size), bytes, false, false)?;
-        Some(seat(Arc::new(twin), bytes))
+        let bytes = launch.region.len() * size;
+        if device.homes == 0 || bytes > device.largest_twin() || device.pool.meets(from, to) {
+            return None;
+        }
+        let reserved = (bytes as u64).next_multiple_of(16);
+        let twin = device.reserve((from, bytes), reserved, false, false)?;
+        Some(seat(Arc::new(twin), reserved))
     }
 
     /// The word that a piece begins at which begins at a point of the region.
@@ -399,49 +405,95 @@ impl Drop for Seat {
 }
 
 /// Makes room for a block's elements, all of which are still to come; older copies make way if it lasts. `None` where [`hold`] gives none.
-pub fn room(device: &Arc<Device>, block: &Block, lasts: bool) -> Option<Arc<dyn Held>> {
-    let (twin, size) = of_block(device, block, true, lasts)?;
-    let twin = Arc::new(twin);
-    device.pool.keep_twin(twin.clone(), size);
-    let far = Far {
-        memory: block.as_ptr().cast_mut(),
-        shape: SmallVec::from_slice(&[twin.bytes]),
-        strides: SmallVec::from_slice(&[1]),
-        size: 1,
-        twin,
+pub fn room(device: &Arc<Device>, block: &Block, grid: &Grid, lasts: bool) -> Option<Arc<dyn Held>> {
+    let held = |(twin, size): (Twin, u64)| {
+        let twin = Arc::new(twin);
+        device.pool.keep_twin(twin.clone(), size);
+        let far = Far {
+            memory: block.as_ptr().cast_mut().wrapping_add(twin.start - block.as_ptr().addr()),
+            shape: SmallVec::from_slice(&[twin.bytes]),
+            strides: SmallVec::from_slice(&[1]),
+            size: 1,
+            twin,
+        };
+        Hold::new(device, Some(far.twin.start), Some(far), Some(block.clone())) as Arc<dyn Held>
     };
-    Some(Hold::new(device, Some(far.twin.start), Some(far), Some(block.clone())))
+    together(twins_of(device, block, grid, (true, lasts))?.into_iter().map(held).collect())
 }
 
-/// An empty twin of a block, and the bytes that are reserved for it.
-fn of_block(device: &Device, block: &Block, room: bool, evict: bool) -> Option<(Twin, u64)> {
-    if !block.is_contiguous() || block.is_empty() {
-        return None;
-    }
-    let size = device.twin_size(block.nbytes())?;
-    let twin = device.reserve((block.as_ptr().addr(), block.nbytes()), size, room, evict)?;
-    Some((twin, size))
-}
-
-/// Makes a twin of a block, if there is room: half of the device's limit is for twins, and the oldest copies make way for new ones. `None` if it is
+/// Makes twins of a block, if there is room: half of the device's limit is for twins, and the oldest copies make way for new ones. `None` if it is
 /// too large, not in C order, or the device has other troubles: then its elements are sent when they are needed.
-pub fn hold(device: &Arc<Device>, block: &Block) -> Option<Arc<dyn Held>> {
-    let (twin, size) = of_block(device, block, false, true)?;
-    if send(device, block, &twin).is_err() {
-        device.pool.unreserve(size);
+pub fn hold(device: &Arc<Device>, block: &Block, grid: &Grid) -> Option<Arc<dyn Held>> {
+    let twins = twins_of(device, block, grid, (false, true))?;
+    let start = block.as_ptr().addr();
+    let sent = twins
+        .iter()
+        .try_for_each(|(twin, _)| send(device, &block.bytes()[twin.start - start..][..twin.bytes], twin));
+    if sent.is_err() {
+        twins.iter().for_each(|(_, size)| device.pool.unreserve(*size));
         return None;
     }
-    let own = Some(twin.start);
-    device.pool.keep_twin(Arc::new(twin), size);
-    Some(Hold::new(device, own, None, Some(block.clone())))
+    let held = |(twin, size): (Twin, u64)| {
+        let own = Some(twin.start);
+        device.pool.keep_twin(Arc::new(twin), size);
+        Hold::new(device, own, None, Some(block.clone())) as Arc<dyn Held>
+    };
+    together(twins.into_iter().map(held).collect())
+}
+
+/// Empty twins of a block, each of whole chunks of the grid and with the bytes that are reserved for it.
+fn twins_of(
+    device: &Device,
+    block: &Block,
+    grid: &Grid,
+    (room, evict): (bool, bool),
+) -> Option<Vec<(Twin, u64)>> {
+    if !block.is_contiguous() || block.is_empty() || device.homes == 0 {
+        return None;
+    }
+    let parts = parts(block.nbytes(), grid, device.largest_twin())?;
+    let size = |part: &Range<usize>| (part.len() as u64).next_multiple_of(16);
+    if parts.iter().map(size).sum::<u64>() > device.pool.limit() / 2 {
+        return None;
+    }
+    let mut twins = vec![];
+    for part in parts {
+        let (start, size) = (block.as_ptr().addr() + part.start, size(&part));
+        match device.reserve((start, part.len()), size, room, evict) {
+            Some(twin) => twins.push((twin, size)),
+            None => {
+                twins.iter().for_each(|(_, size)| device.pool.unreserve(*size));
+                return None;
+            }
+        }
+    }
+    Some(twins)
+}
+
+/// Cuts a block of so many bytes into as few parts as there are of up to `most` bytes each: runs of its memory that have whole chunks. `None` if
+/// there are none.
+fn parts(bytes: usize, grid: &Grid, most: usize) -> Option<Vec<Range<usize>>> {
+    // what is cut along this axis is a run
+    let Some(axis) = grid.axes().iter().find(|axis| axis.len() > 1) else {
+        return (bytes <= most).then(|| std::iter::once(0..bytes).collect());
+    };
+    let step = bytes / axis.len();
+    let mut parts: Vec<Range<usize>> = vec![];
+    for (start, length) in (0..axis.count()).map(|chunk| axis.bounds(chunk)) {
+        let chunk = start * step..(start + length) * step;
+        match parts.last_mut() {
+            _ if chunk.len() > most => return None,
+            Some(last) if chunk.end - last.start <= most => last.end = chunk.end,
+            _ => parts.push(chunk),
+        }
+    }
+    Some(parts)
 }
 
 impl Device {
-    /// Bytes of a twin's buffer; `None` if kernels could not read it.
-    fn twin_size(&self, bytes: usize) -> Option<u64> {
-        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
-        let size = (bytes as u64).next_multiple_of(16);
-        (self.homes > 0 && size <= most).then_some(size)
+    /// Most bytes of a twin, all of which kernels must see.
+    fn largest_twin(&self) -> usize {
+        (self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) & !15) as usize
     }
 
     /// A twin of memory at an address, with a buffer of so many bytes, which are reserved; nothing is in it. Older copies make way for it, if they
@@ -479,19 +531,19 @@ impl Device {
     }
 }
 
-/// Sends a block's elements to its twin: one step is written while the one before is on its way.
-fn send(device: &Device, block: &Block, twin: &Twin) -> Result<()> {
+/// Sends elements to their twin: one step is written while the one before is on its way.
+fn send(device: &Device, elements: &[u8], twin: &Twin) -> Result<()> {
     let step = device.step();
     let size = Size::of(step as u64, 0);
     let Some(staging) = device.pool.take(device, size, true)? else {
         return Err(device.error(KEEPING, "there is no memory for the way"));
     };
     let mut stagings = vec![staging];
-    if block.nbytes() > step {
+    if elements.len() > step {
         stagings.extend(device.pool.take(device, size, false).ok().flatten());
     }
     let upload = || -> Result<()> {
-        for (k, part) in block.bytes().chunks(step).enumerate() {
+        for (k, part) in elements.chunks(step).enumerate() {
             let (upload, padded) =
                 (&stagings[k % stagings.len()].upload, (part.len() as u64).next_multiple_of(8));
             // waits until what was written before has gone
@@ -515,4 +567,25 @@ fn send(device: &Device, block: &Block, twin: &Twin) -> Result<()> {
         }
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_whole_chunks() {
+        let of = |shape: &[usize], chunk: &[usize], most| {
+            let parts = parts(4 * shape.iter().product::<usize>(), &Grid::regular(shape, chunk), most)?;
+            Some(parts.into_iter().map(|part| (part.start, part.end)).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[10, 5], &[3, 2], 200), Some(vec![(0, 200)]));
+        assert_eq!(of(&[10, 5], &[3, 2], 199), Some(vec![(0, 180), (180, 200)]));
+        assert_eq!(of(&[10, 5], &[3, 2], 120), Some(vec![(0, 120), (120, 200)]));
+        assert_eq!(of(&[10, 5], &[3, 2], 60), Some(vec![(0, 60), (60, 120), (120, 180), (180, 200)]));
+        assert_eq!(of(&[10, 5], &[3, 2], 59), None);
+        // what is longer than one element is cut
+        assert_eq!(of(&[1, 1, 4, 2], &[1, 1, 1, 2], 16), Some(vec![(0, 16), (16, 32)]));
+        assert_eq!((of(&[], &[], 4), of(&[1], &[1], 3)), (Some(vec![(0, 4)]), None));
+    }
 }

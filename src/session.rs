@@ -230,7 +230,11 @@ impl Session {
             let blocks = self.turn("compute", |rt| cluster.run(targets, rt))?;
             return Ok(blocks.into_iter().map(|block| block.map(Lent::from)).collect());
         }
-        let run = || self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt));
+        let run = || {
+            let results = self.turn("compute", |rt| schedule::run(&self.plan(targets)?, rt))?;
+            let mut held = results.iter().flatten().filter_map(Lent::held);
+            held.try_for_each(|held| held.intact()).map(|()| results)
+        };
         match run() {
             // what had stayed on a device went with it: all is computed again, where kernels run now
             Err(e)

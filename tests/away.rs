@@ -1,7 +1,9 @@
 //! Results that stay where kernels run, on a device that can be lost at any launch: nothing is read before it is here, and nothing is wrong.
 
 use blockwise::backend::reference::Reference;
-use blockwise::backend::{Away, Backend, Executable, Launch, Operand, Output, Running, hybrid::Hybrid};
+use blockwise::backend::{
+    Away, Backend, Executable, Launch, Operand, Output, Running, Stayed, hybrid::Hybrid,
+};
 use blockwise::block::Held;
 use blockwise::ir::{Kernel, Root};
 use blockwise::op::ReduceOp;
@@ -43,6 +45,10 @@ impl Held for Stored {
         }
         Ok(())
     }
+
+    fn intact(&self) -> Result<(), Error> {
+        if self.lost.load(SeqCst) { Err(lost()) } else { Ok(()) }
+    }
 }
 
 struct Whole {
@@ -55,6 +61,10 @@ struct Whole {
 impl Held for Whole {
     fn fetch(&self) -> Result<(), Error> {
         self.parts.lock().expect("nobody panics here").iter().try_for_each(|part| part.fetch())
+    }
+
+    fn intact(&self) -> Result<(), Error> {
+        self.parts.lock().expect("nobody panics here").iter().try_for_each(|part| part.intact())
     }
 }
 
@@ -89,11 +99,12 @@ impl Backend for Faraway {
     }
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
-        let size = match kernel.roots() {
-            [Root::Store { value }] => Some(kernel.dtype(*value).size()),
+        let size = |root: &Root| match root {
+            Root::Store { value } => Some(kernel.dtype(*value).size()),
             _ => None,
         };
-        Ok(Arc::new(Compiled { of: self.again(), size, inner: Reference.compile(kernel)? }))
+        let sizes = kernel.roots().iter().map(size).collect();
+        Ok(Arc::new(Compiled { of: self.again(), sizes, inner: Reference.compile(kernel)? }))
     }
 
     fn running(&self, op: ReduceOp, dtype: DType) -> Result<Option<Arc<dyn Running>>, Error> {
@@ -156,8 +167,8 @@ impl Running for Sums {
 
 struct Compiled {
     of: Faraway,
-    /// Bytes of an element of the one result.
-    size: Option<usize>,
+    /// Bytes of an element of each store's result.
+    sizes: Vec<Option<usize>>,
     inner: Arc<dyn Executable>,
 }
 
@@ -172,17 +183,27 @@ impl Executable for Compiled {
         unsafe { self.inner.run(launch) }
     }
 
-    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>, Error> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed, Error> {
         away.fetch()?;
         let number = self.of.launches.load(SeqCst);
-        let ([Output::Store(operand)], Some(size), true) =
-            (launch.outputs, self.size, away.result && !number.is_multiple_of(self.of.homing))
-        else {
-            // SAFETY: the caller's.
-            return unsafe { self.run(launch) }.map(|()| None);
-        };
         // SAFETY: the caller's.
         unsafe { self.run(launch) }?;
+        let mut stayed = Stayed::none(launch);
+        for (n, ((output, size), stays)) in launch.outputs.iter().zip(&self.sizes).zip(away.stay).enumerate()
+        {
+            if let (Output::Store(operand), Some(size), true) = (output, size, *stays)
+                && !(number + n).is_multiple_of(self.of.homing)
+            {
+                stayed.0[n] = Some(self.take_away(launch, operand, *size));
+            }
+        }
+        Ok(stayed)
+    }
+}
+
+impl Compiled {
+    /// Takes a result from where it was stored, and leaves what nobody may read.
+    fn take_away(&self, launch: &Launch<'_>, operand: &Operand, size: usize) -> Arc<dyn Held> {
         let shape = &launch.region.shape;
         let element = |mut n: usize| {
             let mut at = operand.ptr.expose_provenance();
@@ -191,7 +212,7 @@ impl Executable for Compiled {
                 n /= length;
             }
             let there = std::ptr::with_exposed_provenance_mut::<u8>(at);
-            // SAFETY: an element of the output, which was just stored: it is taken away, and what nobody may read is left.
+            // SAFETY: an element of the output, which was just stored.
             let bytes = unsafe { std::slice::from_raw_parts_mut(there, size) };
             let taken = bytes.to_vec();
             bytes.fill(0x2a);
@@ -203,17 +224,17 @@ impl Executable for Compiled {
         if let Some((_, parts)) = rooms.iter().find(|(range, _)| range.contains(&operand.ptr.addr())) {
             parts.lock().expect("nobody panics here").push(stored.clone());
         }
-        Ok(Some(stored))
+        stored
     }
 }
 
-/// A session whose device is lost at a launch, and how many there were.
-fn session(lost_at: usize, homing: usize) -> (Session, Arc<AtomicUsize>) {
+/// A session whose device is lost at a launch, and how many there were: as many every time if there is one thread.
+fn session(lost_at: usize, homing: usize, threads: usize) -> (Session, Arc<AtomicUsize>) {
     let launches = Arc::<AtomicUsize>::default();
     let (lost, rooms) = Default::default();
     let first = Faraway { launches: launches.clone(), lost_at, homing, lost, rooms };
     let backend = Hybrid::new(Arc::new(first), Arc::new(Reference));
-    (Session::builder().backend(Arc::new(backend)).threads(2).build().expect("a session"), launches)
+    (Session::builder().backend(Arc::new(backend)).threads(threads).build().expect("a session"), launches)
 }
 
 fn numbers(block: &Block) -> Vec<i64> {
@@ -243,12 +264,12 @@ fn nothing_is_read_before_it_is_here_whenever_the_device_is_lost() {
     for (n, program) in programs(&x).iter().enumerate() {
         let want = numbers(&cpu.compute(program).expect("cpu"));
         for homing in [usize::MAX, 3] {
-            let (unharmed, launches) = session(usize::MAX, homing);
+            let (unharmed, launches) = session(usize::MAX, homing, 2);
             assert_eq!(numbers(&unharmed.compute(program).expect("computes")), want, "program {n}");
             let all = launches.load(SeqCst);
             assert!(all > 1);
             for lost_at in (0..=all).step_by(1 + all / 12) {
-                let (session, _) = session(lost_at, homing);
+                let (session, _) = session(lost_at, homing, 2);
                 let got = session.compute(program).expect("goes on elsewhere");
                 assert_eq!(numbers(&got), want, "program {n}, lost at {lost_at}");
             }
@@ -263,17 +284,39 @@ fn what_is_persisted_is_whole_whenever_the_device_is_lost_meanwhile() {
     for (n, program) in programs(&x).iter().enumerate() {
         let want = numbers(&cpu.compute(program).expect("cpu"));
         for homing in [usize::MAX, 3] {
-            let (unharmed, launches) = session(usize::MAX, homing);
+            let (unharmed, launches) = session(usize::MAX, homing, 1);
             let kept = unharmed.persist(program).expect("computes");
             let all = launches.load(SeqCst);
             assert_eq!(numbers(&unharmed.compute(&kept).expect("computes")), want, "program {n}");
             assert_eq!(numbers(&cpu.compute(&kept).expect("computes")), want, "program {n}");
             for lost_at in (0..all).step_by(1 + all / 12) {
-                let (session, _) = session(lost_at, homing);
+                let (session, _) = session(lost_at, homing, 1);
                 let kept = session.persist(program).expect("goes on elsewhere");
                 let got = numbers(&session.compute(&kept).expect("computes"));
                 assert_eq!(got, want, "program {n}, lost at {lost_at}");
             }
+        }
+    }
+}
+
+#[test]
+fn several_results_of_one_pass_are_whole_whenever_the_device_is_lost() {
+    let cpu = Session::builder().device(Device::cpu()).threads(2).build().expect("a session");
+    let x = Array::arange(0, 12 * 19, 1).reshape(&[12, 19]).rechunk([5, 8]);
+    let arrays = [&x * 3 % 101, (&x - 7).cumsum(1), (&x + 1).sum(0), &x * &x];
+    let all = |session: &Session| -> Vec<Vec<i64>> {
+        let kept = session.persist_all(arrays.each_ref()).expect("goes on elsewhere");
+        kept.iter().map(|x| numbers(&session.compute(x).expect("computes"))).collect()
+    };
+    let want: Vec<Vec<i64>> = arrays.iter().map(|x| numbers(&cpu.compute(x).expect("cpu"))).collect();
+    for homing in [usize::MAX, 3] {
+        let (unharmed, launches) = session(usize::MAX, homing, 1);
+        let kept = unharmed.persist_all(arrays.each_ref()).expect("computes");
+        let launches = launches.load(SeqCst);
+        // wherever they are read
+        assert_eq!(kept.each_ref().map(|x| numbers(&cpu.compute(x).expect("computes")))[..], want);
+        for lost_at in 0..launches {
+            assert_eq!(all(&session(lost_at, homing, 1).0), want, "lost at {lost_at}");
         }
     }
 }

@@ -335,11 +335,49 @@ fn several_results_of_one_pass_stay() {
     let Some((gpu, session, cpu)) = sessions(|gpu| gpu) else { return };
     let x = ramp(F32).rechunk([50, 40]);
     let [a, b, c] = session.persist_all([&(&x * 2), &(&x + 1), &(&x * 2)]).expect("computes");
-    let sent = gpu.sent_bytes();
+    let (sent, received) = (gpu.sent_bytes(), gpu.received_bytes());
+    assert!(gpu.resident_bytes() == 0 || received == 0, "{received} bytes came back");
     let (made, want) = (&a - &b * &c, &x * 2 - (&x + 1) * (&x * 2));
     let (got, want) = (session.compute(&made).expect("gpu"), cpu.compute(&want).expect("cpu"));
     assert_eq!(numbers(&got), numbers(&want));
     assert!(gpu.resident_bytes() == 0 || gpu.sent_bytes() == sent);
+}
+
+#[test]
+fn results_of_many_kinds_stay_in_one_pass() {
+    // in one piece, and in many
+    let ways: [fn(GpuBuilder) -> GpuBuilder; 2] = [|gpu| gpu, |gpu| gpu.memory_limit("1MiB")];
+    for how in ways {
+        let Some((gpu, session, cpu)) = sessions(how) else { return };
+        for chunks in [[120, 90], [50, 90], [50, 37], [64, 40]] {
+            let x = ramp(F32).rechunk(chunks);
+            let kept = session.persist(&x).expect("computes");
+            // words, halves of words and bytes; folds beside them
+            let all = |x: &Array| {
+                [
+                    x * 3.0 + 1.0,
+                    x.gt(100.0),
+                    x.cast(I16) * 2,
+                    x.cast(F64) / 7.0,
+                    x.sum(..),
+                    x.max(0),
+                    x.slice(s![..;-1, ..]) + x,
+                ]
+            };
+            let (sent, received) = (gpu.sent_bytes(), gpu.received_bytes());
+            let made = session.persist_all(all(&kept).each_ref()).expect("gpu");
+            let moved = (gpu.sent_bytes() - sent, gpu.received_bytes() - received);
+            // segments of folds come back, and small elements where rows are no words
+            let most = if chunks[1] == 90 { 0 } else { 120 * 90 * 3 };
+            if gpu.resident_bytes() > 0 {
+                assert!(moved.0 <= 4096 + most && moved.1 <= 24576 + most, "{chunks:?}: {moved:?} bytes");
+            }
+            for (n, (made, want)) in made.iter().zip(all(&x)).enumerate() {
+                let (got, want) = (session.compute(made).expect("gpu"), cpu.compute(&want).expect("cpu"));
+                assert_eq!((got.dtype(), numbers(&got)), (want.dtype(), numbers(&want)), "{n} of {chunks:?}");
+            }
+        }
+    }
 }
 
 #[test]

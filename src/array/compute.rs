@@ -142,8 +142,7 @@ impl Session {
         self.persist_all([array]).map(|[array]| array)
     }
 
-    /// Computes several arrays now, in as few passes as possible, and gives arrays over their values: see [`Session::persist`]. Values that one pass
-    /// computes for several arrays on a GPU come back, and a copy of them goes there.
+    /// Computes several arrays now, in as few passes as possible, and gives arrays over their values: see [`Session::persist`].
     ///
     /// # Errors
     /// The first error that building, planning or running any of them met.

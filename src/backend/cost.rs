@@ -126,6 +126,18 @@ impl Work {
         let all: f64 = launch.inputs.iter().zip(kernel.inputs()).map(bytes).sum();
         Work::of(kernel, launch.region.len(), (all - held).max(0.0), held)
     }
+
+    /// The same where the results of some stores stay: they are written as fast as what is held is read.
+    pub fn staying(mut self, kernel: &Kernel, launch: &Launch<'_>, stay: &[bool]) -> Work {
+        for (root, _) in kernel.roots().iter().zip(stay).filter(|(_, stays)| **stays) {
+            if let Root::Store { value } = root {
+                let bytes = launch.region.len() as f64 * kernel.dtype(*value).size() as f64;
+                self.held += bytes;
+                self.stored -= bytes;
+            }
+        }
+        self
+    }
 }
 
 impl Rates {

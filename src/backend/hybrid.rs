@@ -1,7 +1,7 @@
 //! Two backends as one: what the first cannot run, the second does, and a note says so.
 
 use super::cost::{Rates, Work};
-use super::{Away, Backend, Executable, Launch, Multiply, Operand, Product, Running};
+use super::{Away, Backend, Executable, Launch, Multiply, Operand, Product, Running, Stayed};
 use crate::block::{Block, Held};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -231,15 +231,11 @@ struct Either {
 }
 
 impl Either {
-    /// Whether the first does a launch in less time, whose result may stay there.
-    fn suits(&self, launch: &Launch<'_>, stays: bool) -> bool {
+    /// Whether the first does a launch in less time, some of whose results may stay there.
+    fn suits(&self, launch: &Launch<'_>, stay: &[bool]) -> bool {
         self.costs.as_ref().is_none_or(|([first, second], kernel)| {
             let held = self.both.first.held_bytes(launch) as f64;
-            let mut there = Work::of_launch(kernel, launch, held);
-            if stays {
-                // it is written as fast as what is held is read
-                there.held += std::mem::take(&mut there.stored);
-            }
+            let there = Work::of_launch(kernel, launch, held).staying(kernel, launch, stay);
             first.seconds(&there) < second.seconds(&Work::of_launch(kernel, launch, 0.0))
         })
     }
@@ -252,11 +248,11 @@ impl Executable for Either {
 
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()> {
         // SAFETY: by the caller's contract; a launch that failed has left what it folds into as it was.
-        self.both.either(|| self.suits(launch, false), |executable| unsafe { executable.run(launch) })
+        self.both.either(|| self.suits(launch, &[]), |executable| unsafe { executable.run(launch) })
     }
 
-    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
-        let suits = || self.suits(launch, away.result);
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed> {
+        let suits = || self.suits(launch, away.stay);
         // SAFETY: as above.
         self.both.either(suits, |executable| unsafe { executable.run_away(launch, away) })
     }
@@ -404,9 +400,10 @@ mod tests {
             };
             // SAFETY: both arrays have three elements.
             unsafe { executable.run(&launch) }.expect("runs on the reference");
-            let away = Away { inputs: &[None], result: true };
+            let away = Away { inputs: &[None], stay: &[true] };
             // SAFETY: as above; nothing is away.
-            assert!(unsafe { executable.run_away(&launch, &away) }.expect("runs on the reference").is_none());
+            let stayed = unsafe { executable.run_away(&launch, &away) };
+            assert!(stayed.expect("runs on the reference").take(0).is_none());
             assert_eq!(y, [2, 4, 6]);
             assert!(backend.place(&kernel).starts_with("reference, since"), "{}", backend.place(&kernel));
             assert_eq!(backend.notes().len(), 1);
@@ -507,9 +504,9 @@ mod tests {
             };
             // the first one fails whatever it is given, and then all is the second's
             backend.state.failed.store(false, Relaxed);
-            let away = Away { inputs: &[None], result: stays };
+            let away = Away { inputs: &[None], stay: &[stays] };
             // SAFETY: both have an element for every point, and nothing is away.
-            assert!(unsafe { executable.run_away(&launch, &away) }.expect("runs").is_none());
+            assert!(unsafe { executable.run_away(&launch, &away) }.expect("runs").take(0).is_none());
             assert_eq!(backend.state.failed.load(Relaxed), fails, "{operations} operations, {points} points");
             assert!(y.iter().all(|&y| y == 1));
         }

@@ -110,17 +110,16 @@ pub trait Executable: Send + Sync {
     /// - no output overlaps an input, except that it may be the very same element of the same point.
     unsafe fn run(&self, launch: &Launch<'_>) -> Result<()>;
 
-    /// The same for operands that may be away: what holds an input's elements elsewhere, and a result that may stay where it is computed. What
-    /// this gives, if it gives anything, holds the result of the kernel's one store, of which nothing is in the output's memory until it is
-    /// fetched.
+    /// The same for operands that may be away: what holds an input's elements elsewhere, and results that may stay where they are computed. Of
+    /// what stays, nothing is in the output's memory until it is fetched.
     ///
     /// # Safety
     /// That of [`Executable::run`], for inputs when what holds them has been [fetched](Held::fetch); the output of a result that stays, and its
-    /// memory, are nobody else's until what this gives is dropped.
-    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
+    /// memory, are nobody else's until what holds it is dropped.
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed> {
         away.fetch()?;
         // SAFETY: the caller's; all inputs are here.
-        unsafe { self.run(launch) }.map(|()| None)
+        unsafe { self.run(launch) }.map(|()| Stayed::none(launch))
     }
 }
 
@@ -143,8 +142,8 @@ pub trait Running: Send + Sync {
 pub struct Away<'a> {
     /// For each input, what holds its elements elsewhere.
     pub inputs: &'a [Option<&'a dyn Held>],
-    /// Whether the result of the kernel's one store may stay where it is computed.
-    pub result: bool,
+    /// For each root, whether its result may stay where it is computed: that of a store.
+    pub stay: &'a [bool],
 }
 
 impl Away<'_> {
@@ -154,6 +153,21 @@ impl Away<'_> {
     /// Those of [`Held::fetch`].
     pub fn fetch(&self) -> Result<()> {
         self.inputs.iter().flatten().try_for_each(|held| held.fetch())
+    }
+}
+
+/// For each root of a kernel what holds its result, if that stayed where it was computed.
+pub struct Stayed(pub SmallVec<[Option<Arc<dyn Held>>; 2]>);
+
+impl Stayed {
+    /// All results of a launch came.
+    pub fn none(launch: &Launch<'_>) -> Stayed {
+        Stayed(launch.outputs.iter().map(|_| None).collect())
+    }
+
+    /// What holds a root's result.
+    pub fn take(&mut self, root: usize) -> Option<Arc<dyn Held>> {
+        self.0.get_mut(root)?.take()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Several backends of which every launch goes to one: a machine's GPUs side by side.
 
-use super::{Away, Backend, Executable, Launch, Multiply, Product, Running};
+use super::{Away, Backend, Executable, Launch, Multiply, Product, Running, Stayed};
 use crate::block::{Block, Held, together};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -103,7 +103,7 @@ impl Executable for Dealt<dyn Executable> {
         unsafe { self.next(launch).run(launch) }
     }
 
-    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed> {
         // SAFETY: by the caller's contract.
         unsafe { self.next(launch).run_away(launch, away) }
     }

@@ -31,6 +31,14 @@ pub trait Held: Send + Sync {
 
     /// Notes that all elements have been stored: from now on they may be brought to the block whenever their place is needed.
     fn complete(&self) {}
+
+    /// Whether the elements are there or here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if it is known that [`Held::fetch`] cannot bring them any more.
+    fn intact(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What several hold together: parts of a block, or copies of it. `None` if it is nothing.
@@ -44,6 +52,10 @@ pub(crate) fn together(mut all: Vec<Arc<dyn Held>>) -> Option<Arc<dyn Held>> {
 
         fn complete(&self) {
             self.0.iter().for_each(|held| held.complete());
+        }
+
+        fn intact(&self) -> Result<()> {
+            self.0.iter().try_for_each(|held| held.intact())
         }
     }
 

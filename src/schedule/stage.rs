@@ -7,7 +7,7 @@ use super::spill::SpillStore;
 use super::steps::{Permits, Prepared, TaskData, operand};
 use super::workers::run_spans;
 use super::{Counters, RootResult, Runtime};
-use crate::backend::{Away, Executable, Operand, Output, Running};
+use crate::backend::{Away, Executable, Operand, Output, Running, Stayed};
 use crate::block::{Block, BlockSink, Held, Lent, pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -51,7 +51,7 @@ struct Room {
 }
 
 impl Room {
-    /// For the one result of a stage, which is stored chunk by chunk, if there is any.
+    /// For a result that is stored chunk by chunk, if there is any.
     fn of(block: &Block, grid: &Grid, rt: &Runtime<'_>) -> Option<Room> {
         let whole = rt.kernels.backend().room(block, grid, true)?;
         Some(Room { whole, stayed: Mutex::default(), came: AtomicBool::new(false) })
@@ -198,8 +198,7 @@ fn start_root(
         StageRoot::Memory { .. } | StageRoot::Into(_) | StageRoot::Spill { .. } if partly => RootRun::Out,
         StageRoot::Memory { dtype, stays } => {
             let block = Block::uninit(*dtype, &shape);
-            let alone = *stays && stage.roots.len() == 1;
-            let room = alone.then(|| Room::of(&block, &stage.grid, rt)).flatten();
+            let room = stays.then(|| Room::of(&block, &stage.grid, rt)).flatten();
             RootRun::Store(block, room)
         }
         StageRoot::Into(block) => RootRun::Store(block.clone(), None),
@@ -301,14 +300,6 @@ impl StageRun<'_> {
         Ok(())
     }
 
-    /// Where the results of tasks may stay.
-    fn room(&self) -> Option<&Room> {
-        match &self.roots[..] {
-            [RootRun::Store(_, Some(room)) | RootRun::Scan { there: Some((room, _)), .. }] => Some(room),
-            _ => None,
-        }
-    }
-
     /// Runs one task; gives the bytes written to sinks.
     fn task(&self, task: usize, span: &mut Span, data: &mut TaskData) -> Result<u64> {
         let stage = self.prepared.stage;
@@ -320,25 +311,32 @@ impl StageRun<'_> {
             data.clear();
             computed = self.compute((&index, &region), span, data);
         }
-        let (held, temporaries) = computed?;
+        let (mut stayed, temporaries) = computed?;
         let mut written = 0;
         let mut temporaries = temporaries.into_iter();
         for ((n, root), carry) in self.roots.iter().enumerate().zip(&mut span.carries) {
+            let held = stayed.take(n);
             match root {
-                RootRun::Scan { block: Some(block), op, axis, there } => match (&held, there) {
-                    (Some(held), Some((_, running))) => {
-                        let (operand, continues) = (part(block, &region), region.start[*axis] > 0);
-                        self.prepared
-                            .permits
-                            .with(|| running.run(&operand, &region.shape, *axis, continues))?;
-                        carry.stay(held.clone());
+                RootRun::Scan { block: Some(block), op, axis, there } => {
+                    match (&held, there) {
+                        (Some(held), Some((_, running))) => {
+                            let (operand, continues) = (part(block, &region), region.start[*axis] > 0);
+                            self.prepared
+                                .permits
+                                .with(|| running.run(&operand, &region.shape, *axis, continues))?;
+                            carry.stay(held.clone());
+                        }
+                        _ => {
+                            carry.come(block, &region, *axis)?;
+                            let mut out = block.slice(&region);
+                            self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                        }
                     }
-                    _ => {
-                        carry.come(block, &region, *axis)?;
-                        let mut out = block.slice(&region);
-                        self.prepared.permits.with(|| scan_in_place(*op, *axis, &mut out, carry));
+                    if let Some((room, _)) = there {
+                        room.note(held);
                     }
-                },
+                }
+                RootRun::Store(_, Some(room)) => room.note(held),
                 RootRun::Out | RootRun::Scan { block: None, .. } => {
                     let mut out =
                         temporaries.next().ok_or_else(|| Error::internal("no block to hand out"))?;
@@ -360,19 +358,16 @@ impl StageRun<'_> {
                 RootRun::Store(..) | RootRun::Fold(..) => {}
             }
         }
-        if let Some(room) = self.room() {
-            room.note(held);
-        }
         Ok(written)
     }
 
-    /// Evaluates the steps and runs the kernel of a task: what holds its result, if that stayed, and the blocks that are to be written or handed out.
+    /// Evaluates the steps and runs the kernel of a task: what holds results that stayed, and the blocks that are to be written or handed out.
     fn compute(
         &self,
         (index, region): (&[usize], &Region),
         span: &mut Span,
         data: &mut TaskData,
-    ) -> Result<(Option<Arc<dyn Held>>, SmallVec<[Block; 2]>)> {
+    ) -> Result<(Stayed, SmallVec<[Block; 2]>)> {
         let stage = self.prepared.stage;
         self.prepared.gather(region, data)?;
 
@@ -394,13 +389,16 @@ impl StageRun<'_> {
             });
         }
         let space: Dims = stage.grid.shape();
-        // a block is folded where the one before it was
-        let follows = match &self.roots[..] {
-            [RootRun::Scan { axis, .. }] => region.start[*axis] == 0 || span.carries[0].stayed(),
-            _ => true,
+        let stays = |(root, carry): (&RootRun, &Carry)| match root {
+            RootRun::Store(_, room) => room.is_some(),
+            // a block is folded where the one before it was
+            RootRun::Scan { axis, there, .. } => {
+                there.is_some() && (region.start[*axis] == 0 || carry.stayed())
+            }
+            _ => false,
         };
-        let result = follows && self.room().is_some();
-        let held = self.prepared.launch(
+        let stay: SmallVec<[bool; 3]> = self.roots.iter().zip(&span.carries).map(stays).collect();
+        let stayed = self.prepared.launch(
             &stage.kernel,
             &stage.kernel_inputs,
             (region, &space),
@@ -408,9 +406,9 @@ impl StageRun<'_> {
             self.streaming,
             data,
             // SAFETY: stores go to this task's own region of a block, or to a fresh block; accumulators belong to this span.
-            |launch, inputs| unsafe { self.kernel.run_away(launch, &Away { inputs, result }) },
+            |launch, inputs| unsafe { self.kernel.run_away(launch, &Away { inputs, stay: &stay }) },
         )?;
-        Ok((held, temporaries))
+        Ok((stayed, temporaries))
     }
 }
 

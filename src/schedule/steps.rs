@@ -158,14 +158,14 @@ impl Prepared<'_> {
                 let mut out = Block::uninit(step.dtype, &region.shape);
                 let executable = self.compiled[k].as_ref().ok_or_else(|| Error::internal("not compiled"))?;
                 let outputs = [Output::Store(operand(&mut out, step.dtype))];
-                let result = self.read[k];
+                let stay = [self.read[k]];
                 // SAFETY: the output is a fresh block of the region's shape, which nobody changes and which lives as long as what holds it.
                 let run = |launch: &Launch<'_>, inputs: &[Option<&dyn Held>]| unsafe {
-                    executable.run_away(launch, &Away { inputs, result })
+                    executable.run_away(launch, &Away { inputs, stay: &stay })
                 };
-                let held =
+                let mut stayed =
                     self.launch(kernel, &step.inputs, (region, &step.shape), &outputs, false, data, run)?;
-                Ok(Lent::new(out, held))
+                Ok(Lent::new(out, stayed.take(0)))
             }
             StepKind::Reshape => self.reshape(step, region, data),
             StepKind::Concat { axis, starts } => self.concat(step, (*axis, starts), region, data),

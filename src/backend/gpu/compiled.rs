@@ -9,11 +9,10 @@ use super::resident::{Home, Homes, Seat};
 use super::results::Results;
 use super::strided;
 use super::wgsl::{self, Form, Layout};
-use crate::backend::{Away, Executable, Launch, Operand, Output, matching};
-use crate::block::Held;
+use crate::backend::{Away, Executable, Launch, Operand, Output, Stayed, matching};
 use crate::error::{ErrorKind, Result};
 use crate::ir::Kernel;
-use crate::shape::Region;
+use crate::shape::{Dims, Region};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -69,7 +68,7 @@ impl Compiled {
             _ => 1,
         };
         let widths: Vec<u32> = passes.iter().map(|pass| width(&device.limits, acc_words(pass))).collect();
-        for (pass, &width) in passes.iter().zip(&widths) {
+        for (pass, &width) in passes.iter().zip(&widths).filter(|(pass, _)| !pass.is_apart()) {
             // what cannot be written as WGSL is found now
             wgsl::module(kernel, pass, &Form::sent(1, 0), width, &device.arithmetic)?;
         }
@@ -134,7 +133,7 @@ impl Compiled {
             let own: Vec<u8> = own.iter().flat_map(|w| w.to_le_bytes()).collect();
             words[dispatch.params..dispatch.params + own.len()].copy_from_slice(&own);
             let rows = dispatch.counts.groups.div_ceil(row.max(1));
-            dispatches.push((pipeline, dispatch.params, row, rows));
+            dispatches.push((pipeline, dispatch.params, dispatch.seat, row, rows));
         }
         if !job.inputs.is_empty() {
             // SAFETY: the caller's.
@@ -149,14 +148,14 @@ impl Compiled {
                 buffers.upload.unmap();
                 encoder.copy_buffer_to_buffer(&buffers.upload, 0, &buffers.input, 0, up);
             }
-            for (pipeline, params, row, rows) in dispatches {
-                let group = self.bind(frame, job, buffers, params, pipeline.layout.len);
+            for (pipeline, params, seat, row, rows) in dispatches {
+                let group = self.bind(frame, job, buffers, (params, pipeline.layout.len), seat);
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(row as u32, rows as u32, 1);
             }
-            // of a result that stays these are any bytes, which come when it is stored
+            // where all results stay these are any bytes, which come when they are stored
             encoder.copy_buffer_to_buffer(&buffers.output, 0, &buffers.download, 0, down);
             device.submit_and_map(encoder, &buffers.download, down)
         })
@@ -191,8 +190,8 @@ impl Compiled {
         frame: &Frame<'_>,
         job: &Job,
         buffers: &Buffers,
-        params: usize,
-        words: usize,
+        (params, words): (usize, usize),
+        seat: Option<usize>,
     ) -> wgpu::BindGroup {
         let part = |offset: usize, bytes: usize| wgpu::BufferBinding {
             buffer: &buffers.input,
@@ -206,7 +205,7 @@ impl Compiled {
         } else {
             part(from, (job.size.0 as usize) - from)
         };
-        let seat = frame.homes.result.as_ref();
+        let seat = seat.and_then(|r| frame.homes.seat(r));
         let results = seat.map_or(&buffers.output, |seat| &seat.twin.buffer);
         let parts = [part(params, words * 4), inputs, results.as_entire_buffer_binding()];
         self.device.bind(parts, &frame.homes.twins)
@@ -220,7 +219,7 @@ impl Compiled {
         let device = &*self.device;
         let Flight { job, buffers, mapping } = flight;
         let read = device.mapped(&mapping, "running a kernel").and_then(|()| {
-            if frame.homes.result.is_none() {
+            if job.size.1 > 0 {
                 let view = device.readable(&buffers.download, job.back())?;
                 // SAFETY: the caller's.
                 unsafe { results.take(frame, &job, &view) };
@@ -243,7 +242,8 @@ impl Compiled {
 
     /// What is run, one after the other: all passes on each piece if the same pieces do for them, else pass by pass.
     fn runs<'a>(&'a self, launch: &'a Launch<'a>, homes: &'a Homes) -> Result<Vec<(Frame<'a>, Vec<Region>)>> {
-        let needed = |&p: &usize| self.passes[p].is_for(launch.slots <= most_slots(self.widths[p]));
+        let stays = homes.seats.iter().any(Option::is_some);
+        let needed = |&p: &usize| self.passes[p].is_for(launch.slots <= most_slots(self.widths[p]), stays);
         let chosen: Vec<usize> = (0..self.passes.len()).filter(needed).collect();
         let frame = |some: &[usize]| {
             let passes = some.iter().map(|&p| (p, &self.passes[p]));
@@ -324,25 +324,23 @@ impl Executable for Compiled {
         unsafe { self.run_with(launch, &self.homes(launch)) }
     }
 
-    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Option<Arc<dyn Held>>> {
+    unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed> {
         let mut homes = self.homes(launch);
         let elsewhere = homes.inputs.iter().zip(away.inputs).filter(|(home, _)| home.is_none());
         elsewhere.filter_map(|(_, held)| *held).try_for_each(|held| held.fetch())?;
-        if away.result {
-            homes.result = Seat::new(&self.device, &self.kernel, launch, &homes.twins);
+        matching(&self.kernel, launch)?;
+        for (root, stays) in away.stay.iter().enumerate() {
+            let seat = || Seat::new(&self.device, &self.kernel, launch, root, &homes.twins);
+            let seat = stays.then(seat).flatten();
+            homes.seats.push(seat);
         }
-        if let Some(seat) = homes.result.as_ref().filter(|seat| seat.shares_words()) {
-            let runs = self.runs(launch, &homes)?;
-            let mut pieces =
-                runs.iter().flat_map(|(frame, pieces)| pieces.iter().map(|p| (frame.within(p), &p.shape)));
-            if !pieces.all(|(within, shape)| seat.takes(&within, shape)) {
-                drop(runs);
-                homes.result = None;
-            }
+        while let Some(root) = self.untaken(launch, &homes)? {
+            homes.seats[root] = None;
         }
         // SAFETY: the caller's.
         unsafe { self.run_with(launch, &homes) }?;
-        Ok(homes.result.map(Seat::taken))
+        homes.seats.resize_with(launch.outputs.len(), || None);
+        Ok(Stayed(homes.seats.into_iter().map(|seat| seat.map(Seat::taken)).collect()))
     }
 }
 
@@ -352,6 +350,22 @@ impl Compiled {
         let sizes = self.kernel.inputs().iter().map(|input| input.dtype.size());
         let operands = launch.inputs.iter().zip(sizes);
         Homes::of(&self.device, operands.map(|(operand, size)| (operand, &*launch.region.shape, size)))
+    }
+
+    /// A root whose result cannot stay, since there are pieces of it that have parts of words.
+    fn untaken(&self, launch: &Launch<'_>, homes: &Homes) -> Result<Option<usize>> {
+        let shares_words = |r: &usize| homes.seat(*r).is_some_and(Seat::shares_words);
+        let roots: Vec<usize> = (0..homes.seats.len()).filter(shares_words).collect();
+        if roots.is_empty() || launch.region.is_empty() {
+            return Ok(None);
+        }
+        let runs = self.runs(launch, homes)?;
+        let mut pieces =
+            runs.iter().flat_map(|(frame, pieces)| pieces.iter().map(|p| (frame.within(p), &p.shape)));
+        let misses = |(within, shape): (Dims, &Dims)| {
+            roots.iter().copied().find(|&r| homes.seat(r).is_some_and(|seat| !seat.takes(&within, shape)))
+        };
+        Ok(pieces.find_map(misses))
     }
 
     /// # Safety

@@ -62,7 +62,9 @@ pub struct Dispatch {
     pub axes: Axes,
     /// What is read by tiles.
     pub turn: Option<Turn>,
-    /// Whether the result's points are stored where its strides say, not in their order.
+    /// The root whose result stays where it is stored.
+    pub seat: Option<usize>,
+    /// Whether its points are stored where its strides say, not in their order.
     pub placed: bool,
     /// First byte of the parameters in the buffer.
     pub params: usize,
@@ -110,7 +112,7 @@ impl Counts {
             Counts { chunk: segments.points, line, per_line, chunks: folded / line * per_line, ..all }
         };
         match pass {
-            Pass::Store { roots } => of_store(&wgsl::stored(kernel, roots)),
+            Pass::Store { roots, .. } => of_store(&wgsl::stored(kernel, roots)),
             Pass::Spread { .. } => of_store(&pass.values(kernel)),
             Pass::Select { .. } => {
                 let segments = outer.div_ceil(width * wgsl::ROUNDS as usize);
@@ -172,7 +174,7 @@ impl<'a> Frame<'a> {
 
     /// What a pass reads by tiles: twins that lie the other way round, where rows of results are whole words.
     fn turn(&self, pass: &Pass, axes: &Axes) -> Option<Turn> {
-        let Pass::Store { roots } = pass else { return None };
+        let Pass::Store { roots, .. } = pass else { return None };
         let values = wgsl::stored(self.kernel, roots);
         let points = wgsl::points_of_store(values.iter().map(|v| self.kernel.dtype(*v)));
         if !axes.lengths.last().is_some_and(|n| (*n as usize).is_multiple_of(points)) {
@@ -221,13 +223,15 @@ impl<'a> Frame<'a> {
             step[axis] = 1;
             steps.push(step);
         }
-        let seat = self.homes.result.as_ref();
-        // the result's, if it is not stored in the order of the points
-        let placed = seat.filter(|seat| !seat.is_run(shape));
-        steps.extend(placed.map(|seat| seat.home.steps.iter().map(|&s| s as usize).collect::<Dims>()));
+        let read = steps.len();
         let mut dispatches = vec![];
         let (mut up, mut down) = (0, 0);
         for (p, (_, pass, _)) in self.passes.iter().enumerate() {
+            let seat = pass.roots().iter().copied().find(|&r| self.homes.seat(r).is_some());
+            // the result's, if it is not stored in the order of the points
+            let placed = seat.and_then(|r| self.homes.seat(r)).filter(|seat| !seat.is_run(shape));
+            steps.truncate(read);
+            steps.extend(placed.map(|seat| seat.home.steps.iter().map(|&s| s as usize).collect::<Dims>()));
             let axes = Axes::new(shape, |a| pass.folds(a), &steps);
             let mut counts = Counts::new(self, p, shape);
             let turn = self.turn(pass, &axes);
@@ -238,8 +242,8 @@ impl<'a> Frame<'a> {
             let mut results = vec![];
             let mut take = |words: usize| {
                 results.push(down);
-                // elements of 8 bytes are aligned
-                down += words.next_multiple_of(2);
+                // elements of 8 bytes are aligned; a result that stays is stored where it stays
+                down += if seat.is_some() { 0 } else { words.next_multiple_of(2) };
             };
             match pass {
                 Pass::Spread { .. } => {
@@ -253,7 +257,8 @@ impl<'a> Frame<'a> {
             }
             let operands = steps.len() * (2 + axes.ranks.both());
             let words = word::COUNT + axes.ranks.both() + operands + results.len();
-            dispatches.push(Dispatch { axes, turn, placed: placed.is_some(), params: up, results, counts });
+            let placed = placed.is_some();
+            dispatches.push(Dispatch { axes, turn, seat, placed, params: up, results, counts });
             up += (words * 4).next_multiple_of(self.alignment);
         }
         let mut at = 0;
@@ -264,9 +269,7 @@ impl<'a> Frame<'a> {
             inputs.push((n, up / 4 + at, sent));
             at += bytes.div_ceil(4);
         }
-        // a result that stays is stored where it stays
-        let down = if seat.is_some() { 0 } else { 4 * down as u64 };
-        let size = ((up + 4 * at) as u64, down);
+        let size = ((up + 4 * at) as u64, 4 * down as u64);
         Job { piece: piece.clone(), inputs, dispatches, size }
     }
 }
@@ -336,7 +339,7 @@ impl Dispatch {
         for (k, &result) in self.results.iter().enumerate() {
             words[layout.outputs + k] = result as u32;
         }
-        if let Some(seat) = &frame.homes.result {
+        if let Some(seat) = self.seat.and_then(|r| frame.homes.seat(r)) {
             words[layout.outputs] = seat.word(&frame.within(&job.piece));
         }
         if let (Some(at), Some(steps)) = (layout.place, self.axes.steps.last()) {

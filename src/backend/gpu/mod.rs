@@ -210,7 +210,7 @@ impl Gpu {
             let form = wgsl::Form::sent(outer, inner);
             wgsl::module(kernel, pass, &form, 256, arithmetic).map(|module| module.text)
         };
-        passes.iter().map(text).collect()
+        passes.iter().filter(|pass| !pass.is_apart()).map(text).collect()
     }
 
     /// The WGSL of the running fold of elements of a dtype, for an adapter of this arithmetic.

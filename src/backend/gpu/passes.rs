@@ -2,7 +2,8 @@
 //! selection in one.
 //!
 //! Folds by slots have two passes, of which a launch uses one: few slots are folded on the device; of many the device computes what is to be
-//! folded, and the host folds it.
+//! folded, and the host folds it. Several stores have a pass each, too, for launches whose results stay where they are: a pass has one buffer of
+//! results.
 
 use crate::ir::{Kernel, Root, Value};
 use smallvec::SmallVec;
@@ -14,6 +15,8 @@ pub enum Pass {
     Store {
         /// Their numbers.
         roots: Vec<usize>,
+        /// Whether it is one of several that have a pass each, since they have places of their own.
+        apart: bool,
     },
     /// Reductions over the same axes.
     Reduce {
@@ -50,8 +53,8 @@ impl Pass {
         for (r, root) in kernel.roots().iter().enumerate() {
             match root {
                 Root::Store { .. } => match passes.iter_mut().find(|p| matches!(p, Pass::Store { .. })) {
-                    Some(Pass::Store { roots }) => roots.push(r),
-                    _ => passes.push(Pass::Store { roots: vec![r] }),
+                    Some(Pass::Store { roots, .. }) => roots.push(r),
+                    _ => passes.push(Pass::Store { roots: vec![r], apart: false }),
                 },
                 Root::Reduce { axes, .. } => {
                     let same = |p: &&mut Pass| matches!(p, Pass::Reduce { axes: a, .. } if a == axes);
@@ -70,28 +73,38 @@ impl Pass {
                 }
             }
         }
-        let spread = passes.iter().filter_map(|pass| match pass {
-            Pass::Group { slot, roots } => Some(Pass::Spread { slot: *slot, roots: roots.clone() }),
-            _ => None,
+        let others = passes.iter().flat_map(|pass| match pass {
+            Pass::Group { slot, roots } => vec![Pass::Spread { slot: *slot, roots: roots.clone() }],
+            Pass::Store { roots, .. } if roots.len() > 1 => {
+                roots.iter().map(|&r| Pass::Store { roots: vec![r], apart: true }).collect()
+            }
+            _ => vec![],
         });
-        let spread: Vec<Pass> = spread.collect();
-        passes.extend(spread);
+        let others: Vec<Pass> = others.collect();
+        passes.extend(others);
         passes
     }
 
-    /// Whether a launch needs it; `few` tells whether slots are few.
-    pub fn is_for(&self, few: bool) -> bool {
+    /// Whether a launch needs it; `few` tells whether slots are few, `stays` whether any result has a place of its own.
+    pub fn is_for(&self, few: bool, stays: bool) -> bool {
         match self {
             Pass::Group { .. } => few,
             Pass::Spread { .. } => !few,
+            Pass::Store { apart: true, .. } => stays,
+            Pass::Store { roots, .. } => !stays || roots.len() == 1,
             _ => true,
         }
+    }
+
+    /// Whether it computes what another pass computes with more.
+    pub fn is_apart(&self) -> bool {
+        matches!(self, Pass::Store { apart: true, .. })
     }
 
     /// The roots it serves.
     pub fn roots(&self) -> &[usize] {
         match self {
-            Pass::Store { roots }
+            Pass::Store { roots, .. }
             | Pass::Reduce { roots, .. }
             | Pass::Group { roots, .. }
             | Pass::Spread { roots, .. } => roots,

@@ -59,8 +59,8 @@ pub struct Home {
 pub struct Homes {
     pub twins: Vec<Arc<Twin>>,
     pub inputs: Vec<Option<Home>>,
-    /// Where the launch's one result stays.
-    pub result: Option<Seat>,
+    /// For each root where its result stays; none of those behind.
+    pub seats: SmallVec<[Option<Seat>; 2]>,
 }
 
 impl Homes {
@@ -89,6 +89,11 @@ impl Homes {
             }
         };
         Some(Home::within(&twin, slot, operand, size))
+    }
+
+    /// Where a root's result stays.
+    pub fn seat(&self, root: usize) -> Option<&Seat> {
+        self.seats.get(root)?.as_ref()
     }
 
     /// The bindings of inputs, by number: what a kernel's text depends on.
@@ -140,6 +145,10 @@ impl Held for Hold {
         if let Some(start) = self.own {
             self.device.pool.held_by(start, self.this.clone());
         }
+    }
+
+    fn intact(&self) -> Result<()> {
+        if self.is_away() { self.device.alive(FETCHING) } else { Ok(()) }
     }
 
     fn fetch(&self) -> Result<()> {
@@ -308,14 +317,16 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Of the one store of a launch that reads some twins.
+    /// Of a store of a launch that reads some twins.
     pub fn new(
         device: &Arc<Device>,
         kernel: &Kernel,
         launch: &Launch<'_>,
+        root: usize,
         read: &[Arc<Twin>],
     ) -> Option<Seat> {
-        let ([Root::Store { value }], [Output::Store(result)]) = (kernel.roots(), launch.outputs) else {
+        let (Root::Store { value }, Output::Store(result)) = (&kernel.roots()[root], &launch.outputs[root])
+        else {
             return None;
         };
         let (shape, size) = (&launch.region.shape, kernel.dtype(*value).size());

@@ -151,6 +151,9 @@ impl Results {
     /// That of [`Executable::run`](crate::backend::Executable::run); `bytes` are the job's results.
     pub unsafe fn take(&mut self, frame: &Frame<'_>, job: &Job, bytes: &[u8]) {
         for (&(number, pass, _), dispatch) in frame.passes.iter().zip(&job.dispatches) {
+            if dispatch.seat.is_some() {
+                continue;
+            }
             if let Pass::Spread { .. } = pass {
                 // SAFETY: the caller's.
                 unsafe { self.spread(frame, (number, pass), dispatch, bytes) };

@@ -71,9 +71,9 @@ fn what_a_lost_device_was_to_hold_takes_no_room() {
             slots: 0,
             streaming: false,
         };
-        let away = Away { inputs: &[None], result: true };
+        let away = Away { inputs: &[None], stay: &[true] };
         // SAFETY: both have an element for every point, and outlive what holds them.
-        unsafe { executable.run_away(&launch, &away) }
+        unsafe { executable.run_away(&launch, &away) }.map(|mut stayed| stayed.take(0))
     };
     let (mut x, mut y) = (vec![7u16; 1001], vec![0u16; 1001]);
     let mut z = vec![0u16; 1001];

@@ -133,10 +133,10 @@ pub fn module(
     let used = used(kernel, &values);
     let layout = Layout::new(kernel, &used, form, pass.results(kernel));
     let own = match pass {
-        Pass::Store { roots } if form.turn.is_some() => {
+        Pass::Store { roots, .. } if form.turn.is_some() => {
             turned::main(kernel, &stored(kernel, roots), (&layout, form), width)
         }
-        Pass::Store { roots } => store::main(kernel, &stored(kernel, roots), &layout, width),
+        Pass::Store { roots, .. } => store::main(kernel, &stored(kernel, roots), &layout, width),
         Pass::Spread { .. } => store::main(kernel, &values, &layout, width),
         Pass::Reduce { roots, .. } => reduce::main(kernel, roots, &layout, width)?,
         Pass::Select { root } => select::main(kernel, *root, &layout, width),

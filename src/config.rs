@@ -96,13 +96,15 @@ pub fn default_memory_limit() -> Result<u64> {
     Ok(machine_memory().map_or(4 << 30, |n| n / 10 * 7))
 }
 
-/// Where the memory limit of a GPU comes from if none is given: `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else 1 GiB.
+/// Where the memory limit of a GPU comes from if none is given: `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else three quarters of its own memory, if it is known
+/// to have any, else 1 GiB.
 ///
 /// # Errors
 /// If the variable is set to something that is no size.
 #[cfg(feature = "gpu")]
-pub fn default_device_memory_limit() -> Result<u64> {
-    std::env::var("BLOCKWISE_DEVICE_MEMORY_LIMIT").map_or(Ok(1 << 30), |text| parse_bytes(&text))
+pub fn default_device_memory_limit(own: Option<u64>) -> Result<u64> {
+    let default = own.map_or(1 << 30, |bytes| bytes / 4 * 3);
+    std::env::var("BLOCKWISE_DEVICE_MEMORY_LIMIT").map_or(Ok(default), |text| parse_bytes(&text))
 }
 
 /// Where is kept what need not be found out twice (compiled kernels, what this machine's devices can do): `BLOCKWISE_CACHE_DIR`, else `blockwise`

@@ -348,6 +348,17 @@ fn a_gpu_that_is_not_there_is_a_typed_error() {
 }
 
 #[test]
+fn adapters_tell_what_they_have() {
+    for adapter in blockwise::devices() {
+        assert!(adapter.max_binding <= adapter.max_buffer && adapter.max_binding >= 1 << 20, "{adapter:?}");
+        let told = adapter.memory.is_some_and(|bytes| bytes >= 1 << 20);
+        assert!(told || adapter.api != "vulkan", "{adapter:?}");
+        // software has none that is not the host's
+        assert!(adapter.own_memory().is_none() || adapter.is_hardware());
+    }
+}
+
+#[test]
 fn moments_far_from_zero_keep_their_digits() {
     let mut b = Builder::new(2);
     let input = b.input(F64, IndexMap::identity(2));

@@ -18,6 +18,8 @@ pub struct Adapter {
     pub api: String,
     /// The driver.
     pub driver: String,
+    /// Bytes of its memory, if the driver tells: memory of its own, or its share of the machine's.
+    pub memory: Option<u64>,
     /// Most bytes of one buffer that a kernel sees.
     pub max_binding: u64,
     /// Most bytes of one buffer.
@@ -47,6 +49,7 @@ impl Adapter {
             kind,
             api: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            memory: memory(&handle),
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             max_workgroup: limits.max_compute_invocations_per_workgroup,
@@ -60,6 +63,30 @@ impl Adapter {
     pub fn is_hardware(&self) -> bool {
         self.kind != "software"
     }
+
+    /// Bytes of memory that is nobody else's, if the driver tells.
+    pub fn own_memory(&self) -> Option<u64> {
+        self.memory.filter(|_| self.kind == "discrete gpu")
+    }
+}
+
+/// Bytes of the largest heap that is near the device. Wgpu does not tell, Vulkan does.
+#[cfg(not(target_vendor = "apple"))]
+fn memory(handle: &wgpu::Adapter) -> Option<u64> {
+    /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
+    const DEVICE_LOCAL: u32 = 1;
+    // SAFETY: nothing of what this gives is destroyed.
+    let adapter = unsafe { handle.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = adapter.shared_instance().raw_instance();
+    // SAFETY: the device is one of this instance.
+    let found = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
+    let heaps = found.memory_heaps.iter().take(found.memory_heap_count as usize);
+    heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
+}
+
+#[cfg(target_vendor = "apple")]
+fn memory(_: &wgpu::Adapter) -> Option<u64> {
+    None
 }
 
 impl std::fmt::Display for Adapter {

@@ -82,7 +82,8 @@ impl GpuBuilder {
     }
 
     /// The most bytes that buffers may take at once, those for the way up and down included. Default:
-    /// `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else 1 GiB.
+    /// `BLOCKWISE_DEVICE_MEMORY_LIMIT`, else three quarters of what a discrete GPU has, if its driver tells, and 1 GiB of others. Where there is
+    /// less, since others use the device too, what stays there makes way; if that does not do, the CPU goes on.
     pub fn memory_limit(mut self, limit: impl IntoBytes) -> Self {
         self.memory_limit = Some(limit.into_bytes());
         self
@@ -114,8 +115,9 @@ impl GpuBuilder {
     /// [`ErrorKind::Unsupported`](crate::error::ErrorKind::Unsupported) if there is no such GPU,
     /// [`ErrorKind::Device`](crate::error::ErrorKind::Device) if it refuses.
     pub fn build(self) -> Result<Gpu> {
-        let memory_limit = self.memory_limit.unwrap_or_else(config::default_device_memory_limit)?;
         let adapter = adapters::adapter(self.number)?;
+        let default = || config::default_device_memory_limit(adapter.own_memory());
+        let memory_limit = self.memory_limit.unwrap_or_else(default)?;
         let mut limits = match self.smallest {
             true => wgpu::Limits {
                 max_storage_buffers_per_shader_stage: 3,

@@ -109,6 +109,11 @@ impl State {
         true
     }
 
+    /// Lets go of something that nothing uses; whether there was anything.
+    fn make_way(&mut self) -> bool {
+        self.shrink() || self.evict()
+    }
+
     fn take(&mut self, size: u64) {
         self.used += size;
         self.peak = self.peak.max(self.used);
@@ -133,6 +138,18 @@ impl Pool {
 
     /// Buffers of a size, when the limit allows: `None` if it does not now and `patient` is false.
     pub fn take(&self, device: &Device, size: Size, patient: bool) -> Result<Option<Buffers>> {
+        let make = || device.checked("allocating buffers", || Buffers::new(&device.device, size));
+        self.take_or_make(device, size, patient, make)
+    }
+
+    /// The same where buffers are made by a function, which may fail for want of memory.
+    pub fn take_or_make(
+        &self,
+        device: &Device,
+        size: Size,
+        patient: bool,
+        make: impl Fn() -> Result<Buffers>,
+    ) -> Result<Option<Buffers>> {
         if size.total() > self.limit {
             return Err(ErrorKind::MemoryLimit {
                 op: format!("a kernel on {}", device.adapter.name),
@@ -149,7 +166,20 @@ impl Pool {
             }
             while state.used + size.total() > self.limit && state.shrink() {}
             if state.used + size.total() <= self.limit {
-                break;
+                state.take(size.total());
+                drop(state);
+                let error = match make() {
+                    Ok(made) => return Ok(Some(made)),
+                    Err(e) => e,
+                };
+                state = self.lock();
+                state.used -= size.total();
+                // there is less than the limit says: what nobody uses makes way
+                if state.make_way() {
+                    continue;
+                }
+                self.returned.notify_all();
+                return Err(error);
             }
             if !patient {
                 return Ok(None);
@@ -159,14 +189,6 @@ impl Pool {
             }
             state = self.returned.wait(state).unwrap_or_else(|e| e.into_inner());
         }
-        state.take(size.total());
-        drop(state);
-        let made = device.checked("allocating buffers", || Buffers::new(&device.device, size));
-        if made.is_err() {
-            self.lock().used -= size.total();
-            self.returned.notify_all();
-        }
-        made.map(Some)
     }
 
     /// Takes buffers back that nothing uses any more.
@@ -241,6 +263,11 @@ impl Pool {
         state.take(size);
         state.resident += size;
         Some(None)
+    }
+
+    /// Lets go of something that nothing uses; whether there was anything.
+    pub fn make_way(&self) -> bool {
+        self.lock().make_way()
     }
 
     /// Gives room back that was reserved.

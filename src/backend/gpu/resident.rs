@@ -531,6 +531,10 @@ impl Device {
             Ok(buffer) => Some(Twin { start, bytes, buffer, room }),
             Err(_) => {
                 self.pool.unreserve(size);
+                // there is less than the limit says
+                if evict && self.pool.make_way() {
+                    return self.reserve((start, bytes), size, room, evict);
+                }
                 None
             }
         }

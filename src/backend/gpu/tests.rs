@@ -123,3 +123,32 @@ fn what_stayed_on_a_device_that_was_lost_is_a_typed_error_and_what_did_not_goes_
     let most = session.persist(&x).and_then(|x| session.compute(&(x.max(..) + 1))).expect("computes");
     assert_eq!(most.to_scalar::<i64>().expect("one"), 29_998);
 }
+
+#[test]
+fn what_nobody_uses_makes_way_where_memory_is_short() {
+    let Ok(gpu) = Gpu::builder().memory_limit("1MiB").build() else {
+        eprintln!("SKIPPED, NOT TESTED ON A GPU: there is none");
+        return;
+    };
+    let (device, pool) = (&gpu.device, &gpu.device.pool);
+    let size = |bytes| pool::Size::of(bytes, bytes);
+    let block = Block::full(&[10_000], 1.0f32.into());
+    let held = gpu.hold(&block, &Grid::single(&[10_000]));
+    let idle = pool.take(device, size(4096), true).expect("there is room").expect("there is room");
+    pool.give(idle);
+    let make = |short: bool| match short {
+        true => Err(device.error("allocating buffers", "out of memory")),
+        false => Ok(pool::Buffers::new(&device.device, size(8192))),
+    };
+    // the idle ones go, then the copy
+    let made = pool.take_or_make(device, size(8192), true, || make(pool.resident() > 0)).expect("after that");
+    assert_eq!(pool.resident(), 0);
+    pool.give(made.expect("patient"));
+    drop(held);
+    // nothing is left to go
+    let e = pool.take_or_make(device, size(4096), true, || make(true)).err().expect("no memory");
+    assert!(matches!(e.kind(), ErrorKind::Device { .. }), "{e}");
+    // and nothing is counted that is not there
+    let all = pool.take_or_make(device, size(1 << 18), false, || make(false)).expect("all of it");
+    assert!(all.is_some());
+}

@@ -188,14 +188,18 @@ impl Executable for Compiled {
         let number = self.of.launches.load(SeqCst);
         // SAFETY: the caller's.
         unsafe { self.run(launch) }?;
-        let mut stayed = Stayed::none(launch);
+        let mut stayed = Stayed::default();
         for (n, ((output, size), stays)) in launch.outputs.iter().zip(&self.sizes).zip(away.stay).enumerate()
         {
-            if let (Output::Store(operand), Some(size), true) = (output, size, *stays)
-                && !(number + n).is_multiple_of(self.of.homing)
-            {
-                stayed.0[n] = Some(self.take_away(launch, operand, *size));
-            }
+            let held = match (output, size, *stays) {
+                (Output::Store(operand), Some(size), true)
+                    if !(number + n).is_multiple_of(self.of.homing) =>
+                {
+                    Some(self.take_away(launch, operand, *size))
+                }
+                _ => None,
+            };
+            stayed.0.push(held);
         }
         Ok(stayed)
     }

@@ -119,7 +119,7 @@ pub trait Executable: Send + Sync {
     unsafe fn run_away(&self, launch: &Launch<'_>, away: &Away<'_>) -> Result<Stayed> {
         away.fetch()?;
         // SAFETY: the caller's; all inputs are here.
-        unsafe { self.run(launch) }.map(|()| Stayed::none(launch))
+        unsafe { self.run(launch) }.map(|()| Stayed::default())
     }
 }
 
@@ -142,7 +142,7 @@ pub trait Running: Send + Sync {
 pub struct Away<'a> {
     /// For each input, what holds its elements elsewhere.
     pub inputs: &'a [Option<&'a dyn Held>],
-    /// For each root, whether its result may stay where it is computed: that of a store.
+    /// For each root, whether its result may stay where it is computed: that of a store; none of those behind.
     pub stay: &'a [bool],
 }
 
@@ -156,15 +156,11 @@ impl Away<'_> {
     }
 }
 
-/// For each root of a kernel what holds its result, if that stayed where it was computed.
+/// For each root of a kernel what holds its result, if that stayed where it was computed; those behind came.
+#[derive(Default)]
 pub struct Stayed(pub SmallVec<[Option<Arc<dyn Held>>; 2]>);
 
 impl Stayed {
-    /// All results of a launch came.
-    pub fn none(launch: &Launch<'_>) -> Stayed {
-        Stayed(launch.outputs.iter().map(|_| None).collect())
-    }
-
     /// What holds a root's result.
     pub fn take(&mut self, root: usize) -> Option<Arc<dyn Held>> {
         self.0.get_mut(root)?.take()

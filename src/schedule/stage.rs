@@ -41,6 +41,13 @@ enum RootRun {
     Out,
 }
 
+impl RootRun {
+    /// Whether results may stay where kernels run.
+    fn has_room(&self) -> bool {
+        matches!(self, RootRun::Store(_, Some(_)) | RootRun::Scan { there: Some(_), .. })
+    }
+}
+
 /// Room for a block where kernels run.
 struct Room {
     whole: Arc<dyn Held>,
@@ -389,15 +396,15 @@ impl StageRun<'_> {
             });
         }
         let space: Dims = stage.grid.shape();
-        let stays = |(root, carry): (&RootRun, &Carry)| match root {
-            RootRun::Store(_, room) => room.is_some(),
+        let mut stay: SmallVec<[bool; 3]> = SmallVec::new();
+        if self.roots.iter().any(RootRun::has_room) {
             // a block is folded where the one before it was
-            RootRun::Scan { axis, there, .. } => {
-                there.is_some() && (region.start[*axis] == 0 || carry.stayed())
-            }
-            _ => false,
-        };
-        let stay: SmallVec<[bool; 3]> = self.roots.iter().zip(&span.carries).map(stays).collect();
+            let follows = |(root, carry): (&RootRun, &Carry)| match root {
+                RootRun::Scan { axis, .. } => region.start[*axis] == 0 || carry.stayed(),
+                _ => true,
+            };
+            stay.extend(self.roots.iter().zip(&span.carries).map(|of| of.0.has_room() && follows(of)));
+        }
         let stayed = self.prepared.launch(
             &stage.kernel,
             &stage.kernel_inputs,

@@ -339,7 +339,6 @@ impl Executable for Compiled {
         }
         // SAFETY: the caller's.
         unsafe { self.run_with(launch, &homes) }?;
-        homes.seats.resize_with(launch.outputs.len(), || None);
         Ok(Stayed(homes.seats.into_iter().map(|seat| seat.map(Seat::taken)).collect()))
     }
 }

@@ -167,7 +167,7 @@ fn matmul(a: Expr, b: Expr) -> Result<Expr> {
 }
 
 /// The product of `(batch, left, contracted)` and `(batch, contracted, right)`, without the axis of its parts.
-fn product(a: Expr, b: Expr, batch: usize, contracted: usize) -> Result<Expr> {
+pub(super) fn product(a: Expr, b: Expr, batch: usize, contracted: usize) -> Result<Expr> {
     let parts = Expr::product(a, b, batch, contracted)?;
     if parts.shape()[0] != 1 {
         let op = if parts.dtype() == DType::Bool { ReduceOp::Any } else { ReduceOp::Sum };

@@ -38,7 +38,8 @@ pub use session::Session;
 /// What most programs use.
 pub mod prelude {
     pub use crate::array::{
-        Array, Batch, ChunkSpec, IntoArray, IntoAxes, Ix, concatenate, linspace, open, over, stack, where_,
+        Array, Batch, ChunkSpec, Generator, IntoArray, IntoAxes, Ix, concatenate, linspace, open, over,
+        stack, where_,
     };
     pub use crate::backend::Device;
     pub use crate::block::Block;

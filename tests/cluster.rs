@@ -121,6 +121,9 @@ fn check_all(workers: usize) {
     assert_same(&client, &local, &(&square + &square.transpose(None)), "x + x.T");
     assert_same(&client, &local, &x.cumsum(1), "running sums");
 
+    let noise = Generator::new(3).normal(x.mean(0), 2, x.shape());
+    assert_same(&client, &local, &(&noise + &x).sum(1), "random numbers");
+
     // several targets in one job
     let all = client.compute_all([&x.mean(..), &y, &x.sum(1)]).expect("computed");
     let want = local.compute_all([&x.mean(..), &y, &x.sum(1)]).expect("computed");

@@ -117,6 +117,7 @@ macro_rules! conformance {
             folds_into_many_groups
             reductions_over_every_subset_of_axes
             products_of_floats
+            random_bits
         }
     };
 }
@@ -125,6 +126,6 @@ conformance! { on_cpu: cpu(), 1500 }
 #[cfg(feature = "gpu")]
 conformance! { on_a_gpu: on_gpu::all(), 150 }
 #[cfg(feature = "gpu")]
-conformance! { on_a_gpu_in_integers: on_gpu::integers(), 60; unary binary comparisons_selections_and_multiply_add }
+conformance! { on_a_gpu_in_integers: on_gpu::integers(), 60; unary binary comparisons_selections_and_multiply_add random_bits }
 #[cfg(feature = "gpu")]
-conformance! { on_the_least_gpu: on_gpu::least(), 60; casts folds_by_group_of_every_dtype folds_into_many_groups reductions_over_every_subset_of_axes }
+conformance! { on_the_least_gpu: on_gpu::least(), 60; casts folds_by_group_of_every_dtype folds_into_many_groups reductions_over_every_subset_of_axes random_bits }

@@ -46,6 +46,16 @@ impl Expr {
         Expr::new(Op::Index { axis: axis as u8 }, [], DType::I64, grid)
     }
 
+    /// Random bits, u64 or u32, under a key of two words of u32, one each for all elements: the same for an element whatever the chunks. See
+    /// [`Builder::random`](crate::ir::Builder::random).
+    pub fn random(key: [Expr; 2], dtype: DType, grid: Grid) -> Result<Expr> {
+        if !matches!(dtype, DType::U32 | DType::U64) || key.iter().any(|word| word.dtype() != DType::U32) {
+            return Err(not_defined("random", dtype));
+        }
+        let [a, b] = key.map(|word| word.broadcast_to(&grid.shape()));
+        Expr::new(Op::Random, [a?, b?], dtype, grid)
+    }
+
     /// `x` converted to a dtype.
     pub fn cast(self, to: DType) -> Result<Expr> {
         if self.dtype() == to {

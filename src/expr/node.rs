@@ -42,6 +42,8 @@ pub enum Op {
         /// Axis.
         axis: u8,
     },
+    /// Random bits of the node's dtype, a function of a key, whose two words are the inputs, and of the element's place in C order.
+    Random,
     /// Conversion to the node's dtype.
     Cast,
     /// `op(x)`.
@@ -211,11 +213,18 @@ impl fmt::Debug for MapBlocks {
 }
 
 impl Op {
-    /// Whether each element of the result depends on the elements at the same place of the inputs alone.
+    /// Whether each element of the result depends on its place and on the elements at the same place of the inputs alone.
     pub fn is_elementwise(&self) -> bool {
         matches!(
             self,
-            Op::Cast | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::MulAdd | Op::Rechunk
+            Op::Random
+                | Op::Cast
+                | Op::Unary(_)
+                | Op::Binary(_)
+                | Op::Compare(_)
+                | Op::Select
+                | Op::MulAdd
+                | Op::Rechunk
         )
     }
 
@@ -232,6 +241,7 @@ impl fmt::Display for Op {
             Op::Source(s) => write!(f, "source {}", s.0.label()),
             Op::Const(v) => write!(f, "full {v}"),
             Op::Index { axis } => write!(f, "index axis {axis}"),
+            Op::Random => write!(f, "random bits"),
             Op::Cast => write!(f, "cast"),
             Op::Unary(op) => write!(f, "{op}"),
             Op::Binary(op) => write!(f, "{op}"),

@@ -52,9 +52,11 @@
 mod builder;
 mod identities;
 mod print;
+mod threefry;
 mod verify;
 
 pub use builder::Builder;
+pub use threefry::{Plain, Words, threefry};
 
 use crate::dtype::{DType, Scalar};
 use crate::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};

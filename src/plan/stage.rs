@@ -3,7 +3,7 @@
 //! Elementwise values go into the stage's kernel, seen through composed index maps; what is not elementwise becomes a step; an
 //! elementwise value that would be computed at several places per point, or by several kernels, becomes a temporary.
 
-use super::dag::{Dag, NodeId};
+use super::dag::{Dag, DagNode, NodeId};
 use super::exchange::{self, Exchange};
 use super::lower::{Destination, Draft, RootKind};
 use super::memory::StageMemory;
@@ -224,6 +224,7 @@ impl<'a> StageBuilder<'a> {
             }
             let own = match node.op {
                 Op::View(_) => 0,
+                Op::Random => 100,
                 Op::Unary(op) if op.is_transcendental() => 10,
                 _ => 1,
             };
@@ -265,7 +266,7 @@ impl<'a> StageBuilder<'a> {
             Op::View(view) => draft.values[&(node.inputs[k], view.then(map))],
             _ => draft.values[&(node.inputs[k], map.clone())],
         };
-        let value = emit_op(&node.op, node.dtype, map, draft, operand)?;
+        let value = emit_op(node, map, draft, operand)?;
         draft.values.insert((id, map.clone()), value);
         Ok(())
     }
@@ -379,35 +380,37 @@ fn needs_temporary(uses: &[(Context, IndexMap)], work: u32) -> bool {
     contexts.contains(&Context::Step) || contexts.len() > 1 && work > 0 || work.saturating_mul(again) > 2
 }
 
+/// The index on an axis of what is seen through `map`, as an integer of this dtype (wrapped).
+fn index(b: &mut Builder, map: &IndexMap, axis: usize, dtype: DType) -> Value {
+    let a = map.axes()[axis];
+    let start = b.constant(Scalar::from(a.start as i64).cast(dtype));
+    let Some(k) = a.from else { return start };
+    let (i, step) = (b.index(k), b.constant(Scalar::from(a.step as i64).cast(dtype)));
+    let i = b.cast(dtype, i);
+    let scaled = if a.step == 1 { i } else { b.binary(BinaryOp::Mul, i, step) };
+    if a.start == 0 { scaled } else { b.binary(BinaryOp::Add, scaled, start) }
+}
+
 fn emit_op(
-    op: &Op,
-    dtype: DType,
+    node: &DagNode,
     map: &IndexMap,
     draft: &mut KernelDraft,
     operand: impl Fn(&KernelDraft, usize) -> Value,
 ) -> Result<Value> {
-    let arg: SmallVec<[Value; 3]> = match op {
-        Op::Const(_) | Op::Index { .. } => SmallVec::new(),
+    let arg: SmallVec<[Value; 3]> = match &node.op {
+        op if op.is_generated() => SmallVec::new(),
         Op::Cast | Op::Unary(_) | Op::View(_) => (0..1).map(|k| operand(draft, k)).collect(),
-        Op::Binary(_) | Op::Compare(_) => (0..2).map(|k| operand(draft, k)).collect(),
+        Op::Random | Op::Binary(_) | Op::Compare(_) => (0..2).map(|k| operand(draft, k)).collect(),
         _ => (0..3).map(|k| operand(draft, k)).collect(),
     };
     let b = &mut draft.builder;
-    Ok(match op {
+    Ok(match &node.op {
         Op::Const(s) => b.constant(*s),
-        Op::Index { axis } => {
-            let a = map.axes()[*axis as usize];
-            let start = b.constant(Scalar::from(a.start as i64));
-            match a.from {
-                None => start,
-                Some(k) => {
-                    let (i, step) = (b.index(k), b.constant(Scalar::from(a.step as i64)));
-                    let scaled = if a.step == 1 { i } else { b.binary(BinaryOp::Mul, i, step) };
-                    if a.start == 0 { scaled } else { b.binary(BinaryOp::Add, scaled, start) }
-                }
-            }
+        Op::Index { axis } => index(b, map, *axis as usize, node.dtype),
+        Op::Random => {
+            b.random([arg[0], arg[1]], node.dtype, &node.shape, |b, axis, word| index(b, map, axis, word))
         }
-        Op::Cast => b.cast(dtype, arg[0]),
+        Op::Cast => b.cast(node.dtype, arg[0]),
         Op::View(_) => arg[0],
         Op::Unary(op) => b.unary(*op, arg[0]),
         Op::Binary(op) => b.binary(*op, arg[0], arg[1]),

@@ -8,7 +8,7 @@ use blockwise::dtype::{DType, Scalar};
 use blockwise::ir::{Builder, Kernel, Value};
 use blockwise::op::{BinaryOp, CompareOp, ReduceOp, UnaryOp};
 use blockwise::schedule::KernelCache;
-use blockwise::shape::{IndexMap, Region};
+use blockwise::shape::{AxisMap, IndexMap, Region};
 use std::sync::Arc;
 
 /// Backends that must agree, and what they need not do.
@@ -277,6 +277,30 @@ pub fn products_of_floats(suite: &Suite) {
             let y = b.binary(BinaryOp::Fmin, y, e);
             b.reduce(ReduceOp::Prod, y, [0]);
         });
+    }
+}
+
+/// Random bits by place, in arrays of fewer and of more elements than 32 bits count.
+pub fn random_bits(suite: &Suite) {
+    for (d, shape) in [DType::U32, DType::U64]
+        .into_iter()
+        .flat_map(|d| [[3, 70, 41], [1 << 12, 1 << 10, 1 << 10], [1 << 20, 1 << 20, 1 << 10]].map(|s| (d, s)))
+    {
+        let mut b = Builder::new(3);
+        let key = [0, 1].map(|start| {
+            let fixed = AxisMap { from: None, start, step: 0 };
+            let input = b.input(DType::U32, IndexMap::new([fixed]));
+            b.load(input)
+        });
+        let bits = b.random(key, d, &shape, |b, axis, word| {
+            let i = b.index(axis as u8);
+            b.cast(word, i)
+        });
+        b.store(bits);
+        let kernel = b.finish().expect("random bits");
+        let region = Region::new(shape.map(|n| n - 3).as_slice(), [3usize; 3].as_slice());
+        let case = Case::new(&mut Rng::new(5), kernel, region);
+        check(suite, &case, Tolerance::Exact, &format!("random {d} {shape:?}"));
     }
 }
 

@@ -211,6 +211,7 @@ fn operation(
             take::<0>(inputs)?;
             Expr::index(on(axis, grid.ndim())?, grid)
         }
+        OpForm::Random => Expr::random(take(inputs)?, dtype, grid),
         OpForm::Cast => {
             let [x] = take(inputs)?;
             x.cast(dtype)

@@ -105,6 +105,7 @@ impl Encoder<'_> {
             Op::Source(source) => OpForm::Source(self.source(&source.0)?),
             Op::Const(value) => OpForm::Const { dtype: value.dtype() as u8, bits: value.bits() },
             Op::Index { axis } => OpForm::Index { axis: *axis },
+            Op::Random => OpForm::Random,
             Op::Cast => OpForm::Cast,
             Op::Unary(op) => OpForm::Unary(place(UnaryOp::ALL, *op)),
             Op::Binary(op) => OpForm::Binary(place(BinaryOp::ALL, *op)),

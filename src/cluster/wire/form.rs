@@ -59,6 +59,7 @@ pub(super) enum OpForm {
     Source(u32),
     Const { dtype: u8, bits: u64 },
     Index { axis: u8 },
+    Random,
     Cast,
     Unary(u8),
     Binary(u8),

@@ -33,6 +33,7 @@ fn graphs() -> Vec<Vec<Array>> {
         vec![over_blocks(&[&x]).apply_registered("tripled").sum(..)],
         vec![x.matmul(&x.t()) + 1.0, x.tensordot(&x.rechunk([6, 3]), (&[0, 1], &[0, 1]))],
         vec![x.mul_add(&x, &x), x.flip(Some(0)).roll(2, 1), Array::full(&[3, 3], 7i16)],
+        vec![Generator::new(1).random(&[6, 10], F32) + &x, Generator::new(2).bits(&[])],
     ]
 }
 

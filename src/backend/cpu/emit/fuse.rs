@@ -202,15 +202,27 @@ impl<'k> Fuse<'k> {
 
     /// The most vectors that are live at once in one copy of the body.
     fn pressure(&self) -> usize {
-        let live = |n: &Node, at: usize| {
+        // how many begin to live at each position, less those that ended before it
+        let mut change = vec![0isize; self.members.len() + 1];
+        for n in &self.nodes {
             let first = match n.source {
-                Source::Inst(k) => self.members.iter().position(|m| *m == k),
+                Source::Inst(k) => self.members.binary_search(&k).ok(),
                 Source::Vector(_) => n.uses.first().copied(),
                 _ => None,
             };
-            first.is_some_and(|first| first <= at) && n.uses.last().is_some_and(|last| at <= *last)
+            if let (Some(first), Some(&last)) = (first, n.uses.last())
+                && first < self.members.len()
+            {
+                change[first] += 1;
+                change[(last + 1).min(self.members.len())] -= 1;
+            }
+        }
+        let mut live = 0;
+        let count = |change: &isize| {
+            live += change;
+            live as usize
         };
-        (0..self.members.len()).map(|at| self.nodes.iter().filter(|n| live(n, at)).count()).max().unwrap_or(1)
+        change[..self.members.len()].iter().map(count).max().unwrap_or(1)
     }
 
     fn give_homes(&mut self) {

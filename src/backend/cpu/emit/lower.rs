@@ -250,6 +250,10 @@ impl Fuse<'_> {
                     And => ops::PAND,
                     Or => ops::POR,
                     Xor => ops::PXOR,
+                    // counts of the width or more, and negative ones, give what the IR asks for
+                    Shl => ops::PSLLV,
+                    Shr if d.kind() == Kind::Signed => ops::PSRAV,
+                    Shr => ops::PSRLV,
                     Min | Fmin if unsigned => ops::PMINU,
                     Max | Fmax if unsigned => ops::PMAXU,
                     Min | Fmin => ops::PMINS,

@@ -42,6 +42,10 @@ pub const PABS: [Op; 2] = [op(2, 1, 0, 0x1e), op(2, 1, 1, 0x1f)];
 pub const PAND: [Op; 2] = int(1, 1, 0xdb);
 pub const POR: [Op; 2] = int(1, 1, 0xeb);
 pub const PXOR: [Op; 2] = int(1, 1, 0xef);
+/// Shifts of each lane by its own count.
+pub const PSLLV: [Op; 2] = int(2, 1, 0x47);
+pub const PSRLV: [Op; 2] = int(2, 1, 0x45);
+pub const PSRAV: [Op; 2] = int(2, 1, 0x46);
 pub const PCMPEQ: [Op; 2] = [op(1, 1, 0, 0x76), op(2, 1, 0, 0x29)];
 pub const PCMPGT: [Op; 2] = [op(1, 1, 0, 0x66), op(2, 1, 0, 0x37)];
 /// To a mask register, with an immediate.

@@ -54,6 +54,9 @@ fn is_simple_binary(op: BinaryOp, d: DType, wide: bool) -> bool {
     use BinaryOp::*;
     match op {
         Add | Sub | And | Or | Xor | Div | Copysign => true,
+        Shl => true,
+        // an arithmetic shift of 8-byte lanes is AVX-512's
+        Shr => wide || d != DType::I64,
         Mul | Min | Max | Fmin | Fmax => d.is_float() || d == DType::Bool || wide || d.size() < 8,
         _ => false,
     }

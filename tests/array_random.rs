@@ -231,6 +231,122 @@ fn distributions_are_what_they_are_called() {
 }
 
 #[test]
+fn sampled_distributions_are_what_they_are_called() -> Result<(), Error> {
+    const N: usize = 40_000;
+    let rng = || Generator::new(11);
+    let size = &[N][..];
+    let square = |x: f64| x * x;
+    let found = [
+        ("gamma 1", distance(&rng().gamma(1, 2.0, size), |x| 1.0 - (-x / 2.0).exp())),
+        ("gamma 3", distance(&rng().gamma(3.0, 1, size), |x| 1.0 - (-x).exp() * (1.0 + x + x * x / 2.0))),
+        ("gamma 1/2", distance(&rng().gamma(0.5, 2, size), |x| 2.0 * phi(x.sqrt()) - 1.0)),
+        ("chi-square 1", distance(&rng().chisquare(1, size), |x| 2.0 * phi(x.sqrt()) - 1.0)),
+        ("chi-square 4", distance(&rng().chisquare(4, size), |x| 1.0 - (-x / 2.0).exp() * (1.0 + x / 2.0))),
+        ("beta", distance(&rng().beta(2, 3, size), |x| square(x) * (6.0 - 8.0 * x + 3.0 * x * x))),
+        ("f", distance(&rng().f(2, 4, size), |x| 1.0 - 1.0 / square(1.0 + x / 2.0))),
+        ("t 1", distance(&rng().standard_t(1, size), |x| 0.5 + x.atan() / PI)),
+        ("t 2", distance(&rng().standard_t(2, size), |x| 0.5 + x / (2.0 * (2.0 + x * x).sqrt()))),
+        (
+            "dirichlet",
+            // of (1, 2, 2), the second part has the beta distribution of 2 and 3
+            distance(&rng().dirichlet(&[1.0, 2.0, 2.0], size).index(ix![.., 1]), |x| {
+                square(x) * (6.0 - 8.0 * x + 3.0 * x * x)
+            }),
+        ),
+    ];
+    for (name, d) in found {
+        assert!(d < 1.95, "{name}: {d}");
+    }
+    let whole = rng().dirichlet(&[0.5, 3.0], &[100, 2]);
+    assert_eq!(whole.shape(), [100, 2, 2]);
+    assert!((whole.sum(-1) - 1.0).abs().max(..).compute()?.to_scalar::<f64>()? < 1e-15);
+
+    let factorial = |n: u32| (1..=n).map(f64::from).product::<f64>();
+    let choose = |n: u32, k: u32| if k > n { 0.0 } else { factorial(n) / factorial(k) / factorial(n - k) };
+    let zeta = (1..200_000).map(|k| (k as f64).powf(-2.5)).sum::<f64>();
+    for (name, drawn, probability) in [
+        (
+            "poisson",
+            rng().poisson(4.5, size),
+            Box::new(|k| 4.5f64.powi(k as i32) * (-4.5f64).exp() / factorial(k)) as Box<dyn Fn(u32) -> f64>,
+        ),
+        (
+            "binomial",
+            rng().binomial(9, 0.3, size),
+            Box::new(|k| choose(9, k) * 0.3f64.powi(k as i32) * 0.7f64.powi(9 - k as i32)),
+        ),
+        (
+            "negative binomial",
+            rng().negative_binomial(3, 0.4, size),
+            Box::new(|k| choose(k + 2, k) * 0.4f64.powi(3) * 0.6f64.powi(k as i32)),
+        ),
+        (
+            "hypergeometric",
+            rng().hypergeometric(6, 8, 5, size),
+            Box::new(|k| if k > 5 { 0.0 } else { choose(6, k) * choose(8, 5 - k) / choose(14, 5) }),
+        ),
+        (
+            "zipf",
+            rng().zipf(2.5, size),
+            Box::new(|k| if k == 0 { 0.0 } else { f64::from(k).powf(-2.5) / zeta }),
+        ),
+    ] {
+        assert_eq!(drawn.dtype(), I64);
+        let counts = drawn.clip(0, 9).bincount(10).compute()?;
+        for (k, n) in (0..9).zip(counts.as_slice::<i64>()?) {
+            let expect = N as f64 * probability(k);
+            assert!((*n as f64 - expect).abs() <= 4.0 * expect.sqrt(), "{name} {k}: {n} not {expect}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn samples_depend_on_the_place_alone() -> Result<(), Error> {
+    let rate = Array::arange(0, 7, 1).cast(F64);
+    let x = Generator::new(3).poisson(&rate, &[50, 7]);
+    let whole = computed::<i64>(&x.rechunk(-1));
+    assert_eq!(computed::<i64>(&x.rechunk([7, 2])), whole);
+    let window = computed::<i64>(&x.slice(s![10..20;3, ..;-2]));
+    assert_eq!(window, whole.slice(s![10..20;3, ..;-2]).into_dyn());
+    // alike parameters beside each other are prepared once: what is drawn is the same
+    let one_by_one = computed::<i64>(&Generator::new(3).poisson(&rate.index(ix![3]), &[50, 7]));
+    assert_eq!(one_by_one.slice(s![.., 3]), whole.slice(s![.., 3]));
+    Ok(())
+}
+
+#[test]
+fn extreme_parameters_end_or_are_errors() -> Result<(), Error> {
+    let n = &[200][..];
+    let rng = || Generator::new(0);
+    let numbers = |x: Array| x.isnan().any(..).compute()?.to_scalar::<bool>().map(|nan| !nan);
+    for x in [1e-300, 1e-9, 1e9, 1e300, f64::MAX] {
+        for drawn in [rng().gamma(x, 1, n), rng().gamma(1, x, n), rng().chisquare(x, n), rng().weibull(x, n)]
+        {
+            assert!(numbers(drawn)?, "{x}");
+        }
+        // what a library refuses is an error
+        for drawn in [
+            rng().poisson(x, n),
+            rng().negative_binomial(x, 0.5, n),
+            rng().beta(x, x, n),
+            rng().zipf(1.0 + x, n),
+        ] {
+            let _ = drawn.compute();
+        }
+    }
+    assert_eq!(rng().gamma(0, 1, n).max(..).compute()?.to_scalar::<f64>()?, 0.0);
+    assert_eq!(rng().poisson(0, n).max(..).compute()?.to_scalar::<i64>()?, 0);
+    for (p, expect) in [(0.0, 0), (1.0, 1 << 50)] {
+        assert_eq!(rng().binomial(1i64 << 50, p, n).min(..).compute()?.to_scalar::<i64>()?, expect);
+    }
+    assert_eq!(rng().hypergeometric(0, 0, 0, n).max(..).compute()?.to_scalar::<i64>()?, 0);
+    let big = rng().binomial(1i64 << 50, 0.5, n).mean(..).compute()?.to_scalar::<f64>()?;
+    assert!((big / 2f64.powi(49) - 1.0).abs() < 1e-6);
+    Ok(())
+}
+
+#[test]
 fn counts_are_what_they_should_be() -> Result<(), Error> {
     const N: usize = 100_000;
     let trials = Generator::new(8).geometric(0.3, &[N]);
@@ -299,8 +415,25 @@ fn wrong_parameters_are_errors() {
         (rng().categorical(&[f64::INFINITY], &[3]), "weights"),
         (rng().categorical(&[f64::NAN, 1.0], &[3]), "weights"),
         (rng().bits(&[usize::MAX, 2]), "elements"),
+        (rng().gamma(-1, 1, &[3]), "at least 0"),
+        (rng().poisson(f64::INFINITY, &[3]), "finite"),
+        (rng().binomial(2.5, 0.5, &[3]), "whole number"),
+        (rng().binomial(2, 1.5, &[3]), "from 0 to 1"),
+        (rng().beta(1, 0, &[3]), "above 0"),
+        (rng().zipf(1, &[3]), "above 1"),
+        (rng().dirichlet(&[], &[3]), "at least one"),
+        (rng().chisquare(&wide, &[3]), "[2]"),
     ] {
         let error = array.check().expect_err(text).to_string();
         assert!(error.contains(text) && error.contains("array_random.rs"), "{error}");
     }
+    // elements are known when they are computed
+    let rates = Array::from_vec(vec![1.0f64, -2.0]);
+    let error = rng().poisson(&rates, &[2]).compute().expect_err("a negative rate").to_string();
+    assert!(
+        error.contains("-2") && error.contains("at least 0") && error.contains("array_random.rs"),
+        "{error}"
+    );
+    let error = rng().hypergeometric(1, 2, 4, &[2]).compute().expect_err("too many").to_string();
+    assert!(error.contains("no distribution"), "{error}");
 }

@@ -118,6 +118,7 @@ macro_rules! conformance {
             reductions_over_every_subset_of_axes
             products_of_floats
             random_bits
+            long_kernels
         }
     };
 }

@@ -105,6 +105,7 @@ ROWS = {
     "reduce_axis0": Row(("x",), REDUCE, band, rtol=1e-4),
     "reduce_axis1": Row(("x",), REDUCE, band, rtol=1e-4),
     "reduce_nan": Row(("x_nan",), REDUCE, band, rtol=1e-4),
+    "noise": Row(("x",), ("numpy", "jax", "dask"), band, "float64", rtol=1e-2),
     "median_time": Row(("stack_nan",), REDUCE, lambda n: 13 * band(n) // 4, shape=half),
     "composite": Row(
         ("stack_u16", "classes"), ("numpy", "numba", "dask", "eo_processor"), shape=lambda n: (n // 4, n // 4),

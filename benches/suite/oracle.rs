@@ -207,6 +207,15 @@ pub fn matmul<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
     Want::Values(out)
 }
 
+/// What it tends to.
+pub fn noise<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
+    let x = x.f32(0);
+    let count = x.len() as f64;
+    let [sum, squares] = sums(workers, x.len(), |i| [f64::from(x[i]), f64::from(x[i]).powi(2)]);
+    let mean = sum / count;
+    Want::Values(vec![mean, (squares / count - mean * mean + 0.01).sqrt()])
+}
+
 pub fn transpose_add<'a>(workers: &Workers, x: &'a Inputs) -> Want<'a> {
     let n = x.n;
     let x = x.f32(0);

@@ -105,6 +105,7 @@ pub const ROWS: &[Row] = &[
     Row { build: reduce_axis0, oracle: oracle::reduce_axis0, ..vectors("reduce_axis0", &["x"]) },
     Row { build: reduce_axis1, oracle: oracle::reduce_axis1, ..vectors("reduce_axis1", &["x"]) },
     Row { build: reduce_nan, oracle: oracle::reduce_nan, ..vectors("reduce_nan", &["x_nan"]) },
+    Row { build: noise, oracle: oracle::noise, rtol: 1e-2, ..fold("noise", &["x"], 1.0) },
     Row {
         groups: &[Group::Arrays],
         build: transpose_add,
@@ -211,6 +212,11 @@ fn reduce_axis1(x: &[Array]) -> Vec<Array> {
 
 fn reduce_nan(x: &[Array]) -> Vec<Array> {
     vec![x[0].nanmean(0), x[0].nanmean(1)]
+}
+
+fn noise(x: &[Array]) -> Vec<Array> {
+    let noisy = &x[0] + 0.1 * Generator::new(1).standard_normal(x[0].shape(), F32);
+    vec![noisy.mean(..), noisy.std(..)]
 }
 
 fn transpose_add(x: &[Array]) -> Vec<Array> {

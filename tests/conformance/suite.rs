@@ -280,6 +280,29 @@ pub fn products_of_floats(suite: &Suite) {
     }
 }
 
+/// More instructions than one piece of machine code has, of 4- and 8-byte lanes by turns.
+pub fn long_kernels(suite: &Suite) {
+    on_lines(suite, &[DType::U32, DType::U64, DType::F32], Tolerance::Exact, "a long kernel", |b, loads| {
+        let [mut x, mut y, mut z] = [loads[0], loads[1], loads[2]];
+        for k in 0..150u32 {
+            let [odd, places] = [2 * k + 1, k % 31 + 1].map(|n| b.constant(Scalar::from(n)));
+            let (scaled, low) = (b.binary(BinaryOp::Mul, x, odd), b.binary(BinaryOp::Shr, x, places));
+            x = b.binary(BinaryOp::Xor, scaled, low);
+            if k % 40 == 39 {
+                let wide = b.cast(DType::U64, x);
+                y = b.binary(BinaryOp::Add, y, wide);
+                let high = b.binary(BinaryOp::Shr, y, wide);
+                let (low, number) = (b.cast(DType::U32, y), b.cast(DType::F32, high));
+                x = b.binary(BinaryOp::Xor, x, low);
+                z = b.binary(BinaryOp::Add, z, number);
+            }
+        }
+        for v in [x, y, z] {
+            b.store(v);
+        }
+    });
+}
+
 /// Random bits by place, in arrays of fewer and of more elements than 32 bits count.
 pub fn random_bits(suite: &Suite) {
     for (d, shape) in [DType::U32, DType::U64]

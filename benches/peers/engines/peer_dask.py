@@ -28,6 +28,11 @@ def climatology(x, day):
     return x - da.moveaxis(mean, -1, 0)[np.asarray(day)]
 
 
+def noise(x):
+    noisy = x + 0.1 * da.random.default_rng(1).standard_normal(x.shape, chunks=x.chunks, dtype="float32")
+    return noisy.mean(), noisy.std()
+
+
 def overlap(name, depth, x):
     from engines import peer_scipy
 
@@ -37,6 +42,7 @@ def overlap(name, depth, x):
 FRESH = {name: partial(f, da) for name, f in formulas.SHARED.items()} | {
     "composite": composite,
     "climatology": climatology,
+    "noise": noise,
     "gauss5": partial(overlap, "gauss5", 2),
     "sobel": partial(overlap, "sobel", 1),
     "histogram": lambda x: da.histogram(x, bins=256, range=(0.0, 1.0))[0],

@@ -4,7 +4,14 @@ import formulas
 import jax
 import jax.numpy as jnp
 
+
+def noise(xp, x):
+    noisy = x + 0.1 * jax.random.normal(jax.random.key(1), x.shape, x.dtype)
+    return noisy.mean(), noisy.std()
+
+
 ROWS = dict(formulas.SHARED) | {
+    "noise": noise,
     "matmul": lambda xp, a, b: xp.matmul(a, b),
     "fft2": lambda xp, z: xp.fft.fft2(z),
 }

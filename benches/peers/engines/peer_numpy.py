@@ -34,6 +34,13 @@ def climatology(x, day):
     return (years - years.mean(0)).reshape(x.shape)
 
 
+def noise(x):
+    noisy = np.random.default_rng(1).standard_normal(x.shape, np.float32)
+    noisy *= 0.1
+    noisy += x
+    return noisy.mean(), noisy.std()
+
+
 def fft2(z):
     return np.fft.fft2(z)
 
@@ -80,6 +87,7 @@ FRESH = {name: partial(f, np) for name, f in formulas.SHARED.items()} | {
     "composite": composite,
     "zonal": zonal,
     "climatology": climatology,
+    "noise": noise,
     "histogram": lambda x: np.histogram(x, bins=256, range=(0.0, 1.0))[0],
     "quantile": lambda x: np.quantile(x, [0.01, 0.5, 0.99]),
     "matmul": np.matmul,

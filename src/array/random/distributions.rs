@@ -1,7 +1,7 @@
 //! Distributions that are a formula of a few uniform, normal or exponential numbers; all f64.
 
 use super::super::where_;
-use super::{ANY, Array, Generator, IntoArray, NOT_NEGATIVE, POSITIVE, PROBABILITY, fraction, with};
+use super::{ANY, Array, Generator, IntoArray, NOT_NEGATIVE, POSITIVE, PROBABILITY, fraction, parameters};
 use crate::dtype::DType;
 use crate::error::Error;
 use std::f64::consts::PI;
@@ -15,8 +15,7 @@ impl Generator {
     #[track_caller]
     pub fn normal(&mut self, mean: impl IntoArray, std: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_normal(size, DType::F64);
-        let parameters = [(mean.into_operand(), ANY), (std.into_operand(), NOT_NEGATIVE)];
-        with("normal", size, parameters, |[mean, std]| x * std + mean)
+        scaled("normal", x, mean, std, size)
     }
 
     /// Numbers whose logarithm is normal, of this mean and standard deviation.
@@ -26,8 +25,9 @@ impl Generator {
     #[track_caller]
     pub fn lognormal(&mut self, mean: impl IntoArray, std: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_normal(size, DType::F64);
-        let parameters = [(mean.into_operand(), ANY), (std.into_operand(), NOT_NEGATIVE)];
-        with("lognormal", size, parameters, |[mean, std]| (x * std + mean).exp())
+        let [mean, std] =
+            parameters("lognormal", size, [(mean.into_operand(), ANY), (std.into_operand(), NOT_NEGATIVE)]);
+        (x * std + mean).exp()
     }
 
     /// Exponential numbers of this mean.
@@ -37,7 +37,8 @@ impl Generator {
     #[track_caller]
     pub fn exponential(&mut self, mean: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_exponential(size, DType::F64);
-        with("exponential", size, [(mean.into_operand(), NOT_NEGATIVE)], |[mean]| x * mean)
+        let [mean] = parameters("exponential", size, [(mean.into_operand(), NOT_NEGATIVE)]);
+        x * mean
     }
 
     /// Numbers of Laplace's distribution: exponential on both sides of `location`.
@@ -50,8 +51,7 @@ impl Generator {
         let bits = self.bits(size);
         let magnitude = -(fraction(&bits, 52) + 0.5f64.powi(53)).log();
         let x = where_((bits & 1).not_equal(0), &magnitude, -&magnitude);
-        let parameters = [(location.into_operand(), ANY), (scale.into_operand(), NOT_NEGATIVE)];
-        with("laplace", size, parameters, |[location, scale]| x * scale + location)
+        scaled("laplace", x, location, scale, size)
     }
 
     /// Logistic numbers.
@@ -62,8 +62,7 @@ impl Generator {
     pub fn logistic(&mut self, location: impl IntoArray, scale: impl IntoArray, size: &[usize]) -> Array {
         let u = self.open(size);
         let x = u.log() - (-u).log1p();
-        let parameters = [(location.into_operand(), ANY), (scale.into_operand(), NOT_NEGATIVE)];
-        with("logistic", size, parameters, |[location, scale]| x * scale + location)
+        scaled("logistic", x, location, scale, size)
     }
 
     /// Numbers of Gumbel's distribution of maxima.
@@ -73,8 +72,7 @@ impl Generator {
     #[track_caller]
     pub fn gumbel(&mut self, location: impl IntoArray, scale: impl IntoArray, size: &[usize]) -> Array {
         let x = -(-self.open(size).log()).log();
-        let parameters = [(location.into_operand(), ANY), (scale.into_operand(), NOT_NEGATIVE)];
-        with("gumbel", size, parameters, |[location, scale]| x * scale + location)
+        scaled("gumbel", x, location, scale, size)
     }
 
     /// Numbers of Cauchy's distribution around 0.
@@ -90,7 +88,8 @@ impl Generator {
     #[track_caller]
     pub fn rayleigh(&mut self, scale: impl IntoArray, size: &[usize]) -> Array {
         let x = (self.standard_exponential(size, DType::F64) * 2).sqrt();
-        with("rayleigh", size, [(scale.into_operand(), NOT_NEGATIVE)], |[scale]| x * scale)
+        let [scale] = parameters("rayleigh", size, [(scale.into_operand(), NOT_NEGATIVE)]);
+        x * scale
     }
 
     /// Numbers of Weibull's distribution of scale 1.
@@ -100,7 +99,8 @@ impl Generator {
     #[track_caller]
     pub fn weibull(&mut self, shape: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_exponential(size, DType::F64);
-        with("weibull", size, [(shape.into_operand(), POSITIVE)], |[shape]| x.power(1 / shape))
+        let [shape] = parameters("weibull", size, [(shape.into_operand(), POSITIVE)]);
+        x.power(1 / shape)
     }
 
     /// Numbers of Lomax's distribution, that of Pareto less 1, as NumPy's `pareto`.
@@ -110,7 +110,8 @@ impl Generator {
     #[track_caller]
     pub fn pareto(&mut self, shape: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_exponential(size, DType::F64);
-        with("pareto", size, [(shape.into_operand(), POSITIVE)], |[shape]| (x / shape).expm1())
+        let [shape] = parameters("pareto", size, [(shape.into_operand(), POSITIVE)]);
+        (x / shape).expm1()
     }
 
     /// Numbers between 0 and 1 with a density of `a x^(a - 1)`.
@@ -120,7 +121,8 @@ impl Generator {
     #[track_caller]
     pub fn power(&mut self, a: impl IntoArray, size: &[usize]) -> Array {
         let u = self.open(size);
-        with("power", size, [(a.into_operand(), POSITIVE)], |[a]| u.power(1 / a))
+        let [a] = parameters("power", size, [(a.into_operand(), POSITIVE)]);
+        u.power(1 / a)
     }
 
     /// Numbers from `left` to `right` with a density that is a triangle with its top at `mode`.
@@ -133,13 +135,15 @@ impl Generator {
         size: &[usize],
     ) -> Array {
         let u = self.random(size, DType::F64);
-        let parameters = [left.into_operand(), mode.into_operand(), right.into_operand()].map(|p| (p, ANY));
-        with("triangular", size, parameters, |[left, mode, right]| {
-            let (base, rise, fall) = (&right - &left, &mode - &left, &right - &mode);
-            let low = &left + (&u * &base * &rise).sqrt();
-            let high = &right - ((1f64 - &u) * &base * fall).sqrt();
-            where_((u * base).lt(rise), low, high)
-        })
+        let [left, mode, right] = parameters(
+            "triangular",
+            size,
+            [left.into_operand(), mode.into_operand(), right.into_operand()].map(|p| (p, ANY)),
+        );
+        let (base, rise, fall) = (&right - &left, &mode - &left, &right - &mode);
+        let low = &left + (&u * &base * &rise).sqrt();
+        let high = &right - ((1f64 - &u) * &base * fall).sqrt();
+        where_((u * base).lt(rise), low, high)
     }
 
     /// Numbers of the inverse Gaussian distribution (Michael, Schucany and Haas 1976).
@@ -149,13 +153,12 @@ impl Generator {
     #[track_caller]
     pub fn wald(&mut self, mean: impl IntoArray, scale: impl IntoArray, size: &[usize]) -> Array {
         let (y, u) = (self.standard_normal(size, DType::F64).square(), self.random(size, DType::F64));
-        let parameters = [(mean.into_operand(), POSITIVE), (scale.into_operand(), POSITIVE)];
-        with("wald", size, parameters, |[mean, scale]| {
-            // the smaller root of the quadratic equation, without cancellation
-            let z = &mean * y / (scale * 2);
-            let x = &mean / (1 + &z + (&z * (&z + 2)).sqrt());
-            where_(u.le(&mean / (&mean + &x)), &x, mean.square() / &x)
-        })
+        let [mean, scale] =
+            parameters("wald", size, [(mean.into_operand(), POSITIVE), (scale.into_operand(), POSITIVE)]);
+        // the smaller root of the quadratic equation, without cancellation
+        let z = &mean * y / (scale * 2);
+        let x = &mean / (1 + &z + (&z * (&z + 2)).sqrt());
+        where_(u.le(&mean / (&mean + &x)), &x, mean.square() / &x)
     }
 
     /// How many trials it takes up to the first success, each with this probability; i64, at least 1.
@@ -165,9 +168,8 @@ impl Generator {
     #[track_caller]
     pub fn geometric(&mut self, probability: impl IntoArray, size: &[usize]) -> Array {
         let x = self.standard_exponential(size, DType::F64);
-        with("geometric", size, [(probability.into_operand(), PROBABILITY)], |[p]| {
-            (x / -(-p).log1p()).ceil().maximum(1).cast(DType::I64)
-        })
+        let [p] = parameters("geometric", size, [(probability.into_operand(), PROBABILITY)]);
+        (x / -(-p).log1p()).ceil().maximum(1).cast(DType::I64)
     }
 
     /// Indices into a list of weights, each with a probability in proportion to its weight: NumPy's `choice` with `p`; i64.
@@ -202,4 +204,18 @@ impl Generator {
             .collect();
         Array::from_vec(sums).searchsorted(&(u * sum), super::super::Side::Right)
     }
+}
+
+/// `x * scale + location`.
+#[track_caller]
+fn scaled(
+    op: &'static str,
+    x: Array,
+    location: impl IntoArray,
+    scale: impl IntoArray,
+    size: &[usize],
+) -> Array {
+    let of = [(location.into_operand(), ANY), (scale.into_operand(), NOT_NEGATIVE)];
+    let [location, scale] = parameters(op, size, of);
+    x * scale + location
 }

@@ -1,6 +1,7 @@
 //! Random arrays: `Generator`, whose numbers depend on its seed and on the place of an element alone.
 
 mod distributions;
+mod sampled;
 
 use super::Array;
 use super::operators::{IntoArray, Operand};
@@ -14,18 +15,18 @@ use std::panic::Location;
 
 /// Makes random arrays: NumPy's `Generator`, lazily.
 ///
-/// A number is a function of the seed, of how many arrays the generator had made before, and of the element's place in C order
-/// (Threefry-2x32 with 20 rounds, Salmon et al. 2011): it is the same whatever the chunks, the number of threads, the backend
-/// and the part of the array that is computed, and an array that is used twice, in several passes even, is the same array twice. Nothing
-/// is kept in memory: numbers are made inside the kernels that use them, at about 120 simple operations for 64 bits.
+/// A number is a function of the seed, of how many draws the generator had made before (one for an array, two or three for some
+/// distributions), and of the element's place in C order (Threefry-2x32 with 20 rounds, Salmon et al. 2011). It is the same whatever
+/// the chunks, the number of threads, the backend and the part of the array that is computed; an array that is used twice, in several passes
+/// even, is the same array twice. Nothing is kept in memory: numbers are made inside the kernels that use them, at about 120 simple
+/// operations for 64 bits. Draw number `n` has the bits of `jax.random.bits(jax.random.fold_in(jax.random.key(seed), n), shape, "uint64")`.
 ///
-/// Bits and uniform numbers are the same on all machines; what is made of them by elementary functions, the normal distribution say, may
-/// differ in the last digit between the CPU and a GPU.
+/// Integers, uniform numbers and [`Generator::permutation`] are the same on all machines; what elementary functions make of them, normal numbers
+/// say, may differ in the last digit between the CPU and a GPU. Distributions that are sampled by rejection (gamma, beta, chi-square, F, t,
+/// Poisson, binomial, hypergeometric, Zipf) are functions of blocks: on the CPU, and not on a cluster.
 ///
-/// The bits of array number `n` are those of `jax.random.bits(jax.random.fold_in(jax.random.key(seed), n), shape, "uint64")`.
-///
-/// Parameters of distributions are numbers or arrays that broadcast to the size. Numbers out of range are errors; elements out of range give
-/// what the formula gives.
+/// Parameters are numbers or arrays that broadcast to the size. Numbers out of range are errors at once; elements out of range give
+/// what the formula gives, or an error when computed where a distribution is sampled.
 ///
 /// ```
 /// use blockwise::prelude::*;
@@ -129,8 +130,9 @@ impl Generator {
     #[track_caller]
     pub fn uniform(&mut self, low: impl IntoArray, high: impl IntoArray, size: &[usize]) -> Array {
         let u = self.random(size, DType::F64);
-        let parameters = [(low.into_operand(), ANY), (high.into_operand(), ANY)];
-        with("uniform", size, parameters, |[low, high]| u * (high - &low) + low)
+        let [low, high] =
+            parameters("uniform", size, [(low.into_operand(), ANY), (high.into_operand(), ANY)]);
+        u * (high - &low) + low
     }
 
     /// Integers from `low` to below `high`, each with the same probability up to a factor of `1 + (high - low) / 2^64`; i64.
@@ -232,24 +234,21 @@ const NOT_NEGATIVE: Domain = ("at least 0", |x| x >= 0.0);
 const POSITIVE: Domain = ("above 0", |x| x > 0.0);
 const PROBABILITY: Domain = ("above 0 and at most 1", |x| x > 0.0 && x <= 1.0);
 
-/// `f` of parameters as arrays of f64 of this size. Of the parameters, numbers are checked.
+/// Parameters as arrays of f64 of this size; those that are numbers are checked.
 #[track_caller]
-fn with<const N: usize>(
+fn parameters<const N: usize>(
     op: &'static str,
     size: &[usize],
     parameters: [(Operand, Domain); N],
-    f: impl FnOnce([Array; N]) -> Array,
-) -> Array {
+) -> [Array; N] {
     let at = Location::caller();
-    f(parameters.map(|(parameter, (what, allows))| {
-        let wrong = match &parameter {
-            Operand::Number(s) if !allows(s.as_f64()) => Some(*s),
-            _ => None,
-        };
-        let expr = match wrong {
-            Some(s) => Err(Error::invalid(op, format!("the parameter {s} must be {what}"))),
-            None => parameter.into_expr(op, DType::F64).and_then(|e| e.broadcast_to(size)),
+    parameters.map(|(parameter, (what, allows))| {
+        let expr = match &parameter {
+            Operand::Number(s) if !allows(s.as_f64()) => {
+                Err(Error::invalid(op, format!("the parameter {s} must be {what}")))
+            }
+            _ => parameter.into_expr(op, DType::F64).and_then(|e| e.broadcast_to(size)),
         };
         Array::from_expr(expr.map_err(|e| e.at(at)), Default::default())
-    }))
+    })
 }

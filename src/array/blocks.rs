@@ -76,7 +76,15 @@ impl BlockMap {
         self,
         f: impl Fn(&BlockContext, &[Block]) -> Result<Block> + Send + Sync + 'static,
     ) -> Array {
-        let at = Location::caller();
+        self.apply_at(f, Location::caller())
+    }
+
+    /// [`BlockMap::apply`] on behalf of the caller at this line.
+    pub(super) fn apply_at(
+        self,
+        f: impl Fn(&BlockContext, &[Block]) -> Result<Block> + Send + Sync + 'static,
+        at: &'static Location<'static>,
+    ) -> Array {
         self.build(Arc::new(f), at).unwrap_or_else(|e| Array::failed(e, at))
     }
 

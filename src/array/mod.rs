@@ -15,6 +15,8 @@ mod differences;
 mod einsum;
 mod files;
 mod index;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod manipulate;
 mod operators;
 mod order;

@@ -80,6 +80,24 @@ fn many_runs_are_one_matrix() -> Result<(), Error> {
 }
 
 #[test]
+fn matrices_larger_than_the_limit_go_by_runs() -> Result<(), Error> {
+    let session = Session::builder().memory_limit("128MiB").threads(1).build()?;
+    let a = matrix(4, 2_000_000, 16, F64);
+    let [_, r] = a.qr();
+    let r = session.compute(&r)?;
+    let [x, rest, ..] = a.lstsq(&a.sum(1), 1e-12);
+    let [x, rest] = [session.compute(&x)?, session.compute(&rest)?];
+    assert!(
+        x.as_slice::<f64>()?.iter().all(|v| (v - 1.0).abs() < 1e-12) && rest.as_slice::<f64>()?[0] < 1e-12
+    );
+    let r = Array::from_block(r);
+    let [normal, square] = [session.compute(&a.t().matmul(&a))?, r.t().matmul(&r).compute()?];
+    let pairs = normal.as_slice::<f64>()?.iter().zip(square.as_slice::<f64>()?);
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-6));
+    Ok(())
+}
+
+#[test]
 fn singular_values_and_vectors() -> Result<(), Error> {
     for (seed, (m, n, rows)) in (0..).zip(SHAPES) {
         for d in [F32, F64] {

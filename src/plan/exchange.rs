@@ -7,7 +7,7 @@
 use super::chunking::grow;
 use super::dag::Dag;
 use super::dag::NodeId;
-use super::{Plan, Step, StepKind};
+use super::{Plan, Stage, Step, StepKind};
 use crate::dtype::DType;
 use crate::expr::Op;
 use crate::shape::{AxisChunks, Dims, Grid, Region};
@@ -27,7 +27,7 @@ pub struct Exchange {
     pub store: Option<Grid>,
 }
 
-/// Bytes of a product that is kept in memory rather than in a store, as a part of the limit.
+/// Bytes of a product or of blocks that are kept in memory rather than in a store, as a part of the limit.
 const SMALL: u64 = 16;
 
 /// The nodes that the plan reads across their chunks, by their numbers in the graph.
@@ -63,6 +63,13 @@ pub fn find(plan: &Plan, limit: u64) -> BTreeMap<NodeId, Exchange> {
         for (k, step) in stage.steps.iter().enumerate() {
             let Some(grid) = own_chunks(&step.kind) else { continue };
             let size: usize = step.shape.iter().product();
+            if sampled > 0
+                && touched[k] / sampled > grid.max_block().iter().product()
+                && condenses(stage, step)
+            {
+                found.entry(step.node).or_insert_with(|| kept(grid, step.dtype, limit));
+                continue;
+            }
             if sampled == 0 || touched[k] / sampled * tasks <= size.saturating_mul(WORTH) {
                 continue;
             }
@@ -83,6 +90,14 @@ pub fn find(plan: &Plan, limit: u64) -> BTreeMap<NodeId, Exchange> {
         }
     }
     found
+}
+
+/// Whether a function of blocks takes much more than it makes. Then a task that wants many of its blocks would hold all that they are made
+/// of, and they are better made before, each in a task of its own, like the parts of a fold.
+fn condenses(stage: &Stage, step: &Step) -> bool {
+    let bytes = |s: &Step| s.shape.iter().fold(s.dtype.size(), |n, &len| n.saturating_mul(len));
+    let taken = step.inputs.iter().fold(0usize, |n, &input| n.saturating_add(bytes(&stage.steps[input])));
+    matches!(step.kind, StepKind::MapBlocks { .. }) && taken > bytes(step).saturating_mul(WORTH)
 }
 
 /// Elements of regions.
@@ -106,7 +121,7 @@ pub fn of_products(dag: &Dag, limit: u64) -> BTreeMap<NodeId, Exchange> {
     found
 }
 
-/// A product that is made once: in memory if it is small.
+/// What is made once: in memory if it is small.
 fn kept(grid: &Grid, dtype: DType, limit: u64) -> Exchange {
     let bytes = grid.shape().iter().fold(dtype.size() as u64, |n, &len| n.saturating_mul(len as u64));
     let store = (bytes > limit / SMALL).then(|| grid.clone());

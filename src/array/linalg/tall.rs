@@ -98,7 +98,8 @@ fn decomposed<T: Real>(op: &'static str, a: &Mat<T>) -> Result<Svd<T>> {
 fn triangles(a: &Array, at: At) -> Result<(Array, Array)> {
     let [m, n] = [a.shape()[0], a.shape()[1]];
     let old = a.chunks()?.axes()[0].max_len().max(1);
-    let rows = (RUN / (n.max(1) * a.dtype().size())).max(4 * n).max(1).next_multiple_of(old);
+    let rows = (RUN / (n.max(1) * a.dtype().size())).max(4 * n).max(1);
+    let rows = if old <= rows { rows.next_multiple_of(old) } else { rows };
     let runs = a.rechunk(Grid::new([AxisChunks::regular(m, rows.min(m.max(1))), AxisChunks::regular(n, n)]));
     let grid = Grid::new([heights(&runs)?, AxisChunks::regular(n, n)]);
     let triangles = blocks("qr", at, Triangle, &[&runs], grid).rechunk(-1);

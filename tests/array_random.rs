@@ -309,6 +309,9 @@ fn samples_depend_on_the_place_alone() -> Result<(), Error> {
     assert_eq!(computed::<i64>(&x.rechunk([7, 2])), whole);
     let window = computed::<i64>(&x.slice(s![10..20;3, ..;-2]));
     assert_eq!(window, whole.slice(s![10..20;3, ..;-2]).into_dyn());
+    assert_eq!(computed::<f64>(&Generator::new(3).gamma(2, 1, &[0, 3])).shape(), [0, 3]);
+    let one = computed::<i64>(&Generator::new(3).poisson(4, &[]));
+    assert_eq!(one.first(), computed::<i64>(&Generator::new(3).poisson(4, &[5])).first());
     // alike parameters beside each other are prepared once: what is drawn is the same
     let one_by_one = computed::<i64>(&Generator::new(3).poisson(rate.index(ix![3]), &[50, 7]));
     assert_eq!(one_by_one.slice(s![.., 3]), whole.slice(s![.., 3]));

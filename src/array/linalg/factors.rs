@@ -134,11 +134,7 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn cholesky(&self) -> Array {
-        built(|at| {
-            let [a] = square("cholesky", [self])?;
-            let [l] = whole("cholesky", at, Cholesky, &[&a.rechunk(-1)], [a.shape()]);
-            Ok(l)
-        })
+        built(|at| alike(at, "cholesky", Cholesky, self))
     }
 
     /// The `x` of `self x = b`, for a vector `b` or each column of a matrix. NumPy's `linalg.solve`.
@@ -177,11 +173,7 @@ impl Array {
     /// A matrix that is not square; when computed, one that is singular.
     #[track_caller]
     pub fn inv(&self) -> Array {
-        built(|at| {
-            let [a] = square("inv", [self])?;
-            let [inverse] = whole("inv", at, Inverse, &[&a.rechunk(-1)], [a.shape()]);
-            Ok(inverse)
-        })
+        built(|at| alike(at, "inv", Inverse, self))
     }
 
     /// Sign and natural logarithm of the magnitude of the determinant of a matrix: -1, 0 or 1, and -inf of 0. NumPy's `linalg.slogdet`.
@@ -231,6 +223,13 @@ impl Array {
             Ok(whole("eigh", at, Eigen, &[&a.rechunk(-1)], [&[n], &[n, n]]))
         })
     }
+}
+
+/// What is made of a square matrix and has its shape.
+fn alike(at: At, op: &'static str, factor: impl Factor, a: &Array) -> Result<Array> {
+    let [a] = square(op, [a])?;
+    let [made] = whole(op, at, factor, &[&a.rechunk(-1)], [a.shape()]);
+    Ok(made)
 }
 
 /// The solutions for the columns of `b`, or for `b` if it is a vector.

@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::{AxisChunks, Grid};
 use faer::Mat;
-use faer::linalg::solvers::Svd;
+use faer::linalg::solvers::{Qr, Svd};
 
 /// Bytes of a run of rows, if that is at least four times as many rows as columns.
 const RUN: usize = 16 << 20;
@@ -18,13 +18,12 @@ struct Triangle;
 
 impl Factor for Triangle {
     fn run<T: Real>(&self, of: &[Mat<T>], out: &mut Vec<T>) -> Result<()> {
-        put(out, triangle(&of[0]).as_ref());
+        put(out, triangle(&of[0].qr()).as_ref());
         Ok(())
     }
 }
 
-fn triangle<T: Real>(a: &Mat<T>) -> Mat<T> {
-    let qr = a.qr();
+fn triangle<T: Real>(qr: &Qr<T>) -> Mat<T> {
     let r = qr.thin_R();
     Mat::from_fn(r.nrows(), r.ncols(), |i, j| if i <= j { r[(i, j)] } else { T::nearest(0.0) })
 }
@@ -34,8 +33,9 @@ struct Orthogonal;
 
 impl Factor for Orthogonal {
     fn run<T: Real>(&self, of: &[Mat<T>], out: &mut Vec<T>) -> Result<()> {
-        put(out, of[0].qr().compute_thin_Q().as_ref());
-        put(out, triangle(&of[0]).as_ref());
+        let qr = of[0].qr();
+        put(out, qr.compute_thin_Q().as_ref());
+        put(out, triangle(&qr).as_ref());
         Ok(())
     }
 }
@@ -112,6 +112,38 @@ fn heights(runs: &Array) -> Result<AxisChunks> {
     Ok(AxisChunks::explicit(&lengths.into_iter().map(|rows| rows.min(runs.shape()[1])).collect::<Vec<_>>()))
 }
 
+/// See [`Array::qr`].
+fn qr(a: &Array, at: At) -> Result<[Array; 2]> {
+    let [m, n] = [a.shape()[0], a.shape()[1]];
+    if m == 0 || n == 0 {
+        return Ok([&[m, 0], &[0, n]].map(|shape| Array::zeros(shape, a.dtype())));
+    }
+    let (runs, triangles) = triangles(a, at)?;
+    let [m, n] = [triangles.shape()[0], triangles.shape()[1]];
+    let k = m.min(n);
+    let [turn, r] = whole("qr", at, Orthogonal, &[&triangles], [&[m, k], &[k, n]]);
+    let columns = |rows: AxisChunks| Grid::new([rows, AxisChunks::regular(k, k)]);
+    let turn = turn.rechunk(columns(heights(&runs)?));
+    let grid = columns(runs.chunks()?.axes()[0].clone());
+    let q = blocks("qr", at, Rotated, &[&runs, &turn], grid);
+    Ok([q, r])
+}
+
+/// See [`Array::svd`].
+fn svd(a: &Array, at: At) -> Result<[Array; 3]> {
+    let [m, n] = [a.shape()[0], a.shape()[1]];
+    if m < n {
+        let [u, s, vt] = svd(&a.t(), at)?;
+        return Ok([vt.t(), s, u.t()]);
+    }
+    if n == 0 {
+        return Ok([&[m, 0][..], &[0], &[0, 0]].map(|shape| Array::zeros(shape, a.dtype())));
+    }
+    let [q, r] = qr(a, at)?;
+    let [u, s, vt] = whole("svd", at, Singular, &[&r.rechunk(-1)], [&[n, n], &[n], &[n, n]]);
+    Ok([q.matmul(&u), s, vt])
+}
+
 impl Array {
     /// `[q, r]`: orthonormal columns and an upper triangle whose product is this matrix, reduced to the smaller of its sides. NumPy's
     /// `linalg.qr`.
@@ -134,19 +166,7 @@ impl Array {
     pub fn qr(&self) -> [Array; 2] {
         all_built(|at| {
             let [a] = matrices("qr", [self])?;
-            let [m, n] = [a.shape()[0], a.shape()[1]];
-            if m == 0 || n == 0 {
-                return Ok([&[m, 0], &[0, n]].map(|shape| Array::zeros(shape, a.dtype())));
-            }
-            let (runs, triangles) = triangles(&a, at)?;
-            let [m, n] = [triangles.shape()[0], triangles.shape()[1]];
-            let k = m.min(n);
-            let [turn, r] = whole("qr", at, Orthogonal, &[&triangles], [&[m, k], &[k, n]]);
-            let columns = |rows: AxisChunks| Grid::new([rows, AxisChunks::regular(k, k)]);
-            let turn = turn.rechunk(columns(heights(&runs)?));
-            let grid = columns(runs.chunks()?.axes()[0].clone());
-            let q = blocks("qr", at, Rotated, &[&runs, &turn], grid);
-            Ok([q, r])
+            qr(&a, at)
         })
     }
 
@@ -161,17 +181,7 @@ impl Array {
     pub fn svd(&self) -> [Array; 3] {
         all_built(|at| {
             let [a] = matrices("svd", [self])?;
-            let [m, n] = [a.shape()[0], a.shape()[1]];
-            if m < n {
-                let [u, s, vt] = a.t().svd();
-                return Ok([vt.t(), s, u.t()]);
-            }
-            if n == 0 {
-                return Ok([&[m, 0][..], &[0], &[0, 0]].map(|shape| Array::zeros(shape, a.dtype())));
-            }
-            let [q, r] = a.qr();
-            let [u, s, vt] = whole("svd", at, Singular, &[&r.rechunk(-1)], [&[n, n], &[n], &[n, n]]);
-            Ok([q.matmul(&u), s, vt])
+            svd(&a, at)
         })
     }
 
